@@ -2192,7 +2192,7 @@ devid_status devid_renewal_due(devid_renewal *renewal,
  * @param renewal      Not NULL.
  * @param store        Not NULL.
  * @param now          The present, in seconds since 1970-01-01T00:00:00Z; DEVID_NO_CLOCK if there is no clock. The system's clock
- *                     is never read.
+ *                     is read for nothing but to see whether that is the one: devid_renewal_set_uptime().
  * @param out_done     Receives one of DEVID_DONE_*. May be NULL.
  * @param out_seconds  Receives after how many seconds to come back, also on failure; 0: at once, after an operation was
  *                     given up, and never twice in a row. Not NULL.

@@ -531,6 +531,33 @@ devid_status devid_error_new(devid_status code,
                              devid_error **err);
 
 /**
+ * Tells how long the device has been on. boot: receives a number of this start of the device, another one for each, such as a counter or the
+ * first bytes of the kernel's boot_id. seconds: receives the seconds since then, time asleep included; they never go back. Return
+ * 0; any other number where it is not known now. Must not use the renewal.
+ */
+typedef int32_t (*devid_uptime_fn)(void *user, int64_t *boot, int64_t *seconds);
+
+/**
+ * What measures waits besides `now`: within one start of the device they are exact then, whatever a clock says, and a look that finds
+ * nothing due writes nothing. Default: the system's uptime (on Linux) where `now` is the time of the system's clock. Else `now` alone
+ * does, and with DEVID_NO_CLOCK whoever calls has waited as long as was told.
+ *
+ * @param renewal  Not NULL.
+ * @param uptime   For who has a clock of their own, or none. NULL: the system's, also with DEVID_NO_CLOCK. May be NULL.
+ * @param user     Passed to `uptime` and `destroy`. May be NULL.
+ * @param destroy  Called once, when the renewal is freed, another function is set, or this call fails. May be NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_renewal_set_uptime(devid_renewal *renewal,
+                                      devid_uptime_fn uptime,
+                                      void *user,
+                                      devid_destroy_fn destroy,
+                                      devid_error **err);
+
+/**
  * The place for a key that a function of the program makes, for the time of a call of devid_new_key_fn.
  */
 typedef struct devid_new_key devid_new_key;

@@ -65,6 +65,8 @@ pub mod template;
 
 pub mod trust;
 
+pub mod uptime;
+
 pub mod report;
 
 pub mod validation;

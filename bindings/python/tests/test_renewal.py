@@ -115,6 +115,29 @@ def test_device_without_a_clock_learns_the_time_from_the_ca(devid_testca: TestCa
         devid.run_without_clock(client.enroll(devid.Key.generate(), "CN=other"), store)
 
 
+def test_waits_are_measured_by_the_uptime_that_the_program_tells(devid_testca: TestCa, tmp_path: Path) -> None:
+    ca, store = devid_testca, factory(devid_testca, tmp_path)
+    ca.set(waiting=1, check_after=600)
+    uptime = [7, 20]
+    renewal = keeper(ca, uptime=lambda: tuple(uptime), longest_nap_seconds=0)
+    report = renewal.run(store, None)
+    assert report.done is devid.Done.WAITING and report.wait_seconds == 600
+    uptime[1] += 100
+    assert renewal.run(store, None).done is devid.Done.NOTHING
+    plan = renewal.due(store, None)
+    assert (plan.step, plan.ask_again_seconds) == (devid.Step.NOTHING, 500), plan
+    # Another start of the device: nobody can tell how long it was off.
+    uptime[:] = -8, 5
+    assert renewal.due(store, None).step is not devid.Step.NOTHING
+    # The dark twin: without a measure whoever comes back has waited; and what it tells is looked at.
+    assert keeper(ca).due(store, None).step is not devid.Step.NOTHING
+    assert keeper(ca, uptime="system").due(store, None).step is not devid.Step.NOTHING
+    with pytest.raises(TypeError, match="uptime"):
+        keeper(ca, uptime=5)
+    with pytest.raises(ZeroDivisionError):
+        keeper(ca, uptime=lambda: 1 // 0).due(store, None)
+
+
 def test_messages_can_be_carried_by_the_program(devid_testca: TestCa, tmp_path: Path) -> None:
     store = factory(devid_testca, tmp_path)
 

@@ -533,6 +533,8 @@ devid_storage_sync_fn = CFUNCTYPE(c_int32, c_void_p)
 devid_storage_lock_fn = CFUNCTYPE(c_int32, c_void_p, c_int32)
 # user, change, name, generation, folder
 devid_change_fn = CFUNCTYPE(None, c_void_p, c_int32, c_char_p, c_uint32, c_char_p)
+# user, boot, seconds
+devid_uptime_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(c_int64), POINTER(c_int64))
 # user, kind, place
 devid_new_key_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, POINTER(devid_new_key))
 # user, url, request, request_len, max_len, document
@@ -956,6 +958,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_renewal_set_files": (c_int32, (POINTER(devid_renewal), c_char_p, c_char_p, POINTER(POINTER(devid_error)))),
     "devid_renewal_abandoned_for": (c_char_p, (POINTER(devid_renewal),)),
     "devid_error_new": (c_int32, (c_int32, c_int64, c_char_p, POINTER(POINTER(devid_error)), POINTER(POINTER(devid_error)))),
+    "devid_renewal_set_uptime": (c_int32, (POINTER(devid_renewal), devid_uptime_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
     "devid_new_key_set": (c_int32, (POINTER(devid_new_key), POINTER(devid_key), POINTER(POINTER(devid_error)))),
     "devid_renewal_set_new_key": (c_int32, (POINTER(devid_renewal), c_char_p, c_char_p, POINTER(POINTER(devid_error)))),
     "devid_renewal_set_key_maker": (c_int32, (POINTER(devid_renewal), devid_new_key_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),

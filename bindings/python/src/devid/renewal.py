@@ -57,6 +57,9 @@ from .store import Store
 NewKey = Callable[[Optional[str]], Key]
 """Makes a new key, of the kind of the one in use; None for the first."""
 
+Uptime = Callable[[], Optional[Tuple[int, int]]]
+"""Tells how long the device has been on: a number of this start, another one for each, and the seconds since; None: not known now."""
+
 
 class Step(IntEnum):
     """What is due."""
@@ -237,6 +240,7 @@ class Renewal(Handle):
         urgent_permille: int = 930,
         root_share_permille: int = 700,
         root_interval_seconds: int = 604_800,
+        uptime: Union[str, Uptime, None] = None,
         exchange: Optional[Exchange] = None,
         decide: Optional[Decide] = None,
         wait: Optional[Wait] = None,
@@ -257,7 +261,14 @@ class Renewal(Handle):
         the kind of the one in use, and answers a :class:`Key`.
 
         The alarm is LATE and URGENT from so many thousandths of the lifetime on. Successors of trust anchors are asked for from
-        ``root_share_permille`` of theirs on, every ``root_interval_seconds``. ``exchange`` carries the messages instead of the
+        ``root_share_permille`` of theirs on, every ``root_interval_seconds``.
+
+        Waits are measured by the system's uptime (on Linux) beside the time of the system's clock; within one start of the device they are
+        exact then, whatever that clock says. Another time is measured by itself, and without one whoever calls has waited as
+        long as was told. ``uptime`` tells how long the device has been on (:data:`Uptime`), for a clock of the program's own or
+        none; ``"system"``: the system's, also without a clock.
+
+        ``exchange`` carries the messages instead of the
         built-in HTTP client; ``decide`` looks at each certificate before it comes into use, ``wait`` waits within
         ``longest_nap_seconds``, ``watch`` is told how operations stand: as in :meth:`Operation.run`.
         """
@@ -283,6 +294,12 @@ class Renewal(Handle):
             for what, program in programs.items():
                 if program is not None and not callable(program):
                     raise TypeError(f"{what}: expected something to call, not {type(program).__name__}")
+            if callable(uptime):
+                call("devid_renewal_set_uptime", renewal, _UPTIME, TOKENS.put(uptime), DESTROY)
+            elif uptime == "system":
+                call("devid_renewal_set_uptime", renewal, _abi.devid_uptime_fn(), None, DESTROY)
+            elif uptime is not None:
+                raise TypeError(f'uptime: expected "system" or something to call, not {type(uptime).__name__}')
             if callable(new_key):
                 call("devid_renewal_set_key_maker", renewal, _MAKE, TOKENS.put(new_key), DESTROY)
             elif new_key is not None:
@@ -446,6 +463,20 @@ def _on_make(user: Optional[int], kind: bytes, place: Any) -> int:
 
 
 _MAKE = _abi.devid_new_key_fn(_on_make)
+
+
+@guarded
+def _on_uptime(user: Optional[int], boot: Any, seconds_: Any) -> int:
+    uptime: Uptime = TOKENS.at(user)
+    told = uptime()
+    if told is None:
+        return 1
+    number, passed = told
+    boot[0], seconds_[0] = (number + 2**63) % 2**64 - 2**63, int(passed)
+    return 0
+
+
+_UPTIME = _abi.devid_uptime_fn(_on_uptime)
 
 
 def _clock(now: Optional[Moment]) -> int:
