@@ -223,6 +223,39 @@ static void a_device_without_a_clock_says_so(const char *folder)
     tear_down(&f);
 }
 
+static int64_t on_for = 20;
+
+static int32_t uptime(void *user, int64_t *boot, int64_t *seconds)
+{
+    (void)user;
+    *boot = -7;
+    *seconds = on_for;
+    return 0;
+}
+
+static void waits_are_measured_without_a_clock(const char *folder)
+{
+    struct fixture f = set_up(folder);
+    devid_step step;
+    uint32_t seconds, left;
+    destroyed = 0;
+    OK(devid_renewal_set_uptime(f.renewal, uptime, NULL, destroy, &err));
+    FAILS(DEVID_E_TIMEOUT, devid_renewal_run(f.renewal, f.store, DEVID_NO_CLOCK, NULL, &seconds, &err));
+    CHECK(seconds >= 450);
+    on_for += 100;
+    OK(devid_renewal_due(f.renewal, f.store, DEVID_NO_CLOCK, &step, &left, &err));
+    CHECK(step == DEVID_STEP_NOTHING && left == seconds - 100);
+    on_for += left;
+    OK(devid_renewal_due(f.renewal, f.store, DEVID_NO_CLOCK, &step, &left, &err));
+    CHECK(step == DEVID_STEP_LEARN_TIME);
+    /* The system's. */
+    OK(devid_renewal_set_uptime(f.renewal, NULL, NULL, NULL, &err));
+    CHECK(destroyed == 1);
+    OK(devid_renewal_due(f.renewal, f.store, DEVID_NO_CLOCK, &step, &left, &err));
+    CHECK(step == DEVID_STEP_LEARN_TIME);
+    tear_down(&f);
+}
+
 static void the_first_certificate_needs_a_subject_and_a_credential(const char *folder)
 {
     struct fixture f = set_up(folder);
@@ -258,6 +291,7 @@ int main(int argc, char **argv)
     a_failure_is_remembered_over_a_reboot(folder);
     a_program_that_steps_by_itself_says_how_it_went(folder);
     a_device_without_a_clock_says_so(folder);
+    waits_are_measured_without_a_clock(folder);
     the_first_certificate_needs_a_subject_and_a_credential(folder);
     return 0;
 }

@@ -112,6 +112,7 @@ fn every_combination(mut look: impl FnMut(&Policy, Clock, &Facts, &Plan)) -> usi
                     let facts = Facts {
                         validity,
                         installed: [None, Some(NOW.plus(-DAY))][count % 2],
+                        stands_since: [None, None, Some(NOW.plus(-400 * DAY))][count % 3],
                         is_damaged,
                         is_revoked,
                         cannot_sign: count % 3 == 2,

@@ -93,6 +93,20 @@ fn a_server_whose_certificate_is_not_valid_by_the_cas_own_time_gets_no_request()
     assert!(bench.ca.with(|ca| ca.confirmed.is_empty()));
 }
 
+/// The server's certificate is judged by the time that the run is told, as everything else is: a program may have another clock than the
+/// system's.
+#[test]
+fn a_run_that_is_told_the_time_judges_the_server_by_it() {
+    let bench = Bench::new(90, 0);
+    let report = bench.run(system_time() + 91 * DAY);
+    assert!(matches!(report.outcome, Ok(Done::Installed(_))), "{:?}", report.outcome);
+    assert_eq!(report.plan.step, Step::Enroll);
+    // The dark twin: valid by the system's clock, and not by the one that is told.
+    let bench = Bench::new(0, 0);
+    let error = bench.run(system_time() - 2 * DAY).outcome.unwrap_err();
+    assert_eq!(error.code(), Code::Tls, "{error}");
+}
+
 /// Lists of the CAs above the server, of today by a clock that is a month ahead of the device's.
 fn with_lists(ca_off_days: i64) -> Bench {
     let mut bench = Bench::new(0, ca_off_days);

@@ -106,7 +106,7 @@ impl Device {
         owner: &mut dyn Owner,
     ) -> Result<Report, Error> {
         let identity = self.identity(name);
-        let mut planner = self.planner_at(&identity, clock);
+        let mut planner = self.planner(&identity);
         planner.policy.longest_nap_seconds = longest_wait_seconds;
         let subject = self.subject(name, &identity)?;
         self.key_kind(name, &identity)?;

@@ -238,13 +238,6 @@ impl Device {
         planner
     }
 
-    /// The same for who is told the time `clock`: the system's uptime is no measure beside a clock of the caller's own.
-    pub(super) fn planner_at(&self, identity: &Identity, clock: Option<Time>) -> Planner {
-        let mut planner = self.planner(identity);
-        planner.meter = Meter::of_clock(clock);
-        planner
-    }
-
     /// Who is trusted by the settings themselves; files that cannot be read are told where they are needed.
     fn trusted(&self) -> Vec<(AnchorSet, Certificate)> {
         let (trust, peers) = (&self.settings.ca.trust, &self.settings.peers);

@@ -75,7 +75,7 @@ impl Reason {
 impl Device {
     /// What is due for an identity.
     pub fn plan(&self, name: &str, clock: Option<Time>) -> Result<Plan, Error> {
-        self.planner_at(&self.identity(name), clock).plan(&self.store, name, clock)
+        self.planner(&self.identity(name)).plan(&self.store, name, clock)
     }
 
     /// How every identity stands: one JSON document. One that cannot be read has an entry with its `error`, and the others stand beside it.

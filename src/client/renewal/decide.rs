@@ -11,13 +11,21 @@ const MOST_QUESTIONS: u32 = 16;
 /// The longest time between two looks at the plan, in seconds: clocks are set, anchors arrive, people abandon things.
 const LONGEST_PAUSE_SECONDS: i64 = 7 * 86_400;
 
+/// Renewals that move nothing are an hour apart at least, and need not be further apart than a day, in seconds.
+const SHORTEST_REST_IN_VAIN_SECONDS: i64 = 3600;
+const LONGEST_REST_IN_VAIN_SECONDS: i64 = 86_400;
+
 /// Says what is due.
 ///
 /// Whatever the facts are, the plan has a step, or a moment within a week at which to ask again; and a reason.
 pub fn decide(policy: &Policy, seed: Seed, clock: Clock, facts: &Facts) -> Plan {
     let now = clock.at_least();
     let standing = standing(clock, facts);
-    let renewal_at = facts.in_use().and_then(|(begin, end)| policy.due_at(seed, begin, end));
+    let renewal_at = facts.in_use().and_then(|(begin, end)| {
+        let due = policy.due_at(seed, begin, end)?;
+        // A renewal that has moved nothing is not repeated soon, and the end is not waited for.
+        Some(if facts.gains_nothing() { due.max(begin.plus(rest_in_vain(begin, end))) } else { due })
+    });
     let has_given_up = policy.max_refusals > 0 && facts.refusals >= policy.max_refusals && standing.is_usable();
     let mut plan = Plan {
         step: Step::Nothing,
@@ -67,6 +75,11 @@ pub fn decide(policy: &Policy, seed: Seed, clock: Clock, facts: &Facts) -> Plan 
     plan
 }
 
+/// How long a renewal is not repeated that has not moved the end, in seconds.
+fn rest_in_vain(begin: Time, end: Time) -> i64 {
+    (end.since(begin) / 4).clamp(SHORTEST_REST_IN_VAIN_SECONDS, LONGEST_REST_IN_VAIN_SECONDS)
+}
+
 /// A PKCS#10 request that is out is somebody's way to the next certificate, and to the first one the only way that is known. But one
 /// that was forgotten must not be the end of an identity: near that, the online way is taken too, and the request stays.
 fn goes_beside_request(plan: &Plan) -> bool {
@@ -98,7 +111,7 @@ fn wanted(policy: &Policy, plan: &Plan, facts: &Facts) -> Option<Step> {
         Standing::Revoked if is_odd => Some(update()),
         Standing::Revoked => Some(Step::EnrollAgain),
         Standing::Valid if plan.renewal_at.is_some_and(|due| now >= Some(due)) => {
-            let is_late = now >= facts.in_use().map(|(begin, end)| policy.alarm_times(begin, end)[0]);
+            let is_late = now >= facts.standing().map(|(begin, end)| policy.alarm_times(begin, end)[0]);
             if plan.has_given_up && is_late && is_odd {
                 return Some(Step::EnrollAgain);
             }
@@ -162,7 +175,7 @@ fn alarm(policy: &Policy, now: Option<Time>, standing: Standing, facts: &Facts) 
         Standing::Absent | Standing::Expired | Standing::Revoked | Standing::Damaged => return Alarm::Unusable,
         Standing::Valid | Standing::NotYetValid | Standing::Unknown => {}
     }
-    let (Some(now), Some((begin, end))) = (now, facts.in_use()) else { return Alarm::Quiet };
+    let (Some(now), Some((begin, end))) = (now, facts.standing()) else { return Alarm::Quiet };
     if end >= Time::FOREVER {
         return Alarm::Quiet;
     }
@@ -178,7 +191,7 @@ fn alarm(policy: &Policy, now: Option<Time>, standing: Standing, facts: &Facts) 
 
 /// When something about the identity changes by itself.
 fn moments(policy: &Policy, renewal_at: Option<Time>, facts: &Facts) -> [Option<Time>; 5] {
-    let (Some((not_before, _)), Some((begin, end))) = (facts.validity, facts.in_use()) else { return [None; 5] };
+    let (Some((not_before, _)), Some((begin, end))) = (facts.validity, facts.standing()) else { return [None; 5] };
     let ends = (end < Time::FOREVER).then_some(end);
     let [late, urgent] = policy.alarm_times(begin, end).map(|at| ends.map(|_| at));
     [Some(not_before), renewal_at, late, urgent, ends.map(|end| end.plus(1))]
@@ -268,6 +281,30 @@ mod tests {
         assert_eq!(at(&facts(now)), 66);
         assert_eq!(at(&facts(Time::from_unix(5))), 266 - 300, "a clock of 1970 at the time is not believed");
         assert_eq!(at(&facts(BEGIN.plus(401))), 266 - 300, "nor one of the future");
+    }
+
+    #[test]
+    fn renewals_that_do_not_move_the_end_do_not_quiet_the_alarm_and_are_not_repeated_soon() {
+        let end = BEGIN.plus(365 * DAY);
+        let renewed_on = |day: i64, since: Option<i64>| Facts {
+            installed: Some(BEGIN.plus(day * DAY)),
+            stands_since: since.map(|day| BEGIN.plus(day * DAY)),
+            ..year()
+        };
+        for (day, alarm) in [(200, Alarm::Quiet), (295, Alarm::Late), (345, Alarm::Urgent), (364, Alarm::Urgent)] {
+            assert_eq!(on_day(day, &renewed_on(day, Some(0))).alarm, alarm, "{day}");
+            // The dark twin: one that ends where none before it has ended has its own life.
+            assert_eq!(on_day(day, &renewed_on(day, None)).alarm, Alarm::Quiet, "{day}");
+        }
+        let (mut installed, mut count) = (BEGIN, 0);
+        while installed < end {
+            let facts = Facts { installed: Some(installed), stands_since: Some(BEGIN), ..year() };
+            let plan = decide(&Policy::default(), seed(), Clock::Known(installed), &facts);
+            let next = plan.renewal_at.unwrap();
+            assert!(installed == BEGIN || next.since(installed) >= 3600, "{count}");
+            (installed, count) = (next, count + 1);
+        }
+        assert!(count < 30, "{count}");
     }
 
     #[test]

@@ -87,6 +87,11 @@ impl Clock {
         }
     }
 
+    /// The time, where there is one to count with.
+    pub(super) fn known(self) -> Option<Time> {
+        self.at_least().filter(|_| self.is_known())
+    }
+
     /// Whether there is a time to count with. A clock that is behind, or doubted, tells none.
     pub fn is_known(self) -> bool {
         matches!(self, Clock::Known(_))

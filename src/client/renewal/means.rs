@@ -3,6 +3,7 @@
 #[cfg(feature = "http")]
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::clock::LATEST;
 use super::nap::Napped;
@@ -30,7 +31,7 @@ impl Renewal<'_> {
     pub(super) fn client_of(
         &self,
         wanted: &SavedCredential,
-        is_known: bool,
+        now: Option<Time>,
         napped: &Napped,
     ) -> Result<Option<Client>, Error> {
         let provider = &**self.config.provider();
@@ -45,7 +46,7 @@ impl Renewal<'_> {
             };
             if SavedCredential::of_certificate(identity.certificate.as_der(), provider)? == *wanted {
                 let config = napped.credential(self.with_identity(identity))?;
-                return self.client(config, Standing::Valid, is_known).map(Some);
+                return self.client(config, Standing::Valid, now).map(Some);
             }
         }
         // One that is in use no more since a part of it was damaged: while its key and certificate are whole, it goes on with what it has
@@ -57,40 +58,40 @@ impl Renewal<'_> {
                     of_another.first().is_some_and(|above| same_name(above.subject(), identity.certificate.issuer()));
                 identity.chain = if fits { of_another } else { Vec::new() };
                 let config = napped.credential(self.with_identity(identity))?;
-                return self.client(config, Standing::Valid, is_known).map(Some);
+                return self.client(config, Standing::Valid, now).map(Some);
             }
         }
         if !self.config.has_credential() {
             return Ok(None);
         }
-        let client = self.client(self.config.clone(), Standing::Valid, is_known)?;
+        let client = self.client(self.config.clone(), Standing::Valid, now)?;
         let is_it = SavedCredential::of(&client.context().credential, provider)? == *wanted;
         Ok(is_it.then_some(client))
     }
 
-    pub(super) fn best_client(&self, standing: Standing, is_known: bool) -> Result<Client, Error> {
+    pub(super) fn best_client(&self, standing: Standing, now: Option<Time>) -> Result<Client, Error> {
         match standing.is_usable() {
             true => {
-                let own = self.own_client(is_known).and_then(|client| client.context().check().map(|()| client));
-                own.or_else(|_| self.factory_client(is_known))
+                let own = self.own_client(now).and_then(|client| client.context().check().map(|()| client));
+                own.or_else(|_| self.factory_client(now))
             }
-            false => self.factory_client(is_known),
+            false => self.factory_client(now),
         }
     }
 
     /// Requests are protected by the identity in use.
-    pub(super) fn own_client(&self, is_known: bool) -> Result<Client, Error> {
+    pub(super) fn own_client(&self, now: Option<Time>) -> Result<Client, Error> {
         let config = self.with_identity(self.to.store.current(self.to.name)?)?;
-        self.client(config, Standing::Valid, is_known)
+        self.client(config, Standing::Valid, now)
     }
 
     /// Requests are protected by the factory's identity, or as the settings say.
-    pub(super) fn factory_client(&self, is_known: bool) -> Result<Client, Error> {
+    pub(super) fn factory_client(&self, now: Option<Time>) -> Result<Client, Error> {
         let config = match self.factory {
             Some(name) => self.with_identity(self.to.store.last_good(name)?.0)?,
             None => self.config.clone(),
         };
-        self.client(config, Standing::Absent, is_known)
+        self.client(config, Standing::Absent, now)
     }
 
     /// See [`Client::end_of_anchors`].
@@ -110,8 +111,8 @@ impl Renewal<'_> {
         Ok(config)
     }
 
-    /// With all that device memory has for it: its anchors count as well as those of the settings.
-    pub(super) fn client(&self, mut config: Config, standing: Standing, is_known: bool) -> Result<Client, Error> {
+    /// With all that device memory has for it, for who knows that it is `now`: its anchors count as well as those of the settings.
+    pub(super) fn client(&self, mut config: Config, standing: Standing, now: Option<Time>) -> Result<Client, Error> {
         for set in AnchorSet::ALL {
             let anchors = match set {
                 AnchorSet::Cmp => &mut config.cmp_anchors,
@@ -126,11 +127,12 @@ impl Renewal<'_> {
             }
         }
         self.show_identity(&mut config, standing);
-        if !is_known && config.tls.time == TlsTime::System {
-            config.tls.time = TlsTime::Unknown;
+        // The server's certificate is judged by the time that is told here, which goes on meanwhile.
+        if config.tls.time == TlsTime::System {
+            config.tls.time = now.map_or(TlsTime::Unknown, |now| TlsTime::Since(now, Instant::now()));
         }
         let client = config.build()?;
-        Ok(if is_known { client.following_authentic_time() } else { client.without_clock() })
+        Ok(if now.is_some() { client.following_authentic_time() } else { client.without_clock() })
     }
 
     /// The TLS client certificate, where the settings have none: the identity in use while it is of use, else the factory's.
@@ -239,7 +241,7 @@ impl<'a> LazyHttp<'a> {
 
     fn best_client(&self) -> Result<Client, Error> {
         let plan = self.renewal.plan(self.clock)?;
-        self.renewal.best_client(plan.standing, plan.clock.is_known() && !self.asks_time.get())
+        self.renewal.best_client(plan.standing, plan.clock.known().filter(|_| !self.asks_time.get()))
     }
 
     /// Whether there is another certificate to show.

@@ -24,6 +24,7 @@
 //! | `clock` | devices without a clock: the time from authentic answers |
 //! | `seen` | how far a clock that is believed has come |
 //! | `uptime` | waits measured by how long the device has been on |
+//! | `looks` | which looks are the first ones of a start |
 //! | `trust_end` | when those who are trusted end |
 //! | `learning` | how far one answer's time is believed |
 //!
@@ -34,6 +35,7 @@ mod clock;
 mod decide;
 mod known;
 mod learning;
+mod looks;
 mod means;
 mod nap;
 mod notes;
@@ -65,6 +67,8 @@ use crate::store::{AnchorSet, Store, StoreErrorKind};
 use crate::time::Time;
 use known::CLOSE_SECONDS;
 use learning::Told;
+use looks::Looks;
+use scene::Scene;
 
 /// Device memory keeps under this name which device it belongs to: a digest of [`Planner::device_id`].
 const DEVICE: &str = "device-id";
@@ -83,6 +87,17 @@ fn last_told(store: &Store) -> Result<Option<Time>, Error> {
     }
 }
 
+/// What a look has found.
+struct Look {
+    plan: Plan,
+    /// What is remembered.
+    progress: Progress,
+    /// Whether that is anything new.
+    is_changed: bool,
+    /// What is left of the wait that runs, from this look on.
+    passed: Attempts,
+}
+
 /// Says what is due for the identities in a device memory.
 #[derive(Clone)]
 pub struct Planner {
@@ -95,9 +110,11 @@ pub struct Planner {
     /// The factory's identity (IDevID) in device memory, if there is one: a clock that says less than the notBefore of its
     /// certificate is none. [`Renewal`] sets it by itself.
     pub factory: Option<String>,
-    /// What measures waits besides the time that is told. [`Meter::Nothing`] for planners as they are made; a
+    /// What measures waits besides the time that is told: the system, beside its own clock, for planners as they are made; a
     /// [`Device`](crate::client::device::Device) has [`Meter::System`].
     pub meter: Meter,
+    /// What this planner, with its copies, has looked at since it was made.
+    looks: Looks,
     /// Messages are signed whatever a certificate's keyUsage says (switch `signer_key_usage`).
     pub(in crate::client) signs_whatever_usage: bool,
     /// Who is trusted by the settings, besides device memory: [`Renewal`] and a device know it.
@@ -117,7 +134,8 @@ impl Planner {
             policy: Policy::default(),
             device_id: None,
             factory: None,
-            meter: Meter::Nothing,
+            meter: Meter::default(),
+            looks: Looks::default(),
             signs_whatever_usage: false,
             trusted: Vec::new(),
             provider,
@@ -180,8 +198,8 @@ impl Planner {
 
     /// The plan for who comes back after having waited as told. Where the meter says how long the device has been on, that measures
     /// the wait, and nothing is noted. Else a clock that is wrong measures it while it ticks; where it says no more than at the last
-    /// look, it began anew with the device, and the wait is over. What has passed is noted, so that a device which runs for minutes
-    /// gets to the end of a wait of days.
+    /// look, it began anew with the device, and the wait is over. What has passed is noted at the first look of a planner, so that
+    /// a device which runs for minutes gets to the end of a wait of days; what passes by later ones the planner remembers by itself.
     ///
     /// With it comes what was remembered when it was made.
     pub(in crate::client) fn plan_as_told(
@@ -190,15 +208,14 @@ impl Planner {
         name: &str,
         clock: Option<Time>,
     ) -> Result<(Plan, Progress), Error> {
-        let (plan, progress, is_changed) = self.look_as_told(store, name, clock)?;
+        let Look { plan, progress, is_changed, passed } = self.look_as_told(store, name, clock)?;
         if is_changed {
             progress.save(store, &*self.provider, name)?;
         }
+        self.looks.made(name, progress.attempts, passed);
         if let (Clock::Known(now), Some(told)) = (plan.clock, last_told(store)?) {
             seen::note(store, now, told)?;
-            if let Some(reading) = self.meter.reading(clock) {
-                seen::note_boot(store, now, &reading)?;
-            }
+            seen::note_boot(store, now, self.meter.reading(clock).as_ref())?;
         }
         Ok((plan, progress))
     }
@@ -211,46 +228,45 @@ impl Planner {
         name: &str,
         clock: Option<Time>,
     ) -> Result<Plan, Error> {
-        self.look_as_told(store, name, clock).map(|(plan, ..)| plan)
+        self.look_as_told(store, name, clock).map(|look| look.plan)
     }
 
-    /// The plan, what is to be remembered of the look, and whether that is anything new.
-    fn look_as_told(&self, store: &Store, name: &str, clock: Option<Time>) -> Result<(Plan, Progress, bool), Error> {
+    fn look_as_told(&self, store: &Store, name: &str, clock: Option<Time>) -> Result<Look, Error> {
         let mut scene = self.scene(store, name, clock)?;
-        let mut is_changed = false;
         // One that no answer has confirmed yet may begin anew with the device as well as one that is contradicted.
         let is_believed = scene.clock.is_known() && last_told(store)?.is_some();
-        let is_measured = scene.facts.left_seconds.is_some();
-        if scene
-            .reading
-            .is_some_and(|reading| reading.is_of_this_clock && (is_measured || scene.facts.attempts.last.is_none()))
-        {
-            return Ok((scene.plan(&self.policy), scene.progress, false));
-        }
-        if let (false, Some(now)) = (is_believed, scene.clock.says()) {
-            if scene.progress.clock_least.is_none_or(|least| now < least) {
-                (scene.progress.clock_least, is_changed) = (Some(now), true);
-            }
+        let is_measured = scene.facts.left_seconds.is_some() || scene.facts.attempts.last.is_none();
+        let passed = scene.facts.attempts;
+        let look = |plan, scene: Scene, is_changed, passed| Look { plan, progress: scene.progress, is_changed, passed };
+        let (false, Some(now)) = (is_believed || scene.reading.is_some() && is_measured, scene.clock.says()) else {
+            return Ok(look(scene.plan(&self.policy), scene, false, passed));
+        };
+        let mut is_changed = false;
+        // Starts take more or less time: what is within that is nothing new.
+        if scene.progress.clock_least.is_none_or(|least| now < least.plus(-LONGEST_START_SECONDS)) {
+            (scene.progress.clock_least, is_changed) = (Some(now), true);
         }
         let plan = scene.plan(&self.policy);
-        let (false, Some(now), Step::Nothing) = (is_believed, scene.clock.says(), &plan.step) else {
-            return Ok((plan, scene.progress, is_changed));
+        let (Step::Nothing, Some(last)) = (&plan.step, passed.last) else {
+            return Ok(look(plan, scene, is_changed, passed));
         };
-        let Some(last) = scene.facts.attempts.last else { return Ok((plan, scene.progress, is_changed)) };
-        // Starts take more or less time, but minutes; a clock that ticks on is beyond its first hour soon.
+        // Minutes; a clock that ticks on is beyond its first hour soon.
         let is_at_start = |at: Time| scene.progress.clock_least.is_some_and(|least| at.since(least) < CLOSE_SECONDS);
         let is_start = is_at_start(now) && is_at_start(last) && now.since(last) < LONGEST_START_SECONDS;
         if now <= last || is_start {
             scene.facts.end_wait();
-            return Ok((scene.plan(&self.policy), scene.progress, is_changed));
+            return Ok(look(scene.plan(&self.policy), scene, is_changed, passed));
         }
-        let rest = scene.progress.attempts.left_seconds(now);
-        if rest > 0 && !is_measured {
-            (scene.progress.attempts.last, scene.progress.attempts.wait_seconds) = (Some(now), rest);
-            scene.progress.measured = None;
-            is_changed = true;
+        let rest = passed.left_seconds(now);
+        if rest == 0 || is_measured {
+            return Ok(look(plan, scene, is_changed, passed));
         }
-        Ok((plan, scene.progress, is_changed))
+        let passed = Attempts { last: Some(now), wait_seconds: rest, ..passed };
+        if scene.reading.is_some() || self.looks.is_first(name) {
+            (scene.progress.attempts, is_changed) = (passed, true);
+            scene.measure();
+        }
+        Ok(look(plan, scene, is_changed, passed))
     }
 
     /// Keeps whose device memory it is, at the first attempt of a planner that is told.

@@ -2,7 +2,7 @@
 
 use super::known::CLOSE_SECONDS;
 use super::plan::{Plan, Step};
-use super::progress::{self, Attempts, LONGEST_WAIT_SECONDS, Mark, Progress, mark_of};
+use super::progress::{self, Attempts, LONGEST_WAIT_SECONDS, Mark, Progress};
 use super::scene::{Scene, anchor_of};
 use super::{DEVICE, Planner, learning, seen};
 use crate::asn1::cmp::BodyType;
@@ -40,11 +40,7 @@ impl Planner {
     /// What is remembered about the identity in use.
     pub(super) fn progress(&self, store: &Store, name: &str) -> Result<Progress, Error> {
         let (progress, _) = Progress::load(store, &*self.provider, name)?;
-        let mark = match store.current(name) {
-            Ok(identity) => mark_of(&*self.provider, &identity.certificate)?,
-            Err(_) => Mark::default(),
-        };
-        Ok(progress.about(mark))
+        self.about(progress, store.current(name).ok().as_ref())
     }
 
     /// Remembers that `step` is attempted now, before it is: if the device dies on the way, that was a failure.

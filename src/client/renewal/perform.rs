@@ -35,6 +35,9 @@ const MOST_TURNED_DOWN: u32 = 3;
 /// How often in a row the credential of an unfinished operation may be missing before it is given up. The waits between grow: that
 /// takes days, in which a setting can be put right. What the CA has been asked to approve is not asked for twice.
 const MOST_WITHOUT_CREDENTIAL: u32 = 10;
+/// Why an operation is given up at once.
+const LOST: &str =
+    "the unfinished operation was begun with an identity whose key or certificate is lost: nobody can go on with it";
 /// How soon whoever meets with another one at work looks again.
 const LOOK_AGAIN_SECONDS: u32 = 5;
 /// PKIFailureInfo transactionIdInUse (RFC 9810 section 5.2.3).
@@ -426,17 +429,17 @@ impl Renewal<'_> {
         napped: &Napped,
     ) -> Result<Done, Error> {
         let installed = |identity: Identity| Done::Installed(Box::new(identity));
-        let is_known = plan.clock.is_known();
+        let now = plan.clock.known();
         match &plan.step {
             Step::Enroll | Step::EnrollAgain => {
-                let client = self.factory_client(is_known).map_err(|error| about_damage(plan.standing, error))?;
+                let client = self.factory_client(now).map_err(|error| about_damage(plan.standing, error))?;
                 self.enroll_by(&client, keys, exchange, owner).map(installed)
             }
             Step::Update => {
-                let client = match self.own_client(is_known) {
+                let client = match self.own_client(now) {
                     // Its key may be gone for good: near the end another credential is asked, where there is one.
                     Err(error) if plan.alarm >= Alarm::Late => {
-                        let another = self.factory_client(is_known).map_err(|_| error)?;
+                        let another = self.factory_client(now).map_err(|_| error)?;
                         return self.enroll_by(&another, keys, exchange, owner).map(installed);
                     }
                     client => client?,
@@ -447,7 +450,7 @@ impl Renewal<'_> {
             }
             Step::Resume => self.resume(plan, exchange, owner, napped).map(installed),
             Step::AskForRoot(anchor) => {
-                let client = self.best_client(plan.standing, is_known)?;
+                let client = self.best_client(plan.standing, now)?;
                 self.ask_for_root(&client, anchor, exchange, owner)
             }
             Step::Nothing | Step::LearnTime => Ok(Done::Nothing),
@@ -476,18 +479,24 @@ impl Renewal<'_> {
         owner: &mut dyn Owner,
         napped: &Napped,
     ) -> Result<Identity, Error> {
-        let is_known = plan.clock.is_known();
+        let now = plan.clock.known();
         let saved = napped.records(self.to.unfinished())?;
         let is_out = |saved: &SavedOperation| saved.polls == 0 && saved.state == SavedState::Sending(saved.request);
         napped.is_unanswered.set(saved.as_ref().is_some_and(is_out));
         let client = match &saved {
-            Some(saved) => self.client_of(&saved.credential, is_known, napped)?,
+            Some(saved) => self.client_of(&saved.credential, now, napped)?,
             None => None,
         };
         let Some(client) = client else {
             let words = "the unfinished operation was begun with a credential that is not here now: bring it back, or abandon the operation";
             let installed = napped.records(self.to.already_installed())?;
-            let missing = || napped.credential(Err(Error::new(Code::KeyMismatch, words)));
+            // One that was lost with a generation is a fact; another may be brought back.
+            let is_lost =
+                saved.is_some_and(|saved| self.to.store.has_lost(self.to.name, &saved.credential).unwrap_or(false));
+            let missing = || match is_lost {
+                true => napped.records(Err(Error::new(Code::KeyMismatch, LOST))),
+                false => napped.credential(Err(Error::new(Code::KeyMismatch, words))),
+            };
             return installed.map_or_else(missing, Ok);
         };
         let saved = match napped.records(self.to.saved())? {
@@ -499,7 +508,7 @@ impl Renewal<'_> {
         let mut operation = napped.records(client.restored(signer, &saved))?;
         // The planner has measured the wait for the CA, perhaps by another clock than the one by which it began; when a
         // certificate becomes valid, only the time can tell.
-        if !is_known || !operation.waits_for_validity() {
+        if now.is_none() || !operation.waits_for_validity() {
             operation.end_wait();
         } else {
             operation.bound_validity();
@@ -507,12 +516,12 @@ impl Renewal<'_> {
         let outcome = client.complete_into(self.to, &mut operation, exchange, owner);
         match outcome {
             Err(error) if error.code() == Code::Unconfirmed && error.facts().server_authenticated => {
-                self.ask_with_staged(is_known, None, exchange, owner, napped)?.ok_or(error)
+                self.ask_with_staged(now, None, exchange, owner, napped)?.ok_or(error)
             }
             // A CA whose signer says nothing of its office has had the confirmation, and says no pkiConf again.
             Err(error) if error.code() == Code::Unconfirmed && operation.has_met_known_bearer() => {
                 let known = bearers::known(self.to.store, &operation, owner.now());
-                self.ask_with_staged(is_known, Some(known), exchange, owner, napped)?.ok_or(error)
+                self.ask_with_staged(now, Some(known), exchange, owner, napped)?.ok_or(error)
             }
             // What came over the way to the server, which has a phase, says nothing about device memory.
             Err(error) if error.facts().phase.is_none() => napped.records(Err(error)),

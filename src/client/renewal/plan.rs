@@ -102,6 +102,8 @@ pub struct Facts {
     pub validity: Option<(Time, Time)>,
     /// When it was installed: CAs set notBefore back by minutes or days, and what was over before counts for nothing.
     pub installed: Option<Time>,
+    /// Since when certificates have been in use that all end where this one does: renewals do not move that end.
+    pub stands_since: Option<Time>,
     /// The identity in use cannot be read.
     pub is_damaged: bool,
     /// The CA said that it is revoked.
@@ -143,9 +145,24 @@ impl Facts {
     /// The time that the certificate has here: from its installation, or from notBefore if that is not known or not to be
     /// believed.
     pub(super) fn in_use(&self) -> Option<(Time, Time)> {
-        let (begin, end) = self.validity?;
-        Some((self.installed.filter(|at| (begin..end).contains(at)).unwrap_or(begin), end))
+        self.validity.map(|validity| in_use(validity, self.installed))
     }
+
+    /// The time that the end has been standing, which alarms are measured by: as long as renewals do not move it, they change nothing.
+    pub(super) fn standing(&self) -> Option<(Time, Time)> {
+        let (begin, end) = self.in_use()?;
+        Some((self.stands_since.map_or(begin, |since| since.min(begin)), end))
+    }
+
+    /// Whether the last renewal has not moved the end.
+    pub(super) fn gains_nothing(&self) -> bool {
+        self.standing() != self.in_use()
+    }
+}
+
+/// See [`Facts::in_use`].
+pub(super) fn in_use((begin, end): (Time, Time), installed: Option<Time>) -> (Time, Time) {
+    (installed.filter(|at| (begin..end).contains(at)).unwrap_or(begin), end)
 }
 
 /// What a decision about an anchor rests on.

@@ -18,6 +18,12 @@
 //! uptime <boot, 32 hex digits> <seconds in it when the wait began>
 //! ```
 //!
+//! Version 5 has both, and one more behind them:
+//!
+//! ```text
+//! stands <the end of the certificates, seconds> <since, seconds>
+//! ```
+//!
 //! `-` stands for a time that is not known, or a clock that nobody contradicted. Version 2 is read too: it does not say how far the
 //! clock is behind; and version 1: it has one line with a flag for "revoked" at its end.
 
@@ -31,6 +37,7 @@ use crate::time::Time;
 
 /// A wait that the CA asks for is looked at again after this time at the latest, in seconds: clocks jump.
 pub(super) const LONGEST_WAIT_SECONDS: u32 = 7 * 86_400;
+const STANDING_HEAD: &str = "devid renewal 5";
 const MEASURED_HEAD: &str = "devid renewal 4";
 const HEAD: &str = "devid renewal 3";
 const SECOND_HEAD: &str = "devid renewal 2";
@@ -102,7 +109,31 @@ pub struct Progress {
     pub waits: u32,
     /// How fast certificates follow each other.
     pub pace: Pace,
+    /// Since when the certificates end where they end.
+    pub(super) stands: Option<Stands>,
     pub(super) anchors: Vec<(Mark, Attempts)>,
+}
+
+/// An end that certificates have, one after the other: a CA that ends itself, or that caps what it issues, renews without moving it. To such
+/// an identity it is the first of them that has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stands {
+    pub end: Time,
+    pub since: Time,
+}
+
+/// A certificate whose end is off by less than this share of the time until then has the same end.
+const SAME_END_SHARE: i64 = 16;
+
+impl Stands {
+    /// Of a certificate in use from `begin` to `end`, after what was known of the one before.
+    fn after(before: Option<Stands>, (begin, end): (Time, Time)) -> Self {
+        let is_same = |known: &Stands| {
+            let whole = known.end.since(known.since);
+            known.since <= begin && whole > 0 && end.since(known.end).abs() <= whole / SAME_END_SHARE
+        };
+        before.filter(is_same).unwrap_or(Stands { end, since: begin })
+    }
 }
 
 /// How fast certificates follow each other: a CA that issues them for seconds would otherwise be asked without end.
@@ -143,13 +174,14 @@ pub(super) const REVOKED_SECONDS: i64 = 30 * 86_400;
 const LONGEST_STRETCH_SECONDS: u32 = 3600;
 
 impl Progress {
-    /// About this certificate: what was remembered for an earlier generation is dropped.
-    pub(super) fn about(self, certificate: Mark) -> Self {
+    /// About this certificate, in use from and to these times: what was remembered for an earlier generation is dropped.
+    pub(super) fn about(self, certificate: Mark, in_use: Option<(Time, Time)>) -> Self {
+        let stands = in_use.map(|in_use| Stands::after(self.stands, in_use));
         if self.certificate == certificate {
-            return self;
+            return Progress { stands, ..self };
         }
         let Progress { anchors, pace, clock_off, clock_least, .. } = self;
-        Progress { certificate, anchors, pace, clock_off, clock_least, ..Progress::default() }
+        Progress { certificate, anchors, pace, clock_off, clock_least, stands, ..Progress::default() }
     }
 
     /// Whether the certificate counts as revoked: the CA said so not too long ago. Without a time to count from, it does
@@ -202,7 +234,11 @@ impl Progress {
     fn to_text(&self) -> String {
         let Attempts { count, last, wait_seconds } = self.attempts;
         let measured = self.measured.filter(|_| last.is_some());
-        let head = if measured.is_some() { MEASURED_HEAD } else { HEAD };
+        let head = match (self.stands, measured) {
+            (Some(_), _) => STANDING_HEAD,
+            (None, Some(_)) => MEASURED_HEAD,
+            (None, None) => HEAD,
+        };
         let mut text = format!(
             "{head}\nidentity {} {count} {} {} {wait_seconds}\nagainst {} {} {} {}\noperation {} {}\npace {} {}\n",
             hex(&self.certificate),
@@ -217,8 +253,13 @@ impl Progress {
             self.pace.quick,
             written(self.pace.last),
         );
-        if let Some(Uptime { boot, seconds }) = measured {
-            text.push_str(&format!("uptime {boot:032x} {seconds}\n"));
+        match measured {
+            Some(Uptime { boot, seconds }) => text.push_str(&format!("uptime {boot:032x} {seconds}\n")),
+            None if self.stands.is_some() => text.push_str("uptime - -\n"),
+            None => {}
+        }
+        if let Some(Stands { end, since }) = self.stands {
+            text.push_str(&format!("stands {} {}\n", end.unix(), since.unix()));
         }
         for (mark, Attempts { count, last, wait_seconds }) in &self.anchors {
             text.push_str(&format!("anchor {} {count} {} {wait_seconds}\n", hex(mark), written(*last)));
@@ -230,7 +271,7 @@ impl Progress {
         let mut lines = text.lines();
         let head = lines.next()?;
         let is_old = head == OLD_HEAD;
-        if ![MEASURED_HEAD, HEAD, SECOND_HEAD, OLD_HEAD].contains(&head) {
+        if ![STANDING_HEAD, MEASURED_HEAD, HEAD, SECOND_HEAD, OLD_HEAD].contains(&head) {
             return None;
         }
         let identity = fields_of(lines.next()?, "identity", if is_old { 6 } else { 5 })?;
@@ -254,10 +295,16 @@ impl Progress {
             (progress.in_vain, progress.waits) = (operation[0].parse().ok()?, operation[1].parse().ok()?);
             let pace = fields_of(lines.next()?, "pace", 2)?;
             progress.pace = Pace { quick: pace[0].parse().ok()?, last: time(pace[1])? };
-            if head == MEASURED_HEAD {
+            if head == MEASURED_HEAD || head == STANDING_HEAD {
                 let uptime = fields_of(lines.next()?, "uptime", 2)?;
-                let boot = u128::from_str_radix(uptime[0], 16).ok()?;
-                progress.measured = Some(Uptime { boot, seconds: uptime[1].parse().ok()? });
+                if uptime != ["-", "-"] || head == MEASURED_HEAD {
+                    let boot = u128::from_str_radix(uptime[0], 16).ok()?;
+                    progress.measured = Some(Uptime { boot, seconds: uptime[1].parse().ok()? });
+                }
+            }
+            if head == STANDING_HEAD {
+                let stands = fields_of(lines.next()?, "stands", 2)?;
+                progress.stands = Some(Stands { end: time(stands[0])??, since: time(stands[1])?? });
             }
         }
         for line in lines {
@@ -350,6 +397,7 @@ mod tests {
             in_vain: 4,
             waits: 5,
             pace: Pace { quick: 1, last: Some(Time::from_unix(8)) },
+            stands: None,
             anchors: vec![([9; 8], Attempts::default()), ([8; 8], waiting)],
         }
     }
@@ -361,6 +409,12 @@ mod tests {
         let measured = Progress { measured: Some(Uptime { boot: 0xfe << 112, seconds: 77 }), ..sample() };
         measured.save(&store, &*provider, "measured").unwrap();
         assert_eq!(Progress::load(&store, &*provider, "measured").unwrap(), (measured, false));
+        for measured in [None, sample().measured, Some(Uptime { boot: 5, seconds: 6 })] {
+            let stands = Some(Stands { end: Time::from_unix(1_900_000_000), since: Time::from_unix(-4) });
+            let kept = Progress { measured, stands, ..sample() };
+            kept.save(&store, &*provider, "standing").unwrap();
+            assert_eq!(Progress::load(&store, &*provider, "standing").unwrap(), (kept, false));
+        }
         sample().save(&store, &*provider, &longest).unwrap();
         assert_eq!(Progress::load(&store, &*provider, &longest).unwrap(), (sample(), false));
         assert_eq!(Progress::load(&store, &*provider, "other").unwrap(), (Progress::default(), false));
@@ -387,10 +441,27 @@ mod tests {
 
     #[test]
     fn a_new_generation_begins_without_the_failures_of_the_old_one() {
-        let after = sample().about([7; 8]);
+        let after = sample().about([7; 8], None);
         assert_eq!((after.attempts, after.refusals, after.revoked), (Attempts::default(), 0, None));
         assert_eq!((after.anchors, after.pace), (sample().anchors, sample().pace));
-        assert_eq!(sample().about(sample().certificate), sample());
+        assert_eq!(sample().about(sample().certificate, None), sample());
+    }
+
+    #[test]
+    fn an_end_that_no_renewal_moves_stands_since_the_first_that_had_it() {
+        let at = |day: i64| Time::from_unix(1_700_000_000 + day * 86_400);
+        let mut progress = Progress::default();
+        // Closer and closer to an end that stays, give or take a little.
+        for (number, (begin, end)) in [(0, 300), (200, 300), (266, 301), (288, 299), (296, 300)].into_iter().enumerate()
+        {
+            progress = progress.about([u8::try_from(number).unwrap(); 8], Some((at(begin), at(end))));
+            assert_eq!(progress.stands, Some(Stands { end: at(300), since: at(0) }), "{number}");
+        }
+        // The CA has a new end, or another lifetime.
+        for (begin, end) in [(297, 500), (298, 305), (303, 311)] {
+            progress = progress.about([u8::try_from(begin - 250).unwrap(); 8], Some((at(begin), at(end))));
+            assert_eq!(progress.stands, Some(Stands { end: at(end), since: at(begin) }), "{begin}");
+        }
     }
 
     #[test]

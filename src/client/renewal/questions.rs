@@ -79,7 +79,7 @@ impl Renewal<'_> {
         // The identity in use, then what the first certificate is asked for with: any that the CA knows will do, as a CA that answers by
         // a MAC alone does not know the first.
         let mut first = None;
-        for client in [self.own_client(false), self.factory_client(false)] {
+        for client in [self.own_client(None), self.factory_client(None)] {
             let (outcome, told) = match client {
                 Ok(client) => self.ask_for_time(&client, known, clock, exchange, owner, napped)?,
                 Err(error) => (Err(error), Err(Learnt::Nothing)),
@@ -147,7 +147,7 @@ impl Renewal<'_> {
     /// `bearers`: who counts as well, besides those who may speak for the CA.
     pub(super) fn ask_with_staged(
         &self,
-        is_known: bool,
+        now: Option<Time>,
         bearers: Option<KnownBearers>,
         exchange: &mut dyn Exchange,
         owner: &mut dyn Owner,
@@ -161,7 +161,7 @@ impl Renewal<'_> {
         // Waits of this question are nobody else's, and none is slept through: to be told to wait is an answer, too.
         let napped = Napped::default();
         let asked = || -> Result<(), Error> {
-            let client = self.client(self.with_identity(staged)?, Standing::Valid, is_known)?;
+            let client = self.client(self.with_identity(staged)?, Standing::Valid, now)?;
             let client = if bearers.is_some() { client } else { client.heeding_authority_alone() };
             let mut operation = client.ask(Question::CaCerts)?;
             operation.know_bearers(

@@ -2,12 +2,13 @@
 
 use super::decide::decide;
 use super::known::Clock;
-use super::plan::{Alarm, Anchor, AnchorFacts, Facts, Plan, Step};
+use super::plan::{Alarm, Anchor, AnchorFacts, Facts, Plan, Step, in_use};
 use super::policy::{Policy, Seed};
 use super::progress::{self, Mark, Progress, mark_of};
 use super::trust_end::TrustEnd;
 use super::uptime::Reading;
 use super::{Planner, last_told, learning, seen};
+use crate::asn1::name::display;
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::client::Destination;
@@ -105,11 +106,7 @@ impl Planner {
         let set_back = clock.map_or(Ok(None), |says| seen::set_back_seconds(store, says, reading.as_ref()))?;
         let clock = Clock::new(clock, self.earliest(store, clock)?.max(last_known))
             .contradicted(progress.clock_off.or(set_back), last_known);
-        let mark: Mark = match &identity {
-            Some(identity) => mark_of(&*self.provider, &identity.certificate)?,
-            None => Mark::default(),
-        };
-        let progress = progress.about(mark);
+        let progress = self.about(progress, identity.as_ref())?;
         let is_staged = store.state(name).map(|state| state.pending.is_some());
         let is_staged = match is_staged {
             Ok(is_staged) => is_staged,
@@ -123,13 +120,14 @@ impl Planner {
         let facts = Facts {
             validity: identity.as_ref().map(|i| (i.certificate.not_before(), end_of(i))),
             installed: identity.as_ref().map(|i| i.created),
+            stands_since: progress.stands.map(|stands| stands.since),
             is_damaged,
             cannot_sign: !self.signs_whatever_usage && identity.as_ref().is_some_and(|i| !can_protect(&i.certificate)),
             is_revoked: progress.is_revoked(clock.at_least().filter(|_| clock.is_known())),
             is_unfinished,
             begins,
             is_request_out,
-            attempts: progress.attempts,
+            attempts: self.looks.passed(name, progress.attempts),
             left_seconds: reading.and_then(|reading| reading.left_seconds(&progress, clock)),
             refusals: progress.refusals,
             waits: progress.waits,
@@ -140,9 +138,23 @@ impl Planner {
         };
         let trust = self.trust_ends(store)?;
         findings.extend(trust.iter().filter_map(|end| end.finding(&self.policy, clock.about())));
+        findings.extend(identity.as_ref().and_then(|identity| self.standing_end(identity, &facts, clock)));
         let seed = Seed::from_id(&*self.provider, &self.id_of(name, identity.as_ref()))?;
         let is_copied = self.is_copied(store)?;
         Ok(Scene { clock, seed, facts, progress, reading, is_memory_damaged, is_copied, findings, trust })
+    }
+
+    /// What is remembered, about the identity in use.
+    pub(super) fn about(&self, progress: Progress, identity: Option<&Identity>) -> Result<Progress, Error> {
+        let mark: Mark = match identity {
+            Some(identity) => mark_of(&*self.provider, &identity.certificate)?,
+            None => Mark::default(),
+        };
+        let in_use = identity.map(|identity| {
+            let validity = (identity.certificate.not_before(), end_of(identity));
+            in_use(validity, Some(identity.created))
+        });
+        Ok(progress.about(mark, in_use))
     }
 
     /// A clock that says less than this is none: the device has a factory certificate that began later. `None` without a
@@ -154,6 +166,21 @@ impl Planner {
             Err(error) if error.is_damage() || error.kind == StoreErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// What people are told of an end that renewals do not move, from the moment on at which they are told of a late renewal.
+    fn standing_end(&self, identity: &Identity, facts: &Facts, clock: Clock) -> Option<Problem> {
+        let (since, end) = facts.standing().filter(|_| facts.gains_nothing())?;
+        let [late, _] = self.policy.alarm_times(since, end);
+        clock.about().filter(|now| *now >= late)?;
+        let above = identity.chain.iter().filter(|ca| ca.not_after() <= end).min_by_key(|ca| ca.not_after());
+        let who = match above {
+            Some(ca) => format!("the certificate of {}, which is above it, ends then", display(ca.subject())),
+            None => "its CA issues none that ends later".to_owned(),
+        };
+        let text =
+            format!("it ends at {end}, and the renewals since {since} do not move that: {who}; ask who runs the CA");
+        Some(Problem::new(ProblemKind::Ending, &format!("identity/{}", identity.name), &text))
     }
 
     /// Names stay from certificate to certificate; keys do not.

@@ -39,10 +39,15 @@ pub(super) fn set_back_seconds(store: &Store, says: Time, reading: Option<&Readi
     if set_back.is_some() {
         return Ok(set_back);
     }
-    let Some((reading, before)) = reading.zip(boot(store)?) else { return Ok(None) };
+    let Some((reading, before)) = of_device(reading).zip(boot(store)?) else { return Ok(None) };
     let is_again =
         before.boot != reading.uptime.boot && reading.begin(says).since(before.begin).abs() <= SAME_BEGIN_SECONDS;
     Ok(is_again.then_some(0))
+}
+
+/// Where the clock of a process that has one of its own begins, says nothing of the device's.
+fn of_device(reading: Option<&Reading>) -> Option<&Reading> {
+    reading.filter(|reading| reading.is_of_device)
 }
 
 /// Where a clock that was believed had begun at some start of the device.
@@ -65,8 +70,9 @@ fn boot(store: &Store) -> Result<Option<Boot>, Error> {
 
 /// A clock that is believed says `says` in this boot. Noted at few boots: once a week, where it has gone back, and at one boot in
 /// sixteen, which its own number chooses, so that one which begins again where it began is met.
-pub(super) fn note_boot(store: &Store, says: Time, reading: &Reading) -> Result<(), Error> {
-    let Reading { uptime, .. } = *reading;
+pub(super) fn note_boot(store: &Store, says: Time, reading: Option<&Reading>) -> Result<(), Error> {
+    let Some(reading) = of_device(reading) else { return Ok(()) };
+    let uptime = reading.uptime;
     let begin = reading.begin(says);
     let is_noted = match boot(store)? {
         Some(before) if before.boot == uptime.boot => false,
@@ -85,7 +91,7 @@ fn put_boot(store: &Store, Boot { boot, begin }: Boot) -> Result<(), Error> {
 
 /// An authentic answer agrees with a clock that has begun where it had begun before: it was switched on twice in a moment.
 pub(super) fn confirm_boot(store: &Store, says: Time, reading: Option<&Reading>) -> Result<(), Error> {
-    match reading {
+    match of_device(reading) {
         Some(reading) if set_back_seconds(store, says, Some(reading))? == Some(0) => {
             put_boot(store, Boot { boot: reading.uptime.boot, begin: reading.begin(says) })
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::known::Clock;
 use super::progress::Progress;
+use crate::client::run::system_time;
 use crate::time::Time;
 
 /// How far two starts of a clock may lie apart that begins at the same date with each start, in seconds: it is set a little sooner or
@@ -29,31 +30,27 @@ pub struct Uptime {
 #[derive(Clone, Default)]
 pub enum Meter {
     /// Nothing: waits are measured by the time that is told, and whoever has none waits as long as was told.
-    #[default]
     Nothing,
-    /// The system: `CLOCK_BOOTTIME` and the kernel's boot_id, on Linux; elsewhere nothing.
+    /// The system (on Linux: the kernel's boot_id and `CLOCK_BOOTTIME`), for who is told the time of the system's clock. Whoever has no
+    /// clock, or is told another time, has no measure but that.
+    #[default]
+    SystemClock,
+    /// The same, also for who has no clock.
     System,
     /// The program's own; `None`: not now.
     Own(Arc<dyn Fn() -> Option<Uptime> + Send + Sync>),
 }
 
 impl Meter {
-    /// For who is told the time `clock`: the system's uptime belongs to the system's clock, and to who has none. Whoever has a clock of
-    /// their own measures by that.
-    #[cfg(feature = "settings")]
-    pub(in crate::client) fn of_clock(clock: Option<Time>) -> Meter {
-        match clock {
-            Some(now) if now.since(crate::client::run::system_time()).abs() > SAME_CLOCK_SECONDS => Meter::Nothing,
-            _ => Meter::System,
-        }
-    }
-
     /// What it says to who is told the time `clock`.
     pub(super) fn reading(&self, clock: Option<Time>) -> Option<Reading> {
+        // Whoever has a clock of their own measures by that: the system's uptime belongs to the system's.
+        let is_system = |now: Time| is_same_clock(now, system_time());
         match self {
             Meter::Nothing => None,
-            Meter::System => system(clock),
-            Meter::Own(own) => own().map(|uptime| Reading { uptime, is_of_this_clock: true }),
+            Meter::SystemClock => clock.is_some_and(is_system).then(system).flatten(),
+            Meter::System => clock.is_none_or(is_system).then(system).flatten(),
+            Meter::Own(own) => own().map(|uptime| Reading { uptime, is_of_device: true }),
         }
     }
 }
@@ -62,6 +59,7 @@ impl fmt::Debug for Meter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Meter::Nothing => "Nothing",
+            Meter::SystemClock => "SystemClock",
             Meter::System => "System",
             Meter::Own(_) => "Own",
         })
@@ -72,8 +70,8 @@ impl fmt::Debug for Meter {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reading {
     pub uptime: Uptime,
-    /// The clock is one that runs through this boot. One that the process alone has may begin anew in its middle.
-    pub is_of_this_clock: bool,
+    /// It is the device that was started then, not the process alone.
+    pub is_of_device: bool,
 }
 
 impl Reading {
@@ -87,7 +85,7 @@ impl Reading {
             let left = u32::try_from(i64::from(attempts.wait_seconds).saturating_sub(passed)).unwrap_or(0);
             return Some(match clock.says() {
                 // Whichever says that it is over; one that was set back says nothing.
-                Some(now) if now >= last || !self.is_of_this_clock => left.min(attempts.left_seconds(now)),
+                Some(now) if now >= last => left.min(attempts.left_seconds(now)),
                 _ => left,
             });
         }
@@ -102,15 +100,34 @@ impl Reading {
     }
 }
 
+fn is_same_clock(one: Time, other: Time) -> bool {
+    one.since(other).abs() <= SAME_CLOCK_SECONDS
+}
+
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn system(clock: Option<Time>) -> Option<Reading> {
+fn system() -> Option<Reading> {
     use rustix::time::{ClockId, clock_gettime};
     use std::sync::OnceLock;
     static BOOT: OnceLock<Option<u128>> = OnceLock::new();
-    let boot = (*BOOT.get_or_init(boot_id))?;
+    // Asked of the kernel, past whatever else tells this process the time.
     let kernel = Time::from_unix(clock_gettime(ClockId::Realtime).tv_sec);
-    let is_of_this_clock = clock.is_none_or(|now| now.since(kernel).abs() <= SAME_CLOCK_SECONDS);
-    Some(Reading { uptime: Uptime { boot, seconds: clock_gettime(ClockId::Boottime).tv_sec }, is_of_this_clock })
+    if !is_same_clock(system_time(), kernel) {
+        return Some(Reading { uptime: of_process(), is_of_device: false });
+    }
+    let boot = (*BOOT.get_or_init(boot_id))?;
+    Some(Reading { uptime: Uptime { boot, seconds: clock_gettime(ClockId::Boottime).tv_sec }, is_of_device: true })
+}
+
+/// A process that is told another time than the kernel's has a world of its own, which begins with it.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn of_process() -> Uptime {
+    use std::hash::{BuildHasher, RandomState};
+    use std::sync::OnceLock;
+    use std::time::Instant;
+    static BEGUN: OnceLock<(u128, Instant)> = OnceLock::new();
+    let number = |half: u8| u128::from(RandomState::new().hash_one(half));
+    let (boot, begun) = BEGUN.get_or_init(|| (number(0) << 64 | number(1), Instant::now()));
+    Uptime { boot: *boot, seconds: i64::try_from(begun.elapsed().as_secs()).unwrap_or(i64::MAX) }
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -120,7 +137,7 @@ fn boot_id() -> Option<u128> {
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn system(_clock: Option<Time>) -> Option<Reading> {
+fn system() -> Option<Reading> {
     None
 }
 
@@ -258,22 +275,35 @@ mod tests {
         assert!(bench.look(None).0, "who has neither has waited as told");
     }
 
-    /// On Linux the system has one, and it does not go back.
-    #[cfg(feature = "settings")]
+    /// On Linux the system has one, and it does not go back. It belongs to the system's clock: whoever has another one is measured by that.
     #[test]
-    fn the_system_says_how_long_it_is_on() {
+    fn the_system_says_how_long_it_is_on_to_who_is_told_its_time() {
+        let is_linux = cfg!(any(target_os = "linux", target_os = "android"));
         let (one, two) = (Meter::System.reading(None), Meter::System.reading(None));
         if let (Some(one), Some(two)) = (one, two) {
             assert_eq!(one.uptime.boot, two.uptime.boot);
-            assert!(one.uptime.seconds > 0 && two.uptime.seconds >= one.uptime.seconds);
-            assert!(
-                one.is_of_this_clock && !Meter::System.reading(Some(TRUTH.plus(-9000 * DAY))).unwrap().is_of_this_clock
-            );
+            assert!(one.uptime.seconds > 0 && two.uptime.seconds >= one.uptime.seconds && one.is_of_device);
         }
-        assert_eq!(one.is_some(), cfg!(any(target_os = "linux", target_os = "android")));
-        let now = crate::client::run::system_time();
-        assert!(matches!(Meter::of_clock(Some(now)), Meter::System));
-        assert!(matches!(Meter::of_clock(None), Meter::System));
-        assert!(matches!(Meter::of_clock(Some(now.plus(900))), Meter::Nothing), "a clock of one's own");
+        assert_eq!(one.is_some(), is_linux);
+        let now = system_time();
+        for (clock, beside_clock, system) in [
+            (Some(now), true, true),
+            (None, false, true),
+            (Some(now.plus(900)), false, false),
+            (Some(TRUTH), false, false),
+        ] {
+            assert_eq!(Meter::default().reading(clock).is_some(), beside_clock && is_linux, "{clock:?}");
+            assert_eq!(Meter::System.reading(clock).is_some(), system && is_linux, "{clock:?}");
+            assert!(Meter::Nothing.reading(clock).is_none());
+        }
+    }
+
+    /// A process that has a clock of its own is started when it is: another one of it tells nothing of the waits before.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[test]
+    fn a_process_with_a_world_of_its_own_is_measured_by_that() {
+        let (one, two) = (of_process(), of_process());
+        assert_eq!(one.boot, two.boot);
+        assert!(two.seconds >= one.seconds && Some(one.boot) != boot_id());
     }
 }

@@ -15,6 +15,7 @@ mod verify;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 #[cfg(all(feature = "http", not(feature = "tls")))]
 pub(super) use absent::{Session, TlsClient};
@@ -90,6 +91,8 @@ pub enum TlsTime {
     System,
     /// This one, for programs with a clock of their own.
     At(Time),
+    /// That clock said this at an instant, and goes on.
+    Since(Time, Instant),
     /// None: the device has no clock yet, and validity periods are not looked at.
     Unknown,
 }

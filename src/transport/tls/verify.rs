@@ -83,6 +83,9 @@ impl Verifier {
         let mut checks = match config.time {
             TlsTime::System => Checks::at(Time::from_unix(i64::try_from(now.as_secs()).unwrap_or(i64::MAX))),
             TlsTime::At(time) => Checks::at(time),
+            TlsTime::Since(time, instant) => {
+                Checks::at(time.plus(i64::try_from(instant.elapsed().as_secs()).unwrap_or(i64::MAX)))
+            }
             TlsTime::Unknown => Checks::at_unknown_time(),
         };
         // RFC 8446 section 4.4.2.2: digitalSignature, if keyUsage is there; RFC 9525 for the name.
