@@ -2,12 +2,23 @@
 
 use std::path::Path;
 
-pub use devid::client::device::{Device, read_certificates, read_key};
+pub use devid::client::device::{Device, read_chain, read_key};
+
+use devid::asn1::x509::Certificate;
 
 use crate::failure::{Exit, Failure};
+use crate::output::Output;
 
 /// Larger files are not read: no structure of this field needs as much.
 const MAX_FILE_BYTES: u64 = 256 << 20;
+
+/// All certificates of some files; what cannot be read beside them is told.
+pub fn read_certificates(
+    paths: impl IntoIterator<Item = impl AsRef<Path>>,
+    output: Output,
+) -> Result<Vec<Certificate>, devid::Error> {
+    devid::client::device::read_certificates(paths, &mut |words| output.say(&format!("warning: {words}")))
+}
 
 /// A file, or standard input for `-`.
 pub fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {

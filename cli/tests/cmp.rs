@@ -108,6 +108,26 @@ fn messages_go_to_files_and_a_request_can_be_written_alone() {
     assert_eq!(script.received(0), before, "nothing was sent");
 }
 
+/// openssl-cmp(1): with the NULL-DN no subject, or no issuer, is placed in the template.
+#[test]
+fn the_null_dn_asks_for_no_name() {
+    let script = Script::new("null");
+    let shown = |words: &str| {
+        script.good("device", &format!("-cmd ir -reqout_only null.der {words}"));
+        let message = std::fs::read(script.folder.join("null.der")).unwrap();
+        let text = devid::inspect::inspect(&message, devid::inspect::Format::Text).unwrap();
+        // Of the template, and not of the certificates that come along.
+        let [_, template] = [0, 1].map(|at| text.split("certTemplate:").nth(at).unwrap_or_default());
+        template.split("popo:").next().unwrap_or_default().to_owned()
+    };
+    let [named, nameless] = [shown("-issuer /"), shown("-subject / -issuer / -recipient /")];
+    assert!(named.contains("router-7") && !nameless.contains("router-7"), "{nameless}");
+    assert!(!nameless.contains("subject:"), "{nameless}");
+    // Whom alternative names alone tell has the NULL-DN (RFC 9483 section 4.1.1).
+    let by_name = shown("-subject / -sans router-7.example");
+    assert!(by_name.contains("router-7.example") && by_name.contains("subject"), "{by_name}");
+}
+
 #[test]
 fn questions_are_answered_into_files() {
     let script = Script::new("genm");

@@ -183,6 +183,60 @@ fn what_would_be_passed_over_is_refused() {
     assert!(judged.iter().any(|one| one.fails && one.words.contains("both have null_sender")), "{judged:?}");
 }
 
+/// A file is read as far as it can be, and what is passed over is told with its setting and its place; whose first certificate is
+/// the owner's must begin with one that can be read.
+#[test]
+fn what_cannot_be_read_beside_what_can_is_told_with_its_setting() {
+    let scene = Scene::new("passed-over");
+    let read = |name: &str| std::fs::read_to_string(scene.path(name)).unwrap();
+    let cut = |text: &str| {
+        text.lines().filter(|line| !line.contains("END")).flat_map(|line| [line, "\n"]).collect::<String>()
+    };
+    let crl = devid::asn1::pem::encode("X509 CRL", &std::fs::read(scene.path("issuing.crl")).unwrap()).to_string();
+    std::fs::write(scene.path("anchors.pem"), cut(&read("issuing.pem")) + &read("root.pem")).unwrap();
+    std::fs::write(scene.path("lists.pem"), cut(&crl) + &crl).unwrap();
+    std::fs::write(scene.path("chain.pem"), read("idevid.pem") + &cut(&read("supplier.pem"))).unwrap();
+    std::fs::write(scene.path("no-leaf.pem"), cut(&read("idevid.pem")) + &read("supplier.pem")).unwrap();
+    let with = |key: &str, file: &str, is_list: bool| {
+        let mut table = scene.good();
+        put(&mut table, "ca.server", "https://127.0.0.1:1/cmp".into());
+        if key == "ca.login.certificates" {
+            table["ca"].as_table_mut().unwrap().remove("login");
+        }
+        for table_of in ["ca.login", "ca.tls"] {
+            if key.starts_with(&format!("{table_of}.certificates")) {
+                put(&mut table, &format!("{table_of}.key"), scene.path("idevid.key").into());
+            }
+        }
+        if key == "identity.*.export.anchors" {
+            put(&mut table, "identity.*.export.folder", scene.path("exported").into());
+        }
+        let path = toml::Value::from(scene.path(file));
+        put(&mut table, key, if is_list { toml::Value::Array(vec![path]) } else { path });
+        judge(&scene.load(&table).unwrap())
+    };
+    for key in keys::ALL.iter().filter(|key| key.kind == Kind::Paths) {
+        let file = if key.path.ends_with("crls") { "lists.pem" } else { "anchors.pem" };
+        let judged = with(key.path, file, true);
+        let name = key.path.replace('*', "device");
+        let is_told = |one: &Judged| {
+            one.words.starts_with(&name) && one.words.contains("passed over") && one.words.contains("block 1 (")
+        };
+        assert!(judged.iter().any(|one| !one.fails && is_told(one)), "{name}: {judged:?}");
+    }
+    for key in ["ca.login.certificates", "ca.tls.certificates"] {
+        let judged = with(key, "chain.pem", false);
+        assert!(
+            judged.iter().any(|one| !one.fails && one.words.contains("block 2 (CERTIFICATE)")),
+            "{key}: {judged:?}"
+        );
+        let judged = with(key, "no-leaf.pem", false);
+        let is_told =
+            |one: &Judged| one.fails && one.words.starts_with(key) && one.words.contains("block 1 (CERTIFICATE)");
+        assert!(judged.iter().any(is_told), "{key}: {judged:?}");
+    }
+}
+
 #[test]
 fn everything_that_is_wrong_is_told_at_once() {
     let scene = Scene::new("both");

@@ -70,7 +70,8 @@ const BEGIN: &[u8] = b"-----BEGIN ";
 
 /// Whether the input is PEM: a line of it is the beginning of armour, and it is not DER that happens to hold such a line.
 pub fn is_pem(input: &[u8]) -> bool {
-    !is_der(input) && lines(input).any(|line| begin_label(line.text).is_some())
+    let begins = |of: fn(&[u8]) -> &[u8]| lines(input).any(|line| begin_label(of(line.text)).is_some());
+    !is_der(input) && (begins(|line| line) || begins(unquoted) && parse(input).is_ok())
 }
 
 /// Whether the input begins as all DER and BER that is read here does, with a SEQUENCE: no text has its second byte.
@@ -85,10 +86,11 @@ fn is_der(input: &[u8]) -> bool {
 
 /// All blocks, skipping the text around them (RFC 7468 section 2). At least one must be there.
 ///
-/// Nothing is decoded, and a block without an end is one that cannot be: it hides none that follows.
+/// Nothing is decoded. A block without an end, or behind ">" as mails quote, is one that cannot be: it hides none that follows.
 pub fn parse(input: &[u8]) -> Result<Vec<Block<'_>>, Asn1Error> {
     let mut blocks = Vec::new();
     let mut open: Option<(&str, usize)> = None;
+    let mut quoted: Option<&str> = None;
     for line in lines(input) {
         let number = blocks.len() + 1;
         match (open, begin_label(line.text)) {
@@ -96,11 +98,19 @@ pub fn parse(input: &[u8]) -> Result<Vec<Block<'_>>, Asn1Error> {
                 if let Some((unended, _)) = before {
                     blocks.push(Block { label: unended, body: Err(NO_END), number });
                 }
-                open = Some((label, line.end));
+                (open, quoted) = (Some((label, line.end)), None);
             }
             (Some((label, start)), None) if is_end(line.text, label) => {
                 blocks.push(Block { label, body: body(label, &input[start..line.start]), number });
                 open = None;
+            }
+            (None, None) if line.text.starts_with(b">") => {
+                let inside = unquoted(line.text);
+                if let Some(label) = quoted.filter(|label| is_end(inside, label)) {
+                    blocks.push(Block { label, body: Err(QUOTED), number });
+                    quoted = None;
+                }
+                quoted = begin_label(inside).or(quoted);
             }
             _ => {}
         }
@@ -109,6 +119,59 @@ pub fn parse(input: &[u8]) -> Result<Vec<Block<'_>>, Asn1Error> {
         blocks.push(Block { label, body: Err(NO_END), number: blocks.len() + 1 });
     }
     if blocks.is_empty() { Err(bad("no BEGIN line")) } else { Ok(blocks) }
+}
+
+/// What a file holds of one kind, and what begins as one of them and cannot be read. The one door for those who take several: what is
+/// passed over is there to be told.
+#[derive(Clone, Debug)]
+pub struct Held<T> {
+    /// Those that can be read, in their order.
+    pub all: Vec<T>,
+    /// Why others cannot, by their blocks: the first eight.
+    pub unread: Vec<Asn1Error>,
+}
+
+/// How many blocks that cannot be read are told.
+const MOST_TOLD: usize = 8;
+
+impl<T> Held<T> {
+    /// Reads what stands without armour.
+    pub(crate) fn plain(read: impl FnOnce(&mut Vec<T>) -> Result<(), Asn1Error>) -> Result<Self, Asn1Error> {
+        let mut all = Vec::new();
+        read(&mut all)?;
+        Ok(Held { all, unread: Vec::new() })
+    }
+
+    /// Reads blocks of one kind: one that cannot be read spoils no other. `first_counts`: but for a first one. More than `most` are
+    /// refused, by the error of `read`.
+    pub(crate) fn of_blocks<'b, 'i: 'b>(
+        blocks: impl Iterator<Item = &'b Block<'i>>,
+        (first_counts, most): (bool, usize),
+        mut read: impl FnMut(&Block<'_>, &mut Vec<T>) -> Result<(), Asn1Error>,
+    ) -> Result<Self, Asn1Error> {
+        let mut held = Held { all: Vec::new(), unread: Vec::new() };
+        for block in blocks {
+            match read(block, &mut held.all) {
+                Ok(()) if first_counts && held.all.is_empty() => {
+                    return Err(block.place(bad("the first block holds none")));
+                }
+                Ok(()) => {}
+                Err(error) if held.all.len() > most || (first_counts && held.all.is_empty()) => return Err(error),
+                Err(error) if held.unread.len() < MOST_TOLD => held.unread.push(error),
+                Err(_) => {}
+            }
+        }
+        Ok(held)
+    }
+
+    /// All, where there is any; else why the first cannot be read, or what there is in its place.
+    pub(crate) fn or(mut self, none: impl FnOnce() -> Asn1Error) -> Result<Self, Asn1Error> {
+        match (self.all.is_empty(), self.unread.is_empty()) {
+            (false, _) => Ok(self),
+            (true, false) => Err(self.unread.swap_remove(0)),
+            (true, true) => Err(none()),
+        }
+    }
 }
 
 /// What is not PEM, as DER: base64 without armour, as some exports are, is decoded, and a line end or padding behind DER left
@@ -152,6 +215,13 @@ fn bare_base64(input: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
 }
 
 const NO_END: &str = "no END line for the BEGIN line";
+const QUOTED: &str = "its lines stand behind \">\", as mails quote: the file is wanted as it was before";
+
+/// A line without what a mail puts before the words of another.
+fn unquoted(line: &[u8]) -> &[u8] {
+    let words = line.iter().position(|byte| !matches!(byte, b'>' | b' ' | b'\t'));
+    &line[words.unwrap_or(line.len())..]
+}
 
 struct Line<'a> {
     text: &'a [u8],
@@ -295,6 +365,8 @@ mod tests {
             "-----BEGIN B-----\nQUJD\n-----END C-----\n".to_owned(),
             "-----BEGIN B KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nQUJD\n-----END B KEY-----\n"
                 .to_owned(),
+            "> -----BEGIN B-----\n> QUJD\n> -----END B-----\n".to_owned(),
+            ">> -----BEGIN B-----\n>> QUJD\n>>-----END B-----\n".to_owned(),
         ];
         for broken in broken {
             for text in [format!("{}{broken}", &*good), format!("{broken}{}", &*good)] {
@@ -316,6 +388,11 @@ mod tests {
         assert!(reason("no armour at all").contains("no BEGIN line"));
         assert!(reason("-----BEGIN A-----\nQUJD\n").contains("no END line"));
         assert!(reason("-----BEGIN A-----\nQU*D\n-----END A-----").contains("not base64"));
+        assert!(reason("> -----BEGIN A-----\n> QUJD\n> -----END A-----").contains("as mails quote"));
+        // Words about armour are none.
+        assert!(
+            reason("> put it between -----BEGIN A-----\n> -----BEGIN A-----\n> and its end").contains("no BEGIN line")
+        );
         let second = reason("-----BEGIN A-----\nQUJD\n-----END A-----\n-----BEGIN B-----\nQUJDR\n-----END B-----");
         assert!(second.contains("block 2 (B)") && second.contains("not base64"), "{second}");
         assert!(

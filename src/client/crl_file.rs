@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::asn1::crl::Bytes;
+use crate::asn1::pem::Held;
 use crate::files::open_regular;
 use crate::limits::MAX_CRL_BYTES;
 use crate::validation::{Crl, INDEX_MAGIC};
@@ -61,9 +62,13 @@ fn read_index(path: &Path) -> Result<Option<Bytes>, Error> {
 ///
 /// As of [`crl_from_file`].
 pub fn crls_from_file(path: &Path) -> Result<Vec<Arc<Crl>>, Error> {
-    let lists = Crl::many_from_bytes((*read(path)?).as_ref())
-        .map_err(|error| Error::from(error).context(&crate::files::shown(path)))?;
-    Ok(lists.into_iter().map(Arc::new).collect())
+    Ok(held_crls_of_file(path)?.all.into_iter().map(Arc::new).collect())
+}
+
+/// The same, and what begins as a list and cannot be read.
+pub(crate) fn held_crls_of_file(path: &Path) -> Result<Held<Crl>, Error> {
+    let held = Crl::held_in((*read(path)?).as_ref());
+    held.map_err(|error| Error::from(error).context(&crate::files::shown(path)))
 }
 
 /// Written beside it and renamed: nobody meets half an index. Every writer has a file of its own, threads and processes alike.

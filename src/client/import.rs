@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use crate::asn1::Asn1Error;
 use crate::asn1::crmf::CertTemplate;
 use crate::asn1::name::{self, Name};
+use crate::asn1::pem::{self, Held};
 use crate::asn1::pkcs10::CertificationRequest;
 use crate::asn1::x509::Certificate;
 use crate::cmp::issued::misnamed_issuers;
@@ -141,8 +143,12 @@ impl<'a> Import<'a> {
     /// [`Code::Expired`], [`Code::NoPath`], [`Code::Revoked`] and others of the validation.
     pub fn check(&self, input: &[u8]) -> Result<Imported, Error> {
         needs(features::IMPORT)?;
-        let (certificates, keys) = self.read(input)?;
-        let (name, certificate, brought) = self.find(&certificates, &keys)?;
+        let (certificates, keys, unread) = self.read(input)?;
+        let found = self.find(&certificates, &keys, &unread);
+        let (name, certificate, brought) = found.map_err(|error| match error.code() {
+            Code::NotFound if has_key(input) => error.followed_by(KEY_IN_PEM),
+            _ => error,
+        })?;
         let mut pool = certificates;
         pool.retain(|other| *other != certificate);
         pool.extend_from_slice(self.intermediates);
@@ -215,16 +221,17 @@ impl<'a> Import<'a> {
         Ok((self.install(&imported)?, imported.differences))
     }
 
-    /// Certificates, and the private keys of a PKCS#12 file.
-    fn read(&self, input: &[u8]) -> Result<(Vec<Certificate>, Vec<Pkcs12Key>), Error> {
+    /// Certificates, the private keys of a PKCS#12 file, and why certificates beside them cannot be read.
+    fn read(&self, input: &[u8]) -> Result<(Vec<Certificate>, Vec<Pkcs12Key>, Vec<Asn1Error>), Error> {
         if !is_pkcs12(input) {
-            return Ok((certificates_from_bytes(input)?, Vec::new()));
+            let held = held_certificates(input, false)?;
+            return Ok((held.all, Vec::new(), held.unread));
         }
         let Some(password) = self.password else {
             return Err(Error::new(Code::WrongSecret, "the file is PKCS#12 and opens with its password only"));
         };
         let found = Pkcs12::open(&*self.provider, input, password)?;
-        Ok((found.certificates, found.keys))
+        Ok((found.certificates, found.keys, Vec::new()))
     }
 
     /// The one pair of key and certificate: a pending key, or else one that came along.
@@ -232,6 +239,7 @@ impl<'a> Import<'a> {
         &self,
         certificates: &[Certificate],
         keys: &[Pkcs12Key],
+        unread: &[Asn1Error],
     ) -> Result<(String, Certificate, Option<Brought>), Error> {
         let mut labels = self.store.pending_keys()?;
         // Keys of operations that go on beside a request get their certificates by themselves.
@@ -276,7 +284,10 @@ impl<'a> Import<'a> {
         }
         match pairs.len() {
             1 => Ok(pairs.remove(0)),
-            0 => Err(self.no_match(certificates, &labels, &damaged)),
+            0 => {
+                let error = self.no_match(certificates, &labels, &damaged);
+                Err(unread.iter().fold(error, |error, why| error.followed_by(&format!("cannot be read: {why}"))))
+            }
             count => {
                 let shown: Vec<_> = pairs.iter().take(4).map(|(label, c, _)| format!("\"{label}\" and {c}")).collect();
                 let words = format!("{count} pairs of key and certificate match: {}", shown.join("; "));
@@ -297,9 +308,12 @@ impl<'a> Import<'a> {
             }
         }
         let names: Vec<_> = certificates.iter().take(4).map(|c| name::display(c.subject())).collect();
-        let mut words = match self.name {
-            Some(name) => format!("the pending key \"{name}\" is certified by none of these: {}", names.join("; ")),
-            None => format!("no pending key is certified by any of these: {}", names.join("; ")),
+        let mut words = match (self.name, &names[..]) {
+            (_, []) => "there is a private key in the file, and no certificate".to_owned(),
+            (Some(name), _) => {
+                format!("the pending key \"{name}\" is certified by none of these: {}", names.join("; "))
+            }
+            (None, _) => format!("no pending key is certified by any of these: {}", names.join("; ")),
         };
         match labels {
             [] => words.push_str("; no such key is pending"),
@@ -317,13 +331,27 @@ impl<'a> Import<'a> {
 ///
 /// Some CAs armour PKCS#7 as `CERTIFICATE`: what a block is, is told from its content.
 pub fn certificates_from_bytes(input: &[u8]) -> Result<Vec<Certificate>, Error> {
-    Ok(Certificate::up_to(input, limits::MAX_CMS_CERTIFICATES, false)?)
+    Ok(held_certificates(input, false)?.all)
 }
 
 /// The same of what a peer sent as its own. The first must be one that can be read: whose key the peer has proved to hold is told
 /// by the place, and another must not slip into it.
 pub fn sent_certificates(input: &[u8]) -> Result<Vec<Certificate>, Error> {
-    Ok(Certificate::up_to(input, limits::MAX_CMS_CERTIFICATES, true)?)
+    Ok(held_certificates(input, true)?.all)
+}
+
+/// The same, and what begins as a certificate and cannot be read. `first_counts`: but for the first, which must be one that can.
+pub fn held_certificates(input: &[u8], first_counts: bool) -> Result<Held<Certificate>, Error> {
+    Ok(Certificate::up_to(input, limits::MAX_CMS_CERTIFICATES, first_counts)?)
+}
+
+const KEY_IN_PEM: &str =
+    "the private key that stands in the file is not installed: PKCS#12 brings keys (openssl pkcs12 -export)";
+
+/// Whether a text holds a private key in armour.
+fn has_key(input: &[u8]) -> bool {
+    pem::is_pem(input)
+        && pem::parse(input).is_ok_and(|blocks| blocks.iter().any(|block| block.label.ends_with("PRIVATE KEY")))
 }
 
 fn certified<'c>(spki: &[u8], certificates: &'c [Certificate]) -> impl Iterator<Item = &'c Certificate> {

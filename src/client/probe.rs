@@ -109,18 +109,31 @@ impl Config {
     ///
     /// Errors: the settings contradict themselves.
     pub fn probe(&self, exchange: &mut dyn Exchange, now: Time) -> Result<Probe, Error> {
+        self.probe_by(exchange, now, false)
+    }
+
+    /// The same for who enrols by device memory, as the planner and the command do, and keeps account of its clock: where that and the
+    /// CA's contradict each other, it goes by both times, and nothing fails by that.
+    pub fn probe_for_planner(&self, exchange: &mut dyn Exchange, now: Time) -> Result<Probe, Error> {
+        self.probe_by(exchange, now, true)
+    }
+
+    fn probe_by(&self, exchange: &mut dyn Exchange, now: Time, follows_time: bool) -> Result<Probe, Error> {
         needs(features::PROBE)?;
         let mut probe = Probe::default();
         let client = self.build()?;
         let mut asked = ask(&client, exchange, now)?;
         let mut present = now;
-        // Enrolment and renewal go by both times where they differ: whether the answer is taken by its own shows what will come of it.
+        // Whether the answer is taken by its own time tells a clock that is wrong from everything else.
         let is_taken = |asked: &Asked| {
             matches!(asked.tells(self, &client.context().credential), Tells::Answered | Tells::Believed)
         };
         if let Some(said) = asked.time_of_answer(now).filter(|_| !is_taken(&asked)) {
             let again = ask(&client, exchange, said)?;
             if is_taken(&again) {
+                if !follows_time {
+                    judge_time(&mut probe, self, now, said);
+                }
                 (asked, present) = (again, said);
             }
         }
@@ -249,6 +262,18 @@ fn judge_refused(probe: &mut Probe, asked: &Asked, tells: Tells, error: &Error) 
     }
 }
 
+/// How a clock is told by which an operation without device memory fails.
+const APART: &str = "an operation by itself refuses answers of another time";
+
+/// An answer that is taken by its own time and not by the device's.
+fn judge_time(probe: &mut Probe, config: &Config, now: Time, said: Time) {
+    let Some(window) = config.message_time_window_seconds else { return };
+    probe.fails(
+        format!("{APART}: the answer is of {said} or later, the device's clock says {now}, {window} seconds apart are accepted"),
+        "set the clock that is wrong, or the window for messageTime: set_time_window (devid_config_set_time_window); the planner and the command keep account of their clock, and go by both times",
+    );
+}
+
 /// What a header shows, whether it is believed or not.
 fn judge_header(probe: &mut Probe, config: &Config, message: &PkiMessage, asked: &Asked, tells: Tells, now: Time) {
     let header = message.header();
@@ -269,6 +294,8 @@ fn judge_header(probe: &mut Probe, config: &Config, message: &PkiMessage, asked:
     if let Some(said) = asked.time_of_answer(now) {
         let words = format!("the answer is of {said} or later, the device's clock says {now}");
         match (config.message_time_window_seconds, tells) {
+            // It is told by itself that this fails.
+            _ if probe.findings.iter().any(|finding| finding.words.starts_with(APART)) => {}
             // A device without a clock learns the time so.
             (None, _) => probe.says(words),
             (Some(_), Tells::Fails) => {
@@ -356,7 +383,12 @@ fn judge_signer(probe: &mut Probe, config: &Config, asked: &Asked, message: &Pki
     let is_said = config.authorisation.pins.is_some();
     let has_office = [oid::KP_CMC_RA, oid::KP_CMC_CA].iter().any(|purpose| signer.has_purpose(*purpose) == Ok(true));
     let is_ca = crate::validation::is_ca(signer).unwrap_or(false);
-    if !has_office && !is_ca && !is_said && !config.cmp_anchors.iter().any(|anchor| anchor == signer) {
+    // Who is not trusted is told as that.
+    let has_path = match &asked.outcome {
+        Ok(_) => true,
+        Err(error) => error.facts().is_proven || error.facts().refused == Some(Refused::NotAuthorised),
+    };
+    if has_path && !has_office && !is_ca && !is_said && !config.cmp_anchors.iter().any(|anchor| anchor == signer) {
         let words = format!("the signer {signer} says nothing of its office (no cmcRA, no CA)");
         let remedy = "enrolment and key update work; for refusals in its own words, revocation and information pin it";
         probe.warns(words, remedy);

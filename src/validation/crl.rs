@@ -10,6 +10,7 @@ use crate::asn1::der::Cursor;
 use crate::asn1::distribution_point::IssuingDistributionPoint;
 use crate::asn1::kind::{self, Kind, explained, instead, no_block};
 use crate::asn1::oid::Oid;
+use crate::asn1::pem::Held;
 use crate::asn1::x509::Certificate;
 use crate::asn1::{Asn1Error, pem, pkcs7};
 use crate::crypto::{CryptoError, DigestValue, KeyIdentity, Provider, SignatureAlgorithm, dsa};
@@ -150,31 +151,24 @@ impl Crl {
     }
 
     /// One from DER or base64, those of a PKCS#7, or all X509 CRL and PKCS7 blocks of a PEM text; other blocks are skipped, whatever is in
-    /// them.
+    /// them, and so are lists that cannot be read beside others that can: [`Crl::held_in`] tells which.
     pub fn many_from_bytes(input: &[u8]) -> Result<Vec<Self>, Asn1Error> {
+        Self::held_in(input).map(|held| held.all)
+    }
+
+    /// The same, and what begins as a list and cannot be read.
+    pub fn held_in(input: &[u8]) -> Result<Held<Self>, Asn1Error> {
         if !pem::is_pem(input) {
-            let lists = Self::all_in(&pem::without_armour(input))?;
-            return match lists.is_empty() {
-                false => Ok(lists),
-                true => Err(Asn1Error::pem("the PKCS#7 file holds no CRL")),
-            };
+            let held = Held::plain(|lists| Ok(lists.extend(Self::all_in(&pem::without_armour(input))?)))?;
+            return held.or(|| Asn1Error::pem("the PKCS#7 file holds no CRL"));
         }
         let blocks = pem::parse(input)?;
-        let mut lists = Vec::new();
-        let mut unread = None;
         let may_hold = |block: &&pem::Block<'_>| matches!(block.label, "X509 CRL" | "CRL") || pkcs7::is_bundle(block);
-        for block in blocks.iter().filter(may_hold) {
-            match block.decode().and_then(|der| Self::all_in(&der).map_err(|error| block.place(error))) {
-                Ok(read) => lists.extend(read),
-                // A broken one does not spoil the others of a bundle.
-                Err(error) => drop(unread.get_or_insert(error)),
-            }
-        }
-        match (lists.is_empty(), unread) {
-            (false, _) => Ok(lists),
-            (true, Some(error)) => Err(error),
-            (true, None) => Err(no_block(Kind::Crl, "X509 CRL", &blocks)),
-        }
+        let held = Held::of_blocks(blocks.iter().filter(may_hold), (false, usize::MAX), |block, lists| {
+            lists.extend(Self::all_in(&block.decode()?).map_err(|error| block.place(error))?);
+            Ok(())
+        })?;
+        held.or(|| no_block(Kind::Crl, "X509 CRL", &blocks))
     }
 
     /// One, or those of a PKCS#7.

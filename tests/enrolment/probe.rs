@@ -104,6 +104,7 @@ fn what_would_fail_is_told_with_the_switch_the_pin_or_the_anchor_that_helps() {
     ca = ca.bending(BodyType::GENP, move |a: &mut Answer| a.extra_certs.push(root.clone()));
     let found = probe(&mut ca);
     assert_eq!(found.roots, [elsewhere.certificate]);
+    assert!(found.pins.is_empty() && !found.report().contains("key update work"), "{}", found.report());
     assert!(found.report().contains("once looked at"));
 }
 
@@ -183,7 +184,10 @@ fn a_clock_that_is_wrong_is_told_and_is_no_failure() {
         let mut config = Device::config(&ca);
         config.message_time_window_seconds = window;
         let mut exchange = ExchangeFn(|request: &[u8], _: &ExchangeLimits| Ok(Reply::from_body(ca.answer(request))));
-        let found = config.probe(&mut exchange, devid::Time::from_unix(0)).unwrap();
+        let alone = config.probe(&mut exchange, devid::Time::from_unix(0)).unwrap();
+        let found = config.probe_for_planner(&mut exchange, devid::Time::from_unix(0)).unwrap();
+        // An operation by itself goes by one time.
+        assert_eq!(alone.works(), !is_told, "{}", alone.report());
         assert!(found.findings[0].words.contains("the answer is taken"), "{}", found.report());
         assert!(found.works(), "{}", found.report());
         let clock =

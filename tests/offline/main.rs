@@ -320,6 +320,34 @@ fn a_damaged_certificate_spoils_no_file() {
     assert!(other.unwrap_err().to_string().contains("CERTIFICATE REQUEST"));
 }
 
+/// What is passed over is told where it may be what is missing.
+#[test]
+fn an_import_that_finds_nothing_tells_what_of_the_file_cannot_be_read() {
+    let root = Party::root("Root");
+    let (store, anchors) = (memory(), anchor(&root));
+    let sent = request(&store, "router", &key());
+    let take = Import::new(&store, &anchors, "ldevid", now());
+    let armour = |der: &[u8]| pem::encode("CERTIFICATE", der).to_string();
+    let (mine, above) =
+        (armour(issued(&sent).signed_by(&root).certificate.as_der()), armour(root.certificate.as_der()));
+    let quoted: String = mine.lines().flat_map(|line| ["> ", line, "\n"]).collect();
+    let cut = mine.replace("-----END CERTIFICATE-----\n", "");
+    for (text, why) in [
+        (format!("{cut}{above}"), "block 1 (CERTIFICATE): no END line"),
+        (format!("{above}{cut}"), "block 2 (CERTIFICATE): no END line"),
+        (format!("words\n{quoted}{above}"), "as mails quote"),
+        (mine.replacen("\nMII", "\nM*I", 1) + &above, "block 1 (CERTIFICATE): the content is not base64"),
+    ] {
+        refusal(take.check(text.as_bytes()), Code::NotFound, why);
+    }
+    // Alone it is the error itself.
+    refusal(take.check(quoted.as_bytes()), Code::Pem, "as mails quote");
+    let with_key = format!("{above}{}", *pem::encode("PRIVATE KEY", b"any"));
+    refusal(take.check(with_key.as_bytes()), Code::NotFound, "PKCS#12 brings keys");
+    // Beside the one that is looked for it is nobody's business.
+    assert!(take.run(format!("{mine}{cut}").as_bytes()).is_ok());
+}
+
 #[test]
 fn a_key_that_is_pending_twice_is_told_apart_by_name_only() {
     let root = Party::root("Root");

@@ -1,5 +1,6 @@
 //! HTTPS: the server is who it must be, or the handshake ends and says why; the client shows itself where it is asked.
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -422,6 +423,29 @@ fn a_server_without_tls_is_called_that() {
     let error = exchange_at(&url, &config).exchange(MESSAGE, &quick()).unwrap_err();
     assert_eq!(error.kind, Kind::Tls, "{error}");
     assert_eq!(error.phase, Phase::Tls, "{error}");
+}
+
+/// RFC 8446 section 6: two alerts say that nothing of what the client sent is wrong, and another handshake may go well.
+#[test]
+fn an_alert_about_the_server_itself_is_passing_and_others_are_its_answer() {
+    let bench = Bench::plain();
+    for (alert, is_answer) in [(80, false), (90, false), (40, true), (70, true), (112, true)] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://127.0.0.1:{}/cmp", listener.local_addr().unwrap().port());
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut hello = [0; 8192];
+            let _ = stream.read(&mut hello).unwrap();
+            stream.write_all(&[21, 3, 3, 0, 2, 2, alert]).unwrap();
+            // Until the client has read it.
+            let _ = stream.read_to_end(&mut Vec::new());
+        });
+        let error = exchange_at(&url, &bench.config).exchange(MESSAGE, &quick()).unwrap_err();
+        server.join().unwrap();
+        assert_eq!((error.kind, error.phase), (Kind::Tls, Phase::Tls), "{alert}: {error}");
+        assert!(error.to_string().contains("the server ended the TLS session: alert"), "{alert}: {error}");
+        assert_eq!(devid::Error::from(error).facts().was_answered, is_answer, "{alert}");
+    }
 }
 
 #[test]

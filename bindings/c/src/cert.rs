@@ -70,9 +70,12 @@ impl devid_cert {
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM, DEVID_E_TRAILING_DATA, DEVID_E_LIMIT. RFC 5280 section 4.1.
 #[export]
 fn devid_cert_parse(data: &[u8]) -> Result<devid_cert, Error> {
-    let found = Certificate::many_from_bytes(data)?;
-    let [certificate] = &found[..] else {
-        return Err(Error::new(Code::Pem, format!("expected one certificate, found {}", found.len())));
+    let found = Certificate::held_in(data)?;
+    if let Some(unread) = found.unread.into_iter().next() {
+        return Err(unread.into());
+    }
+    let [certificate] = &found.all[..] else {
+        return Err(Error::new(Code::Pem, format!("expected one certificate, found {}", found.all.len())));
     };
     Ok(devid_cert::of(certificate.clone()))
 }

@@ -105,20 +105,20 @@ fn proxy(options: &Options, config: &mut Config, authority: &str, is_tls: bool) 
 }
 
 fn tls(options: &Options, config: &mut Config, output: Output) -> Result<(), Failure> {
-    let (anchors, helpers) = material::anchors(options, "tls_trusted")?;
+    let (anchors, helpers) = material::anchors(options, "tls_trusted", output)?;
     if anchors.is_empty() {
         let words = "-tls_trusted is missing: a TLS server that nobody vouches for is not spoken to";
         return Err(Failure::usage(words));
     }
     config.tls.anchors = anchors;
     config.tls.intermediates = helpers;
-    config.tls.intermediates.extend(material::lists(options, "untrusted")?);
+    config.tls.intermediates.extend(material::lists(options, "untrusted", output)?);
     config.tls.server_name = options.text("tls_host").map(str::to_owned);
     match (options.path("tls_cert"), options.path("tls_key")) {
         (Some(certificate), Some(key)) => {
             let password = material::pass(options, "tls_keypass")?;
-            let mut chain = material::certificates(&certificate, password.as_ref())?;
-            chain.extend(material::lists(options, "tls_extra")?);
+            let mut chain = material::chain(&certificate, password.as_ref())?;
+            chain.extend(material::lists(options, "tls_extra", output)?);
             Ok(config.tls.set_credential(material::key(&key, password.as_ref())?, &chain)?)
         }
         (None, None) => {
@@ -131,7 +131,7 @@ fn tls(options: &Options, config: &mut Config, output: Output) -> Result<(), Fai
 
 /// Who may sign answers.
 fn believe(options: &Options, config: &mut Config, output: Output) -> Result<(), Failure> {
-    config.intermediates = material::lists(options, "untrusted")?;
+    config.intermediates = material::lists(options, "untrusted", output)?;
     config.authorisation.any_under_anchors = true;
     config.adopt_root_of_ip = options.is_on("ta_in_ip_extracerts");
     match material::certificate(options, "srvcert", "otherpass")? {
@@ -143,7 +143,7 @@ fn believe(options: &Options, config: &mut Config, output: Output) -> Result<(),
             config.pin_signers(vec![signer]);
         }
         None => {
-            let (anchors, helpers) = material::anchors(options, "trusted")?;
+            let (anchors, helpers) = material::anchors(options, "trusted", output)?;
             config.cmp_anchors = anchors;
             config.intermediates.extend(helpers);
             if options.is_on("crl_check") || options.is_on("crl_check_all") {
@@ -158,7 +158,7 @@ fn believe(options: &Options, config: &mut Config, output: Output) -> Result<(),
             }
         }
     }
-    if let Some(name) = wanted::name(options, "expect_sender", output)? {
+    if let Some(name) = wanted::name(options, "expect_sender", output)?.filter(|name| !name.is_null()) {
         config.authorisation.subjects.push(name);
     }
     Ok(())
@@ -172,7 +172,7 @@ fn anchors_of_new_certificates(
     config: &mut Config,
     output: Output,
 ) -> Result<(), Failure> {
-    let (anchors, helpers) = material::anchors(options, "out_trusted")?;
+    let (anchors, helpers) = material::anchors(options, "out_trusted", output)?;
     config.enrolment_anchors = anchors;
     config.intermediates.extend(helpers);
     if !config.enrolment_anchors.is_empty() || !matches!(cmd, Cmd::Certificate(_)) {
@@ -225,13 +225,13 @@ fn credential(options: &Options, config: &mut Config, output: Output) -> Result<
     };
     let password = material::pass(options, "keypass")?;
     let key = Signer::Key(material::key(&key, password.as_ref())?);
-    let mut chain = material::certificates(&certificate, password.as_ref())?;
-    for certificate in material::lists(options, "extracerts")?.into_iter().chain(config.intermediates.clone()) {
+    let mut chain = material::chain(&certificate, password.as_ref())?;
+    for certificate in material::lists(options, "extracerts", output)?.into_iter().chain(config.intermediates.clone()) {
         if !chain.contains(&certificate) {
             chain.push(certificate);
         }
     }
-    own_path(options, &chain)?;
+    own_path(options, &chain, output)?;
     let kind = key.kind();
     config.set_credential(key, &chain)?;
     if let Some(digest) = digest {
@@ -245,9 +245,9 @@ fn credential(options: &Options, config: &mut Config, output: Output) -> Result<
 }
 
 /// `-own_trusted`: the own certificate leads there, or nothing is sent.
-fn own_path(options: &Options, chain: &[devid::asn1::x509::Certificate]) -> Result<(), Failure> {
+fn own_path(options: &Options, chain: &[devid::asn1::x509::Certificate], output: Output) -> Result<(), Failure> {
     use devid::validation::{Checks, StatusSources, validate};
-    let (anchors, mut pool) = material::anchors(options, "own_trusted")?;
+    let (anchors, mut pool) = material::anchors(options, "own_trusted", output)?;
     let ([own, above @ ..], false) = (chain, anchors.is_empty()) else { return Ok(()) };
     pool.extend(above.iter().cloned());
     let provider = devid::crypto::default_provider();

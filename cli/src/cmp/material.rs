@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use devid::asn1::pkcs10::CertificationRequest;
 use devid::asn1::x509::Certificate;
-use devid::client::import::certificates_from_bytes;
+use devid::client::import::held_certificates;
 use devid::cms::pkcs12::{Pkcs12, is_pkcs12};
 use devid::crypto::keys::load_private_key;
 use devid::crypto::{PrivateKey, default_provider};
@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::options::{Options, items};
 use crate::device::read_file;
 use crate::failure::{Exit, Failure};
+use crate::output::Output;
 use crate::settings::Source;
 
 /// A pass phrase by its source as openssl-passphrase-options(1) has it: `pass:`, `env:`, `file:` (the first line), `fd:`,
@@ -59,33 +60,47 @@ pub fn key(path: &Path, password: Option<&Zeroizing<Vec<u8>>>) -> Result<Arc<dyn
     key.map_err(|e| Failure::from(devid::Error::from(e).context(&devid::files::shown(path))))
 }
 
-/// All certificates of a file; of a PKCS#12 file, the one of its key first.
-pub fn certificates(path: &Path, password: Option<&Zeroizing<Vec<u8>>>) -> Result<Vec<Certificate>, Failure> {
+/// The certificates of a file whose first is asked for, which must be one that can be read; of a PKCS#12 file, the one of its key.
+pub fn chain(path: &Path, password: Option<&Zeroizing<Vec<u8>>>) -> Result<Vec<Certificate>, Failure> {
+    certificates(path, password, true).map(|held| held.0)
+}
+
+/// All certificates of a file, and what cannot be read beside them, in words.
+fn certificates(
+    path: &Path,
+    password: Option<&Zeroizing<Vec<u8>>>,
+    first_counts: bool,
+) -> Result<(Vec<Certificate>, Vec<String>), Failure> {
     let input = Zeroizing::new(read_file(path)?);
+    let shown = devid::files::shown(path);
     if is_pkcs12(&input) {
         let file = open(path, &input, password)?;
         let found = match file.identity(&*default_provider())? {
             Some(own) => std::iter::once(own.certificate).chain(own.others).collect(),
             None => file.certificates,
         };
-        return if found.is_empty() { Err(missing(path, "certificate")) } else { Ok(found) };
+        return if found.is_empty() { Err(missing(path, "certificate")) } else { Ok((found, Vec::new())) };
     }
-    certificates_from_bytes(&input).map_err(|e| Failure::from(e.context(&devid::files::shown(path))))
+    let held = held_certificates(&input, first_counts).map_err(|e| Failure::from(e.context(&shown)))?;
+    let told = held.unread.iter().map(|why| format!("{shown}: passed over, as it cannot be read: {why}"));
+    Ok((held.all, told.collect()))
 }
 
 /// The first certificate of the file that an option names.
 pub fn certificate(options: &Options, name: &'static str, pass: &'static str) -> Result<Option<Certificate>, Failure> {
     let Some(path) = options.path(name) else { return Ok(None) };
     let password = self::pass(options, pass)?;
-    Ok(certificates(&path, password.as_ref())?.into_iter().next())
+    Ok(chain(&path, password.as_ref())?.into_iter().next())
 }
 
 /// All certificates of the files that an option names.
-pub fn lists(options: &Options, name: &'static str) -> Result<Vec<Certificate>, Failure> {
+pub fn lists(options: &Options, name: &'static str, output: Output) -> Result<Vec<Certificate>, Failure> {
     let password = pass(options, "otherpass")?;
     let mut found: Vec<Certificate> = Vec::new();
     for path in options.text(name).into_iter().flat_map(items) {
-        for certificate in certificates(Path::new(path), password.as_ref())? {
+        let (certificates, told) = certificates(Path::new(path), password.as_ref(), false)?;
+        told.iter().for_each(|words| output.say(&format!("-{name}: {words}")));
+        for certificate in certificates {
             if !found.contains(&certificate) {
                 found.push(certificate);
             }
@@ -96,9 +111,13 @@ pub fn lists(options: &Options, name: &'static str) -> Result<Vec<Certificate>, 
 
 /// Certificates to trust, and those that only help: as in OpenSSL, a certificate that is not self-signed is an anchor with
 /// -partial_chain alone.
-pub fn anchors(options: &Options, name: &'static str) -> Result<(TrustAnchors, Vec<Certificate>), Failure> {
+pub fn anchors(
+    options: &Options,
+    name: &'static str,
+    output: Output,
+) -> Result<(TrustAnchors, Vec<Certificate>), Failure> {
     let (mut anchors, mut helpers) = (TrustAnchors::new(), Vec::new());
-    for certificate in lists(options, name)? {
+    for certificate in lists(options, name, output)? {
         if certificate.is_self_issued() || options.is_on("partial_chain") {
             anchors.add(certificate);
         } else {

@@ -83,9 +83,12 @@ fn dotted(text: &str) -> Result<Oid, Failure> {
     Oid::new(text).map_err(|_| Failure::usage(format!("\"{text}\" is not an object identifier")))
 }
 
-/// A name as OpenSSL takes it: attributes of unknown types are passed over, aloud.
+/// A name as OpenSSL takes it: `/` is the NULL-DN; attributes of unknown types are passed over, aloud.
 pub fn name(options: &Options, option: &'static str, output: Output) -> Result<Option<Name>, Failure> {
     let Some(text) = options.text(option) else { return Ok(None) };
+    if text == "/" {
+        return Ok(Some(Name::null()));
+    }
     let error = match Name::parse(text) {
         Ok(name) => return Ok(Some(name)),
         Err(error) => error,
@@ -163,19 +166,22 @@ pub fn template(
         (None, _) => {}
     }
     let is_named = extensions.iter().any(|extension| extension.oid == oid::CE_SUBJECT_ALT_NAME);
+    // Who is not named at all says by its possession who asks (RFC 4211 section 4.1): that takes a signature by the new key.
+    let may_be_nameless = !is_update && options.number("popo").is_none_or(|popo| popo == 1);
     let subject = match (name(options, "subject", output)?, from_csr, reference) {
-        (Some(name), _, _) => name,
-        (None, Some((der, _)), _) => Name::from_der(der)?,
-        (None, None, Some(old)) if is_update || !is_named => Name::from_der(old.subject())?,
-        _ if is_named => Name::null(),
+        (Some(name), _, _) if name.is_null() && !is_named && may_be_nameless => None,
+        (Some(name), _, _) => Some(name),
+        (None, Some((der, _)), _) => Some(Name::from_der(der)?),
+        (None, None, Some(old)) if is_update || !is_named => Some(Name::from_der(old.subject())?),
+        _ if is_named => Some(Name::null()),
         _ => return Err(Failure::usage("nobody is named: -subject, -sans, or a reference by -oldcert or -cert")),
     };
     let days = options.number("days").filter(|days| *days > 0);
     Ok(CertTemplate {
-        issuer: name(options, "issuer", output)?,
+        issuer: name(options, "issuer", output)?.filter(|issuer| !issuer.is_null()),
         not_before: days.map(|_| now),
         not_after: days.map(|days| now.plus(days * 86_400)),
-        subject: Some(subject),
+        subject,
         public_key: None,
         extensions,
     })

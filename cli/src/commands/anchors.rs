@@ -28,11 +28,11 @@ pub fn run(command: &Anchors, device: &Device, output: Output) -> Result<Exit, F
             output.result("anchors list", &lines.join("\n"), json!({ "anchors": found }));
         }
         AnchorsAction::Add { set, file } => {
-            let count = add(device, *set, &read_certificates([file])?)?;
+            let count = add(device, *set, &read_certificates([file], output)?)?;
             output.result("anchors add", &format!("{count} added"), json!({ "added": count }));
         }
         AnchorsAction::Remove { set, file } => {
-            let unwanted = read_certificates([file])?;
+            let unwanted = read_certificates([file], output)?;
             let mut count = 0;
             for set in sets(*set) {
                 let mut anchors = device.store.anchors(*set)?;

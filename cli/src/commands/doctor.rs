@@ -391,7 +391,7 @@ fn answer(device: &Device, findings: &mut Findings) {
     let asked = device.any_config(&name).and_then(|mut config| {
         config.exchange_limits.cancel = Some(cancel().clone());
         let mut exchange = config.build()?.exchange()?;
-        let mut probe = config.probe(&mut *exchange, system_time())?;
+        let mut probe = config.probe_for_planner(&mut *exchange, system_time())?;
         // A server of HTTP that closes at a question knows none; one that closes at anything expects something else at this port.
         let server = device.settings.ca.server.as_deref().filter(|_| probe.is_closed);
         if server.is_some_and(speaks_http) {

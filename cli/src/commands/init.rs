@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::anchors;
 use crate::arguments::{Arguments, Init, Set};
-use crate::device::{Device, read_certificates, read_key};
+use crate::device::{Device, read_certificates, read_chain, read_key};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::settings::{self, Source};
@@ -39,11 +39,14 @@ pub fn run(command: &Init, arguments: &Arguments, output: Output) -> Result<Exit
     if let Some(source) = &command.secret {
         Source::parse(source).map_err(Failure::usage)?;
     }
-    let anchors = read_certificates(&command.trust)?;
+    let anchors = read_certificates(&command.trust, output)?;
     let signers = absolute(&command.signer)?;
-    read_certificates(&signers)?;
+    read_certificates(&signers, output)?;
     let factory = match (&command.factory_key, &command.factory_certificates) {
-        (Some(key), Some(certificates)) => Some((read_key(key, None)?, read_certificates([certificates])?)),
+        (Some(key), Some(certificates)) => Some((
+            read_key(key, None)?,
+            read_chain(certificates, &mut |words| output.say(&format!("warning: {words}")))?,
+        )),
         _ => None,
     };
     let memory = arguments.memory.clone().unwrap_or_else(|| settings::Settings::default().device.memory);

@@ -43,7 +43,7 @@ pub fn request(command: &Request, device: &Device, output: Output) -> Result<Exi
 /// A certificate that came back.
 pub fn import(command: &ImportCommand, device: &Device, output: Output) -> Result<Exit, Failure> {
     let password = command.password.as_deref().map(Source::parse).transpose().map_err(Failure::usage)?;
-    let password = password.map(|source| source.read_text("the password of the file")).transpose()?;
+    let password = password.map(|source| source.read_password("the password of the file")).transpose()?;
     let config = device.config(false)?;
     let named = command.name.clone().or_else(|| device.name(None).ok());
     let identity = device.identity(named.as_deref().unwrap_or_default());

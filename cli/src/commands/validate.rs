@@ -17,7 +17,7 @@ use devid::validation::{CheckTime, Crl, NameCheck, OcspResponse, Purpose, Report
 use serde_json::json;
 
 use crate::arguments::Validate;
-use crate::device::{Device, read_certificates, read_file};
+use crate::device::{Device, read_certificates, read_chain, read_file};
 use crate::failure::{Exit, Failure, error_json};
 use crate::output::{Output, date, rfc3339};
 use crate::settings::{Loaded, StatusCheck};
@@ -25,7 +25,7 @@ use crate::settings::{Loaded, StatusCheck};
 pub fn run(command: &Validate, loaded: &Loaded, output: Output) -> Result<Exit, Failure> {
     let settings = &loaded.settings;
     // The first is the one that is asked about, and nobody else's choice; the others may be on its path.
-    let sent = read_certificates([&command.file])?;
+    let sent = read_chain(&command.file, &mut |words| output.say(&format!("warning: {words}")))?;
     let [leaf, others @ ..] = &sent[..] else {
         return Err(Failure::Own(
             Exit::Input,
@@ -53,9 +53,9 @@ pub fn run(command: &Validate, loaded: &Loaded, output: Output) -> Result<Exit, 
 /// What was asked for. The library's validator holds it, with what device memory knows: who was revoked there is revoked here, and
 /// no list older than one seen there counts.
 fn validator(command: &Validate, loaded: &Loaded, output: Output) -> Result<Validator, Failure> {
-    let mut validator = Validator::new(anchors(command, loaded)?);
-    validator.pool = read_certificates(&command.untrusted)?;
-    validator.status = status(command)?;
+    let mut validator = Validator::new(anchors(command, loaded, output)?);
+    validator.pool = read_certificates(&command.untrusted, output)?;
+    validator.status = status(command, output)?;
     validator.names = Some(names(command)?);
     validator.purpose = Some(match command.purpose.as_deref().or(loaded.settings.peers.purpose.as_deref()) {
         None | Some("any") => Purpose::Any,
@@ -110,10 +110,10 @@ fn tell(report: &Report, leaf: &Certificate, output: Output) -> Result<Exit, Fai
     Ok(if report.is_valid() { Exit::Done } else { Exit::Invalid })
 }
 
-fn anchors(command: &Validate, loaded: &Loaded) -> Result<TrustAnchors, Failure> {
+fn anchors(command: &Validate, loaded: &Loaded, output: Output) -> Result<TrustAnchors, Failure> {
     let mut anchors = TrustAnchors::new();
     let files = if command.trust.is_empty() { &loaded.settings.peers.trust } else { &command.trust };
-    for certificate in read_certificates(files)? {
+    for certificate in read_certificates(files, output)? {
         anchors.add(certificate);
     }
     match anchors.is_empty() {
@@ -123,12 +123,17 @@ fn anchors(command: &Validate, loaded: &Loaded) -> Result<TrustAnchors, Failure>
     }
 }
 
-fn status(command: &Validate) -> Result<StatusSources, Failure> {
+fn status(command: &Validate, output: Output) -> Result<StatusSources, Failure> {
     let read = |path: &Path| -> Result<Vec<u8>, Failure> { read_file(path) };
     let mut status = StatusSources::none();
     for path in &command.crl {
         // All lists of the file: a CA's own and those of the CAs above it often stand in one.
-        status.crls.extend(Crl::many_from_bytes(&read(path)?)?.into_iter().map(Arc::new));
+        let held = Crl::held_in(&read(path)?)?;
+        let shown = devid::files::shown(path);
+        held.unread
+            .iter()
+            .for_each(|why| output.say(&format!("warning: {shown}: passed over, as it cannot be read: {why}")));
+        status.crls.extend(held.all.into_iter().map(Arc::new));
     }
     for path in &command.ocsp {
         status.ocsp.push(Arc::new(OcspResponse::from_document(&read(path)?)?));

@@ -15,7 +15,7 @@ use crate::store::AnchorSet;
 impl Device {
     /// The settings as they are read here and now.
     pub(super) fn reading(&self) -> Reading<'_> {
-        Reading { settings: &self.settings, id: self.id.as_deref().map(super::plain_id), is_at_work: true }
+        Reading { settings: &self.settings, id: self.id.as_deref().map(super::plain_id), is_at_work: true, told: None }
     }
 
     /// The client's settings. `with_login` reads the credential for the first certificate, which may ask at the terminal.

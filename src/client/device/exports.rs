@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::files::read_certificates;
-use super::reading::{Reading, certificates};
+use super::reading::Reading;
 use super::{Device, Export, Settings, wrong};
 use crate::asn1::x509::hex;
 use crate::crypto::{DigestAlgorithm, Provider, default_provider};
@@ -125,7 +125,7 @@ impl Device {
 
 /// What decides an export: whose it is, in which form, where to.
 fn digest_of(provider: &dyn Provider, current: &Identity, export: &Export) -> Result<String, Error> {
-    let anchors = read_certificates(&export.anchors)?;
+    let anchors = read_certificates(&export.anchors, &mut |_| ())?;
     let password = export.password.as_ref().map(ToString::to_string).unwrap_or_default();
     let mut parts = vec![export.layout.as_bytes(), password.as_bytes(), current.certificate.as_der()];
     parts.extend(current.chain.iter().chain(&anchors).map(|one| one.as_der()));
@@ -216,7 +216,7 @@ impl Reading<'_> {
             wrong(format!("\"{}\" is not a layout: {words}", export.layout))
         })?;
         let mut out = ExportPlan::new(layout, &export.folder);
-        out.anchors = certificates("anchors", &export.anchors)?;
+        out.anchors = self.certificates("anchors", &export.anchors)?;
         let source = export.password.as_ref();
         if layout == Layout::Pkcs12 && source.is_none() {
             return Err(wrong("a PKCS#12 file needs a password"));

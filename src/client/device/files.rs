@@ -8,8 +8,9 @@ use zeroize::Zeroizing;
 
 use super::secret::Source;
 use super::wrong;
+use crate::asn1::Asn1Error;
 use crate::asn1::x509::Certificate;
-use crate::client::import::certificates_from_bytes;
+use crate::client::import::held_certificates;
 use crate::crypto::keys::load_private_key;
 use crate::crypto::{PrivateKey, default_provider};
 use crate::error::Error;
@@ -17,15 +18,33 @@ use crate::error::Error;
 /// No certificate file of a device is larger.
 const MAX_FILE_BYTES: u64 = 16 << 20;
 
-/// All certificates of some files.
-pub fn read_certificates(paths: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<Vec<Certificate>, Error> {
+/// All certificates of some files. What begins as one and cannot be read beside others that can is passed over, and `told`.
+pub fn read_certificates(
+    paths: impl IntoIterator<Item = impl AsRef<Path>>,
+    told: &mut dyn FnMut(String),
+) -> Result<Vec<Certificate>, Error> {
     let mut found = Vec::new();
     for path in paths {
-        let path = path.as_ref();
-        let read = certificates_from_bytes(&read_file(path)?);
-        found.extend(read.map_err(|e| e.context(&crate::files::shown(path)))?);
+        found.extend(held(path.as_ref(), false, told)?);
     }
     Ok(found)
+}
+
+/// The certificates of one file whose first is somebody's own: it must be one that can be read.
+pub fn read_chain(path: &Path, told: &mut dyn FnMut(String)) -> Result<Vec<Certificate>, Error> {
+    held(path, true, told)
+}
+
+fn held(path: &Path, first_counts: bool, told: &mut dyn FnMut(String)) -> Result<Vec<Certificate>, Error> {
+    let shown = crate::files::shown(path);
+    let held = held_certificates(&read_file(path)?, first_counts).map_err(|e| e.context(&shown))?;
+    held.unread.iter().for_each(|why| told(passed_over(&shown, why)));
+    Ok(held.all)
+}
+
+/// What is told of something in a file that cannot be read.
+pub(super) fn passed_over(shown: &str, why: &Asn1Error) -> String {
+    format!("{shown}: passed over, as it cannot be read: {why}")
 }
 
 /// A private key in a file.

@@ -1,6 +1,8 @@
 //! Everything that is wrong with settings, told before a device needs them: by the same door through which enrolment goes.
 
-use super::reading::{PARTS, Reading, certificates, of};
+use std::cell::RefCell;
+
+use super::reading::{PARTS, Reading, of};
 use super::settings::{self, Identity, Loaded, Settings};
 use super::{Device, device_id};
 use crate::client::Config;
@@ -28,7 +30,8 @@ pub fn judge(loaded: &Loaded) -> Vec<Judged> {
     found.take(settings::check_meant(&settings.ca));
     let id = found.take(device_id(settings)).flatten();
     found.take(super::check_id(id.as_deref()));
-    let reading = Reading { settings, id: id.as_deref().map(super::plain_id), is_at_work: false };
+    let told = RefCell::default();
+    let reading = Reading { settings, id: id.as_deref().map(super::plain_id), is_at_work: false, told: Some(&told) };
     let mut config = Config::new();
     for part in PARTS {
         found.take(part(&reading, &mut config));
@@ -38,7 +41,7 @@ pub fn judge(loaded: &Loaded) -> Vec<Judged> {
     for (name, identity) in &settings.identity {
         self::identity(&reading, name, identity, &mut found);
     }
-    peers(settings, &mut found);
+    peers(&reading, &mut found);
     programs(settings, &mut found);
     found.take(super::exports::check_places(settings));
     if let Some(file) = &settings.run.status_file {
@@ -53,6 +56,9 @@ pub fn judge(loaded: &Loaded) -> Vec<Judged> {
         found.warn_unless_refused(words);
     }
     unneeded_passwords(settings, &mut found);
+    for words in told.take() {
+        found.warn(words);
+    }
     if !found.0.iter().any(|one| one.fails) {
         memory(loaded, &mut config, &mut found);
         together(&reading, &config, has_login == Some(true), &mut found);
@@ -165,13 +171,16 @@ fn identity(reading: &Reading<'_>, name: &str, identity: &Identity, found: &mut 
     found.take(reading.key_kind(name, identity));
     found.take(reading.key_place(name, identity));
     for export in &identity.export {
+        let told = RefCell::default();
+        let reading = Reading { told: Some(&told), ..*reading };
         found.take(of(&format!("identity.{name}.export"), reading.export_of(export)));
+        told.take().iter().for_each(|words: &String| found.warn(format!("identity.{name}.export.{words}")));
     }
 }
 
-fn peers(settings: &Settings, found: &mut Found) {
-    let peers = &settings.peers;
-    found.take(certificates("peers.trust", &peers.trust));
+fn peers(reading: &Reading<'_>, found: &mut Found) {
+    let peers = &reading.settings.peers;
+    found.take(reading.certificates("peers.trust", &peers.trust));
     if let Some(purpose) = peers.purpose.as_deref().filter(|purpose| *purpose != "any") {
         found.take(of("peers.purpose", purpose_oid(purpose)));
     }
@@ -201,7 +210,7 @@ fn memory(loaded: &Loaded, config: &mut Config, found: &mut Found) {
         let is_enrolled = device.as_ref().is_some_and(|device| {
             device.store.state(name).is_ok_and(|state| state.current.is_some() || state.pending.is_some())
         });
-        let reading = Reading { settings: &loaded.settings, id: None, is_at_work: false };
+        let reading = Reading { settings: &loaded.settings, id: None, is_at_work: false, told: None };
         if !is_enrolled && matches!(reading.subject(name, identity, None), Ok(None)) {
             found.refuse(nobody_named(name));
         }

@@ -1,23 +1,26 @@
 //! What the settings say to a client, read by one door: enrolment goes through it, and `devid config check` tells everything that
 //! is refused at it. Each part is about a few settings, and names the one that is wrong.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::files::{read_certificates, read_key};
+use super::files::{passed_over, read_certificates, read_chain, read_key};
 use super::secret::Source;
 use super::settings::{self, Clock, Identity, Login, LoginKind, Settings};
 use super::{Device, tuning, wrong};
 use crate::asn1::name::Name;
 use crate::asn1::x509::Certificate;
 use crate::client::Config;
+use crate::client::crl_file::held_crls_of_file;
 use crate::cmp::Signer;
 use crate::crypto::KeyKind;
 use crate::error::Error;
 use crate::transport::{Scheme, Url};
-use crate::validation::PeerName;
+use crate::validation::{Crl, PeerName};
 
 /// The outcome with the setting that it is about.
 pub(super) fn of<T>(setting: &str, outcome: Result<T, impl Into<Error>>) -> Result<T, Error> {
@@ -32,6 +35,8 @@ pub(super) struct Reading<'a> {
     pub id: Option<&'a str>,
     /// Secrets are wanted that a running device alone has: from its terminal, its service manager, its environment.
     pub is_at_work: bool,
+    /// Is told what is passed over; the setting first.
+    pub told: Option<&'a RefCell<Vec<String>>>,
 }
 
 /// Reads some settings into a client's.
@@ -54,6 +59,38 @@ pub(super) const PARTS: &[Part] = &[
 ];
 
 impl Reading<'_> {
+    /// Certificates in files that a setting names.
+    pub fn certificates(
+        &self,
+        setting: &str,
+        paths: impl IntoIterator<Item = impl AsRef<Path>>,
+    ) -> Result<Vec<Certificate>, Error> {
+        of(setting, read_certificates(paths, &mut |words| self.tell(setting, &words)))
+    }
+
+    /// The same of a file whose first one is the owner's.
+    fn chain(&self, setting: &str, path: &Path) -> Result<Vec<Certificate>, Error> {
+        of(setting, read_chain(path, &mut |words| self.tell(setting, &words)))
+    }
+
+    /// Lists of revoked certificates in files that a setting names.
+    pub fn crls(&self, setting: &str, paths: &[PathBuf]) -> Result<Vec<Arc<Crl>>, Error> {
+        let mut all = Vec::new();
+        for path in paths {
+            let held = of(setting, held_crls_of_file(path))?;
+            let shown = crate::files::shown(path);
+            held.unread.iter().for_each(|why| self.tell(setting, &passed_over(&shown, why)));
+            all.extend(held.all.into_iter().map(Arc::new));
+        }
+        Ok(all)
+    }
+
+    fn tell(&self, setting: &str, words: &str) {
+        if let Some(told) = self.told {
+            told.borrow_mut().push(format!("{setting}: {words}"));
+        }
+    }
+
     /// Everything but the login.
     pub fn config(&self) -> Result<Config, Error> {
         let mut config = Config::new();
@@ -117,19 +154,19 @@ impl Reading<'_> {
 
     fn trust(&self, config: &mut Config) -> Result<(), Error> {
         let trust = &self.settings.ca.trust;
-        let all = certificates("ca.trust.all", &trust.all)?;
+        let all = self.certificates("ca.trust.all", &trust.all)?;
         let sets = [
             (&mut config.cmp_anchors, "ca.trust.answers", &trust.answers),
             (&mut config.enrolment_anchors, "ca.trust.issued", &trust.issued),
             (&mut config.tls.anchors, "ca.trust.tls", &trust.tls),
         ];
         for (anchors, setting, own) in sets {
-            for certificate in certificates(setting, own)?.into_iter().chain(all.iter().cloned()) {
+            for certificate in self.certificates(setting, own)?.into_iter().chain(all.iter().cloned()) {
                 anchors.add(certificate);
             }
         }
-        config.intermediates = certificates("ca.trust.intermediates", &trust.intermediates)?;
-        let signers = certificates("ca.trust.signers", &trust.signers)?;
+        config.intermediates = self.certificates("ca.trust.intermediates", &trust.intermediates)?;
+        let signers = self.certificates("ca.trust.signers", &trust.signers)?;
         if !signers.is_empty() {
             config.pin_signers(signers);
         }
@@ -144,7 +181,7 @@ impl Reading<'_> {
         }
         config.tls.server_name = tls.name.clone();
         if let (Some(key), Some(path)) = (&tls.key, &tls.certificates) {
-            let chain = certificates("ca.tls.certificates", [path])?;
+            let chain = self.chain("ca.tls.certificates", path)?;
             if let Some(key) = self.key("ca.tls", key, tls.password.as_ref())? {
                 of("ca.tls.key", config.tls.set_credential(key, &chain))?;
             }
@@ -198,7 +235,7 @@ impl Reading<'_> {
         let missing = |key: &str| wrong(format!("ca.login.{key} is missing"));
         let path = login.key.as_ref().ok_or_else(|| missing("key"))?;
         let chain = login.certificates.as_ref().ok_or_else(|| missing("certificates"))?;
-        let chain = certificates("ca.login.certificates", [chain])?;
+        let chain = self.chain("ca.login.certificates", chain)?;
         let Some(key) = self.key("ca.login", path, login.password.as_ref())? else { return Ok(false) };
         of("ca.login.key", config.set_credential(Signer::Key(key), &chain))?;
         Ok(true)
@@ -210,7 +247,7 @@ impl Reading<'_> {
         table: &str,
         path: &Path,
         password: Option<&Source>,
-    ) -> Result<Option<std::sync::Arc<dyn crate::crypto::PrivateKey>>, Error> {
+    ) -> Result<Option<Arc<dyn crate::crypto::PrivateKey>>, Error> {
         if let Some(uri) = path.to_str().filter(|_| super::files::is_in_token(path)) {
             let setting = format!("{table}.key");
             if self.settings.device.pkcs11.is_none() {
@@ -325,27 +362,6 @@ fn is_built_in(scheme: Scheme) -> bool {
         Scheme::Http | Scheme::Https => cfg!(feature = "http"),
         Scheme::Coap => cfg!(feature = "coap"),
     }
-}
-
-/// Certificates in files that a setting names.
-pub(super) fn certificates(
-    setting: &str,
-    paths: impl IntoIterator<Item = impl AsRef<Path>>,
-) -> Result<Vec<Certificate>, Error> {
-    of(setting, read_certificates(paths))
-}
-
-/// Files that a setting names, each read for itself.
-pub(super) fn each<T>(
-    setting: &str,
-    paths: &[PathBuf],
-    read: impl Fn(&Path) -> Result<Vec<T>, Error>,
-) -> Result<Vec<T>, Error> {
-    let mut all = Vec::new();
-    for path in paths {
-        all.extend(of(setting, read(path))?);
-    }
-    Ok(all)
 }
 
 /// A reference value is octets: text, or `hex:` and digits.

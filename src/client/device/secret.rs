@@ -46,6 +46,14 @@ impl Source {
 
     /// Reads the secret. One newline at its end is not part of it.
     pub fn read(&self, what: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
+        match self.read_any(what)? {
+            secret if secret.is_empty() => Err(settings(format!("{self}: {what} is empty"))),
+            secret => Ok(secret),
+        }
+    }
+
+    /// The same where it may be empty: PKCS#12 files are written under an empty password, too.
+    fn read_any(&self, what: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
         let mut secret = match self {
             Source::File(path) => read_private(path)?,
             Source::Credential(name) => {
@@ -68,16 +76,21 @@ impl Source {
                 secret.pop();
             }
         }
-        if secret.is_empty() {
-            return Err(settings(format!("{self}: {what} is empty")));
-        }
         Ok(secret)
     }
 
     /// The same as text.
     pub fn read_text(&self, what: &str) -> Result<Zeroizing<String>, Error> {
-        let secret = self.read(what)?;
-        let text = std::str::from_utf8(&secret).map_err(|_| settings(format!("{self}: {what} is not UTF-8")))?;
+        self.as_text(&self.read(what)?, what)
+    }
+
+    /// The same of what opens a file: it may be empty.
+    pub fn read_password(&self, what: &str) -> Result<Zeroizing<String>, Error> {
+        self.as_text(&self.read_any(what)?, what)
+    }
+
+    fn as_text(&self, secret: &[u8], what: &str) -> Result<Zeroizing<String>, Error> {
+        let text = std::str::from_utf8(secret).map_err(|_| settings(format!("{self}: {what} is not UTF-8")))?;
         Ok(Zeroizing::new(text.to_owned()))
     }
 }
@@ -253,6 +266,7 @@ mod tests {
         assert_eq!(source.read("the secret").unwrap().as_slice(), b"s3cret");
         std::fs::write(&path, b"\n").unwrap();
         assert!(source.read("the secret").unwrap_err().to_string().contains("empty"));
+        assert_eq!(source.read_password("the password").unwrap().as_str(), "");
         std::fs::remove_file(&path).unwrap();
         assert!(Source::File("/dev/null".into()).read("x").unwrap_err().to_string().contains("regular file"));
     }

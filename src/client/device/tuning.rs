@@ -1,12 +1,11 @@
 //! From settings to the client: what narrows or loosens, and what CAs with habits of their own need.
 
-use super::reading::{Reading, certificates, each, of};
+use super::reading::{Reading, of};
 use super::settings::Login;
 use super::wrong;
 use crate::asn1::der::element;
 use crate::asn1::name::Name;
 use crate::client::Config;
-use crate::client::crl_file::crls_from_file;
 use crate::client::subject::parse_oid;
 use crate::cmp::{Acceptance, MacParameters, Tolerance};
 use crate::crypto::{DigestAlgorithm, SignatureAlgorithm};
@@ -126,14 +125,14 @@ impl Reading<'_> {
         if let Some(check) = trust.status {
             config.signer_revocation = check.policy();
         }
-        config.signer_status.crls.extend(each("ca.trust.crls", &trust.crls, crls_from_file)?);
+        config.signer_status.crls.extend(self.crls("ca.trust.crls", &trust.crls)?);
         Ok(())
     }
 
     /// TLS servers.
     pub(super) fn tls_servers(&self, config: &mut Config) -> Result<(), Error> {
         let tls = &self.settings.ca.tls;
-        config.tls.intermediates = certificates("ca.tls.intermediates", &tls.intermediates)?;
+        config.tls.intermediates = self.certificates("ca.tls.intermediates", &tls.intermediates)?;
         for pin in &tls.pins {
             config.tls.pins.push(pin_of(pin)?);
         }
@@ -146,7 +145,7 @@ impl Reading<'_> {
         if let Some(check) = tls.status {
             config.tls.revocation = check.policy();
         }
-        config.tls.status.crls.extend(each("ca.tls.crls", &tls.crls, crls_from_file)?);
+        config.tls.status.crls.extend(self.crls("ca.tls.crls", &tls.crls)?);
         Ok(())
     }
 }

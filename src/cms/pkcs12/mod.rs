@@ -19,9 +19,9 @@ use core::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::asn1::der::Cursor;
-use crate::asn1::oid;
+use crate::asn1::kind::Kind;
 use crate::asn1::x509::Certificate;
+use crate::asn1::{oid, pem};
 use crate::crypto::keys::key_matches_certificate;
 use crate::crypto::{CryptoError, PrivateKey, Provider};
 
@@ -159,15 +159,11 @@ impl fmt::Debug for NewPkcs12<'_> {
 /// What [`NewPkcs12::iterations`] is where nobody chose: a tenth of a second on a small device, within every reader's limits.
 pub const DEFAULT_ITERATIONS: u32 = 100_000;
 
-/// Whether the input looks like a PKCS#12 file: a SEQUENCE that begins with version 3 and goes on with a SEQUENCE.
+/// Whether the input looks like a PKCS#12 file, whole or cut short: a SEQUENCE that begins with version 3 and goes on with a SEQUENCE;
+/// also in base64, and in armour where nothing else stands beside it.
 pub fn is_pkcs12(input: &[u8]) -> bool {
-    // BER's indefinite length is not for the cursor.
-    let content = match input {
-        [0x30, 0x80, content @ ..] => content,
-        _ => match Cursor::new(input, "PFX").and_then(|mut outer| outer.any("a SEQUENCE")) {
-            Ok(outer) if outer.tag == ::der::Tag::Sequence => outer.value,
-            _ => return false,
-        },
-    };
-    content.starts_with(&[0x02, 0x01, 0x03, 0x30])
+    match pem::parse(input).ok().filter(|_| pem::is_pem(input)) {
+        Some(blocks) => blocks.iter().all(|block| Kind::of_label(block.label) == Some(Kind::Pkcs12)),
+        None => Kind::of_der(&pem::without_armour(input)) == Some(Kind::Pkcs12),
+    }
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::asn1::der::{Cursor, element, sequence};
 use crate::asn1::oid;
+use crate::asn1::pem;
 use crate::cms::{CmsError, certificates_from_pkcs7};
 use crate::crypto::keys::{key_matches_certificate, load_private_key};
 use crate::crypto::{CryptoError, default_provider};
@@ -25,6 +26,22 @@ fn sealed(mac: Pkcs12Mac, password: &str) -> Vec<u8> {
     let (device, ca) = (Certificate::many_from_bytes(DEVICE).unwrap(), Certificate::many_from_bytes(CA).unwrap());
     let new = NewPkcs12 { pkcs8: &key, certificate: &device[0], chain: &ca, name: "Gerät 7", mac, iterations: 100 };
     new.seal(&*provider, password).unwrap()
+}
+
+#[test]
+fn a_file_is_known_in_base64_in_armour_and_cut_short() {
+    let file = sealed(Pkcs12Mac::Hmac, "pw");
+    let armoured = pem::encode("PKCS12", &file).to_string();
+    let bare: String = armoured.lines().filter(|line| !line.starts_with('-')).collect();
+    for whole in [&file[..], armoured.as_bytes(), bare.as_bytes(), format!("mail\n{armoured}").as_bytes()] {
+        assert!(is_pkcs12(whole));
+        assert_eq!(open(whole, "pw").unwrap().keys.len(), 1);
+    }
+    let cut = &file[..file.len() - 10];
+    assert!(is_pkcs12(cut));
+    assert!(matches!(open(cut, "pw").unwrap_err(), CmsError::Malformed(_)));
+    // Certificates beside it are what the file is read for.
+    assert!(!is_pkcs12(&[armoured.as_bytes(), DEVICE].concat()));
 }
 
 #[test]

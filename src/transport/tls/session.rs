@@ -193,7 +193,9 @@ fn explain(error: rustls::Error, answer: &Answer, phase: Phase) -> io::Error {
             let (words, cause) = describe_alert(*alert, answer);
             // Nothing of a request is looked at before the client's certificate is taken.
             made.is_possibly_delivered &= cause.is_none();
-            made.cause = Some(cause.unwrap_or(Cause::TlsRefused));
+            // RFC 8446 section 6: these two say that it is no matter of what the client has sent.
+            let is_passing = matches!(alert, AlertDescription::InternalError | AlertDescription::UserCanceled);
+            made.cause = cause.or((!is_passing).then_some(Cause::TlsRefused));
             words
         }
         rustls::Error::InvalidMessage(_) => {
