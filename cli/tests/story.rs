@@ -222,10 +222,10 @@ fn what_device_memory_knows_about_a_peer_counts_for_the_command_too() {
     assert_eq!(judge(&memory).0, Some(0), "no list is at hand, and the mode is soft");
 
     let device = Device::from_file(&story.folder.join("devid.toml")).unwrap();
-    let revoked = read_certificates([Path::new(&peer)]).unwrap().remove(0);
-    let intermediates = read_certificates([Path::new(&issuing)]).unwrap();
+    let revoked = read_certificates([Path::new(&peer)], &mut |words| panic!("{words}")).unwrap().remove(0);
+    let intermediates = read_certificates([Path::new(&issuing)], &mut |words| panic!("{words}")).unwrap();
     let mut anchors = TrustAnchors::new();
-    anchors.add(read_certificates([Path::new(&root)]).unwrap().remove(0));
+    anchors.add(read_certificates([Path::new(&root)], &mut |words| panic!("{words}")).unwrap().remove(0));
     let about =
         CrlSubject { certificate: &revoked, intermediates: &intermediates, anchors: &anchors, at: system_time() };
     let list = std::fs::read(story.path("issuing.crl")).unwrap();

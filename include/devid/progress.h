@@ -295,7 +295,8 @@ DEVID_API
 const char *devid_saved_reason(const devid_saved *saved);
 
 /**
- * How many answers in a row proved nothing and were dropped: the same is asked again, and the reason says so.
+ * How many answers in a row led nowhere: they proved nothing, or said that something else arrived than was sent. The same is asked
+ * again, and the reason says why.
  *
  * @param saved  May be NULL (gives 0).
  * @return 0 or more.

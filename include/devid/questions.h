@@ -334,6 +334,15 @@ size_t devid_template_key_count(const devid_template *tmpl);
 DEVID_API const char *devid_template_key(const devid_template *tmpl, size_t index);
 
 /**
+ * The types of keys that the CA certifies, as text; those that are not known here are included, by their identifiers.
+ *
+ * @param tmpl  May be NULL (gives "").
+ * @return "" if the template does not speak of keys; valid until the template is freed.
+ */
+DEVID_API
+const char *devid_template_key_words(const devid_template *tmpl);
+
+/**
  * How many extensions requests are to have.
  *
  * @param tmpl  May be NULL (gives 0).

@@ -108,6 +108,8 @@ impl Imported {
 
 const NO_ISSUER: &str = "its issuer's certificate goes into the file, behind it, or among the helpers: add_intermediates (devid_config_add_intermediates, ca.trust.intermediates); its root must be an enrolment anchor: add_enrolment_anchors (devid_config_add_enrolment_anchors, ca.trust.issued)";
 
+const ANOTHER_KEY: &str = "an anchor or a helper has the issuer's name, and another key: another CA of that name, or one that was set up anew; its root must be an enrolment anchor: add_enrolment_anchors (devid_config_add_enrolment_anchors, ca.trust.issued)";
+
 /// What the owner of an identity should know although its certificates hold: where one of them names another issuer than the one above it,
 /// so that some peers will not find that. As [`Issued::warnings`](crate::cmp::Issued::warnings) has it for what comes by CMP.
 pub fn warnings_of(identity: &Identity) -> Vec<String> {
@@ -143,13 +145,13 @@ impl<'a> Import<'a> {
     /// [`Code::Expired`], [`Code::NoPath`], [`Code::Revoked`] and others of the validation.
     pub fn check(&self, input: &[u8]) -> Result<Imported, Error> {
         needs(features::IMPORT)?;
-        let (certificates, keys, unread) = self.read(input)?;
-        let found = self.find(&certificates, &keys, &unread);
+        let (held, keys) = self.read(input)?;
+        let found = self.find(&held.all, &keys, &held.unread);
         let (name, certificate, brought) = found.map_err(|error| match error.code() {
             Code::NotFound if has_key(input) => error.followed_by(KEY_IN_PEM),
             _ => error,
         })?;
-        let mut pool = certificates;
+        let mut pool = held.all;
         pool.retain(|other| *other != certificate);
         pool.extend_from_slice(self.intermediates);
         let report = validate(&*self.provider, self.anchors, &certificate, &pool, &self.status, &self.checks);
@@ -158,12 +160,15 @@ impl<'a> Import<'a> {
             let error = report.error().unwrap_or_else(|| Error::new(Code::NoPath, "no path"));
             let hint = match error.code() {
                 Code::NoPath => Some(NO_ISSUER),
+                Code::SignatureInvalid => Some(ANOTHER_KEY),
                 Code::WeakAlgorithm => {
                     Some("the CA signs with what is too weak to be believed; switch allow_weak takes it all the same")
                 }
                 _ => None,
             };
-            return Err(error.context(&words).with(|facts| facts.hint = facts.hint.or(hint)));
+            // It is an answer to the question whether the certificate is valid.
+            let code = |code| if code == Code::SignatureInvalid { Code::BadSignature } else { code };
+            return Err(error.context(&words).recoded(code).with(|facts| facts.hint = facts.hint.or(hint)));
         };
         let chain = path.chain()[1..].to_vec();
         let (request, differences) = match self.store.pending_request(&name) {
@@ -222,16 +227,15 @@ impl<'a> Import<'a> {
     }
 
     /// Certificates, the private keys of a PKCS#12 file, and why certificates beside them cannot be read.
-    fn read(&self, input: &[u8]) -> Result<(Vec<Certificate>, Vec<Pkcs12Key>, Vec<Asn1Error>), Error> {
+    fn read(&self, input: &[u8]) -> Result<(Held<Certificate>, Vec<Pkcs12Key>), Error> {
         if !is_pkcs12(input) {
-            let held = held_certificates(input, false)?;
-            return Ok((held.all, Vec::new(), held.unread));
+            return Ok((held_certificates(input, false)?, Vec::new()));
         }
         let Some(password) = self.password else {
             return Err(Error::new(Code::WrongSecret, "the file is PKCS#12 and opens with its password only"));
         };
         let found = Pkcs12::open(&*self.provider, input, password)?;
-        Ok((found.certificates, found.keys, Vec::new()))
+        Ok((Held { all: found.certificates, unread: Vec::new() }, found.keys))
     }
 
     /// The one pair of key and certificate: a pending key, or else one that came along.

@@ -270,7 +270,7 @@ fn judge_time(probe: &mut Probe, config: &Config, now: Time, said: Time) {
     let Some(window) = config.message_time_window_seconds else { return };
     probe.fails(
         format!("{APART}: the answer is of {said} or later, the device's clock says {now}, {window} seconds apart are accepted"),
-        "set the clock that is wrong, or the window for messageTime: set_time_window (devid_config_set_time_window); the planner and the command keep account of their clock, and go by both times",
+        "set the clock that is wrong, or the window for messageTime: set_time_window (devid_config_set_time_window, ca.time-window); the planner and the command keep account of their clock, and go by both times",
     );
 }
 

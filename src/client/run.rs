@@ -9,7 +9,9 @@ use crate::cmp::{Action, Issued, Operation, SignRequest};
 use crate::codes::Code;
 use crate::error::{Error, Refused};
 use crate::time::Time;
-use crate::transport::{self, Cancel, Exchange, ExchangeLimits, Interrupt, Reply, TransportError};
+use crate::transport::{
+    self, Cancel, Exchange, ExchangeLimits, Interrupt, Reply, TransportError, TransportErrorKind as Kind,
+};
 
 /// What the owner of an operation is asked while it runs. Every method has a sensible default but the clock.
 pub trait Owner {
@@ -339,11 +341,24 @@ fn send(
     }
 }
 
+const HEARD_BEFORE: &str =
+    "the server has answered this operation before, at this URL: the operation can be run again, and asks the same";
+const ISSUED_BEFORE: &str = "the server has answered this operation before, at this URL: a certificate was issued, and is not confirmed; the operation can be run again, and confirms it";
+
 fn not_sent(body: BodyType, error: TransportError) -> Error {
     let is_unsent = !error.is_possibly_delivered;
     let is_about_time = error.is_about_time;
+    // Whoever has answered before is at this URL, and speaks as it is spoken to.
+    let was_heard = matches!(body, BodyType::CERTCONF | BodyType::POLLREQ | BodyType::POPDECR);
+    let is_about_url = matches!(error.kind, Kind::HttpStatus | Kind::ContentType | Kind::Broken);
     let error = transport::diagnose(error).context(&format!("sending {body}"));
     error.with(|facts| {
+        if was_heard && is_about_url {
+            facts.hint = Some(match body {
+                BodyType::CERTCONF => ISSUED_BEFORE,
+                _ => HEARD_BEFORE,
+            });
+        }
         (facts.phase, facts.is_unsent, facts.is_about_time) = (Some(body.name()), is_unsent, is_about_time);
     })
 }

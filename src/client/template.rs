@@ -73,7 +73,9 @@ impl RequestTemplate {
 
     /// Whether the CA certifies keys of this type.
     pub fn admits(&self, kind: KeyKind) -> bool {
-        self.key_specs.is_empty() || self.key_kinds().contains(&kind)
+        self.key_specs.is_empty()
+            || self.key_kinds().contains(&kind)
+            || self.takes_any_rsa() && matches!(kind, KeyKind::Rsa(_))
     }
 
     /// Refuses a key of a type that the CA does not certify.
@@ -81,8 +83,7 @@ impl RequestTemplate {
         if self.admits(kind) {
             return Ok(());
         }
-        let names: Vec<String> = self.key_kinds().iter().map(ToString::to_string).collect();
-        let offered = if names.is_empty() { "none known here".to_owned() } else { names.join(", ") };
+        let offered = self.key_words().join(", ");
         Err(Error::new(Code::Algorithm, format!("the CA certifies keys of type {offered}; this one is {kind}")))
     }
 
@@ -98,7 +99,8 @@ impl RequestTemplate {
                 Err(_) => {}
             }
         }
-        Err(Error::new(Code::Algorithm, "the CA certifies no keys of a type that can be made here"))
+        let offered = self.key_words().join(", ");
+        Err(Error::new(Code::Algorithm, format!("the CA certifies keys of type {offered}, and none can be made here")))
     }
 }
 

@@ -289,17 +289,25 @@ fn subject_difference(requested: &[u8], issued: &[u8]) -> Option<Difference> {
     let mut free: Vec<Option<&Vec<u8>>> = got.iter().map(Some).collect();
     let mut places = Vec::new();
     let mut gone = Vec::new();
+    let mut inside = Vec::new();
     for rdn in &wanted {
         match free.iter().position(|other| other.is_some_and(|other| same_name(rdn, other))) {
             Some(at) => {
                 free[at] = None;
                 places.push(at);
             }
-            None => gone.push(format!("{} is missing", name::display(rdn))),
+            None => match free.iter().position(|other| other.is_some_and(|other| extends(rdn, other))) {
+                Some(at) => {
+                    let whole = free[at].take().map(|other| name::display(other)).unwrap_or_default();
+                    inside.push(format!("{} was added to in its place: {whole}", name::display(rdn)));
+                    places.push(at);
+                }
+                None => gone.push(format!("{} is missing", name::display(rdn))),
+            },
         }
     }
-    let added: Vec<String> =
-        free.into_iter().flatten().map(|rdn| format!("{} was added", name::display(rdn))).collect();
+    let added = free.into_iter().flatten().map(|rdn| format!("{} was added", name::display(rdn)));
+    let added: Vec<String> = inside.into_iter().chain(added).collect();
     let is_ordered = places.is_sorted();
     if !gone.is_empty() && attributes(&wanted) == attributes(&got) {
         let details =
@@ -320,6 +328,12 @@ fn subject_difference(requested: &[u8], issued: &[u8]) -> Option<Difference> {
         details.push("the parts come in another order, which makes it another name (RFC 5280 section 7.1)".to_owned());
     }
     Some(Difference { deviation, details: details.join("; "), ..changed })
+}
+
+/// Whether one part holds all attributes of another, and more (RFC 5280 section 4.1.2.4: a part is a set of them).
+fn extends(rdn: &Vec<u8>, other: &Vec<u8>) -> bool {
+    let (few, many) = (attributes(core::slice::from_ref(rdn)), attributes(core::slice::from_ref(other)));
+    few.zip(many).is_some_and(|(few, many)| few.len() < many.len() && few.iter().all(|one| many.contains(one)))
 }
 
 /// The attributes of all parts, in whatever grouping, as they are shown.
@@ -628,6 +642,17 @@ mod tests {
         assert_eq!(grouped.deviation, Deviation::Reordered);
         assert!(grouped.details.contains("grouped in another way"), "{grouped}");
         assert_eq!(subject("CN=a,O=b", "CN=a+O=c").unwrap().deviation, Deviation::Changed);
+    }
+
+    #[test]
+    fn what_is_added_inside_a_part_is_added() {
+        let inside = subject("CN=a,O=b", "CN=a+serialNumber=7,O=b").unwrap();
+        assert_eq!(inside.deviation, Deviation::Added, "{inside}");
+        assert!(inside.details.contains("CN=a was added to in its place"), "{inside}");
+        // Another value, or another place, is what it was before.
+        assert_eq!(subject("CN=a,O=b", "CN=c+serialNumber=7,O=b").unwrap().deviation, Deviation::Changed);
+        assert_eq!(subject("CN=a,O=b", "O=b,CN=a+serialNumber=7").unwrap().deviation, Deviation::Reordered);
+        assert_eq!(subject("CN=a+serialNumber=7,O=b", "CN=a,O=b").unwrap().deviation, Deviation::Changed);
     }
 
     #[test]

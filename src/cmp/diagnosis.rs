@@ -31,6 +31,9 @@ pub(super) fn diagnose(error: Error, context: &Context, sent: BodyType, answer: 
     let answer = PkiMessage::from_der(answer.to_vec(), &context.limits).ok();
     let case = Case { error: &error, context, sent, answer: answer.as_ref() };
     let (found, hint) = (found(&case), hint(&case));
+    let is_missing = case.was(Refused::NoPath) || case.was(Refused::NoSigner);
+    let leaves_out = is_missing && answer.as_ref().is_some_and(PkiMessage::leaves_out_certificates);
+    let error = if leaves_out { error.followed_by(LEFT_OUT) } else { error };
     error.with(|facts| {
         facts.found = facts.found.take().or(found);
         facts.hint = facts.hint.or(hint);
@@ -71,6 +74,10 @@ fn in_words(answer: &PkiMessage) -> String {
     });
     words
 }
+
+/// What is missing may be among what was not read.
+pub(super) const LEFT_OUT: &str =
+    "more certificates came along than are read: the limit may be raised (max_certificates)";
 
 /// What servers write where it is the MAC's algorithm that they do not take.
 const MAC_WORDS: &[&str] = &["MAC", "Mac", "PBM", "iteration", "protection", "integrity", "digest", "lgorithm"];
@@ -124,6 +131,10 @@ const HINTS: &[Rule] = &[
         "the signer's keyUsage has no digitalSignature: a CA that signs CMP with its CA key, as Vault does; see switch signer_key_usage, profile vault",
     ),
     (
+        |c| c.was(Refused::NoSigner) && c.is_signed() && c.has_sender_kid() && !c.sender_is_null() && c.nobody_fits(),
+        "neither sender nor senderKID is of any certificate that came: the signer's own did not come along. Give the server's or the RA's certificate to the client: add_intermediates (devid_config_add_intermediates, ca.trust.intermediates), or pin it",
+    ),
+    (
         |c| c.was(Refused::NoSigner) && c.sender_is_not_signer(),
         "the sender is not the subject of the first certificate that came; see switch other_sender_name",
     ),
@@ -168,8 +179,12 @@ const HINTS: &[Rule] = &[
         "the server could not read the request and answered out of its transaction, as Insta does; see switch unmatched_errors, profile insta: the operation fails either way",
     ),
     (
-        |c| c.is(Code::UnknownVersion) && c.answer.is_some_and(|a| a.header().pvno == 1),
+        |c| c.is(Code::UnknownVersion) && c.has_version_1() && c.answers(BodyType::ERROR),
         "the server speaks the CMP of 1999, or has an error message of that version; see switch old_version_errors",
+    ),
+    (
+        |c| c.is(Code::UnknownVersion) && c.has_version_1(),
+        "the server answers in the CMP of 1999 (RFC 2510): its profile, or alias, is to be set to CMP 2000 (RFC 4210) or later",
     ),
     (
         |c| c.is(Code::Limit),
@@ -217,6 +232,10 @@ const HINTS: &[Rule] = &[
                 && c.texts_contain(&["NEW, FAILED or INPROCESS", "status GENERATED", "Wrong username or password"])
         },
         "EJBCA: an enrolment code is good for one request; the end entity must have the status NEW, and the subject must be the one registered",
+    ),
+    (
+        |c| c.is(Code::Rejected) && c.says(20) && c.by_mac(),
+        "the server does not know who asks: check reference value and secret, and whether this CA takes requests by a shared secret",
     ),
     (
         |c| c.is(Code::Rejected) && c.says(20),
@@ -293,6 +312,22 @@ impl Case<'_> {
 
     fn has_sender_kid(&self) -> bool {
         self.answer.is_some_and(|answer| answer.header().sender_kid.is_some())
+    }
+
+    fn has_version_1(&self) -> bool {
+        self.answer.is_some_and(|answer| answer.header().pvno == 1)
+    }
+
+    /// Whether no certificate that came has the sender's name or the senderKID.
+    fn nobody_fits(&self) -> bool {
+        let Some(answer) = self.answer else { return false };
+        let header = answer.header();
+        let kid = header.sender_kid.as_deref();
+        let sender = header.sender.as_deref().unwrap_or_default();
+        !answer
+            .extra_certs()
+            .iter()
+            .any(|one| (kid.is_some() && one.subject_key_identifier() == kid) || same_name(sender, one.subject()))
     }
 
     fn texts_contain(&self, any: &[&str]) -> bool {

@@ -5,12 +5,13 @@ use super::passphrase::SealedPassphrase;
 use crate::asn1::cmp::general::{self, KeySpec};
 use crate::asn1::cmp::{CrlSource, InfoTypeAndValue, RootCaKeyUpdate};
 use crate::asn1::crmf::CertTemplate;
-use crate::asn1::der::{Cursor, element, sequence};
+use crate::asn1::der::{Asn1Error, Cursor, Problem, element, sequence};
 use crate::asn1::distribution_point::{cdp_urls, first_point};
 use crate::asn1::general_name::GeneralName;
+use crate::asn1::known_as::named;
 use crate::asn1::name::{self, Name};
 use crate::asn1::oid::{self, Oid};
-use crate::asn1::x509::Certificate;
+use crate::asn1::x509::{Certificate, read_oid};
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{KeyKind, SignatureAlgorithm};
@@ -114,15 +115,44 @@ pub struct RequestTemplate {
 }
 
 impl RequestTemplate {
-    /// The keys that the CA certifies, as far as they are of types known here.
+    /// The keys that the CA certifies, as far as they are of types known here. RSA of any length is told by 2048 bits.
     pub fn key_kinds(&self) -> Vec<KeyKind> {
-        let kind_of = |spec: &KeySpec| match spec {
-            KeySpec::RsaBits(bits) => Some(KeyKind::Rsa(*bits)),
-            // The type stands in the AlgorithmIdentifier: no key is needed to read it.
-            KeySpec::Algorithm(algorithm) => KeyKind::of_spki(&sequence(&[algorithm, &element(0x03, &[&[0]])])).ok(),
-        };
-        self.key_specs.iter().filter_map(kind_of).collect()
+        self.key_specs.iter().filter_map(|spec| kind_of(spec).ok()).collect()
     }
+
+    /// Whether RSA keys of any length are among them.
+    pub fn takes_any_rsa(&self) -> bool {
+        self.key_specs.iter().any(is_any_rsa)
+    }
+
+    /// The keys that the CA certifies, in words, those of types not known here too; none: it has no wishes.
+    pub fn key_words(&self) -> Vec<String> {
+        let words = |spec: &KeySpec| match kind_of(spec) {
+            Ok(_) if is_any_rsa(spec) => "RSA".to_owned(),
+            Ok(kind) => kind.to_string(),
+            Err(error) => match error.problem {
+                Problem::Unknown { ref identifier, .. } => format!("{} (not known here)", named(identifier)),
+                _ => format!("a type that cannot be read ({error})"),
+            },
+        };
+        self.key_specs.iter().map(words).collect()
+    }
+}
+
+fn kind_of(spec: &KeySpec) -> Result<KeyKind, Asn1Error> {
+    match spec {
+        KeySpec::RsaBits(bits) => Ok(KeyKind::Rsa(*bits)),
+        KeySpec::Algorithm(_) if is_any_rsa(spec) => Ok(KeyKind::Rsa(2048)),
+        // The type stands in the AlgorithmIdentifier: no key is needed to read it.
+        KeySpec::Algorithm(algorithm) => KeyKind::of_spki(&sequence(&[algorithm, &element(0x03, &[&[0]])])),
+    }
+}
+
+/// rsaEncryption by its identifier, without a length.
+fn is_any_rsa(spec: &KeySpec) -> bool {
+    let KeySpec::Algorithm(algorithm) = spec else { return false };
+    let identifier = Cursor::sequence(algorithm, "AlgorithmIdentifier").and_then(|mut fields| read_oid(&mut fields));
+    identifier.is_ok_and(|identifier| identifier == oid::RSA_ENCRYPTION)
 }
 
 impl Question {

@@ -9,6 +9,8 @@ use crate::time::Time;
 /// What came with a certificate response.
 pub(super) struct Received<'a> {
     pub extra_certs: &'a [Certificate],
+    /// Whether more of them came than are read.
+    pub leaves_out: bool,
     pub protected_by: ProtectedBy,
     pub granted: bool,
     pub confirm_before: Option<Time>,
@@ -23,6 +25,7 @@ impl<'a> Received<'a> {
         let header: &PkiHeader = message.header();
         Received {
             extra_certs: message.extra_certs(),
+            leaves_out: message.leaves_out_certificates(),
             protected_by,
             granted: header.info(oid::IT_IMPLICIT_CONFIRM).is_some(),
             confirm_before: header.info(oid::IT_CONFIRM_WAIT_TIME).and_then(generalized_time),

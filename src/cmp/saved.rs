@@ -126,7 +126,8 @@ pub struct SavedOperation {
     pub reason: Vec<String>,
     /// How often the CA has been polled.
     pub polls: u32,
-    /// How many answers to polls in a row proved nothing: another secret, or somebody on the way.
+    /// How many answers to polls in a row led nowhere: another secret, somebody on the way, or an error that says that something else
+    /// arrived than was sent. Then the reason is the last of them.
     pub dropped: u32,
     /// SubjectPublicKeyInfo (DER) of the new key; empty if it has none, or none yet.
     pub new_key: Vec<u8>,

@@ -159,7 +159,10 @@ impl Crl {
     /// The same, and what begins as a list and cannot be read.
     pub fn held_in(input: &[u8]) -> Result<Held<Self>, Asn1Error> {
         if !pem::is_pem(input) {
-            let held = Held::plain(|lists| Ok(lists.extend(Self::all_in(&pem::without_armour(input))?)))?;
+            let held = Held::plain(|lists| {
+                lists.extend(Self::all_in(&pem::without_armour(input))?);
+                Ok(())
+            })?;
             return held.or(|| Asn1Error::pem("the PKCS#7 file holds no CRL"));
         }
         let blocks = pem::parse(input)?;

@@ -260,6 +260,11 @@ fn a_template_tells_what_to_ask_for_and_with_which_keys() {
     assert_eq!(found.key_specs.len(), 3, "what is no keySpec is passed over");
     assert_eq!(found.key_specs[1], KeySpec::RsaBits(2048));
     assert_eq!(found.key_kinds(), [KeyKind::P256, KeyKind::Rsa(2048)]);
+    let words = found.key_words();
+    assert!(
+        words[0] == "P-256" && words[2].contains("2.16.840.1.101.3.4.2.1") && words[2].contains("not known here"),
+        "{words:?}"
+    );
     let header = ca.received[0].header();
     assert!(header.info(oid::IT_CERT_PROFILE).is_some(), "RFC 9483 section 3.1: certProfile belongs here");
 

@@ -15,6 +15,7 @@ mod elsewhere;
 #[cfg(feature = "crypto-awslc")] // the test CA stands on it
 mod encrypted;
 mod good;
+mod hinted;
 mod information;
 mod inspected;
 mod inspected_keys;

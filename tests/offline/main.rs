@@ -277,7 +277,9 @@ fn what_must_not_be_installed_is_refused_with_the_reason() {
     refusal(take.check(foreign.as_der()), Code::NoPath, "anchors");
     // The issuer's name alone is no signature.
     let forged = issued(&sent).sign(root.certificate.subject(), &key()).certificate;
-    assert!(take.check(forged.as_der()).is_err());
+    let refused = take.check(forged.as_der()).unwrap_err();
+    assert_eq!(refused.code(), Code::BadSignature, "{refused}");
+    assert!(refused.facts().hint.is_some_and(|hint| hint.contains("another key")), "{refused}");
 
     let certificate = der(issued(&sent));
     let second = der(issued(&sent));

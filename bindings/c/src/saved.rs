@@ -158,7 +158,8 @@ fn devid_saved_reason(saved: &devid_saved) -> &CStr {
     &saved.reason
 }
 
-/// How many answers in a row proved nothing and were dropped: the same is asked again, and the reason says so.
+/// How many answers in a row led nowhere: they proved nothing, or said that something else arrived than was sent. The same is asked
+/// again, and the reason says why.
 ///
 /// @return 0 or more.
 #[export]

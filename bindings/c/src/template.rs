@@ -14,6 +14,7 @@ pub struct Pattern {
     template: RequestTemplate,
     subject: Option<CString>,
     key_kinds: Vec<CString>,
+    key_words: CString,
     extensions: Vec<CString>,
 }
 
@@ -25,6 +26,7 @@ impl Pattern {
                 false => c_text(&name.to_string()),
             }),
             key_kinds: template.key_kinds().iter().map(|kind| c_text(&kind.to_string())).collect(),
+            key_words: c_text(&template.key_words().join(", ")),
             extensions: template.template.extensions.iter().map(|e| c_text(&e.oid.to_string())).collect(),
             template,
         }
@@ -72,6 +74,14 @@ fn devid_template_key_count(tmpl: &devid_template) -> usize {
 #[export]
 fn devid_template_key(tmpl: &devid_template, index: usize) -> Option<&CStr> {
     tmpl.key_kinds.get(index).map(CString::as_c_str)
+}
+
+/// The types of keys that the CA certifies, as text; those that are not known here are included, by their identifiers.
+///
+/// @return "" if the template does not speak of keys; valid until the template is freed.
+#[export]
+fn devid_template_key_words(tmpl: &devid_template) -> &CStr {
+    &tmpl.key_words
 }
 
 /// How many extensions requests are to have.

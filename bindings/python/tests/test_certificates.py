@@ -55,6 +55,17 @@ def test_bytes_behind_a_certificate_are_refused(certificate_pem: bytes) -> None:
     assert devid.Certificate.parse(der + b"\r\n\0").der == der
 
 
+def test_a_certificate_is_not_taken_for_one_that_cannot_be_read_beside_it(certificate_pem: bytes) -> None:
+    cut = certificate_pem.replace(b"-----END CERTIFICATE-----\n", b"")
+    for text in (cut + certificate_pem, certificate_pem + cut):
+        with pytest.raises(devid.InputError, match="no END line"):
+            devid.Certificate.parse(text)
+        assert len(devid.load_certificates(text)) == 1
+    quoted = b"".join(b"> " + line + b"\n" for line in certificate_pem.splitlines())
+    with pytest.raises(devid.InputError, match="as mails quote"):
+        devid.load_certificates(quoted)
+
+
 def test_empty_input_is_refused() -> None:
     for empty in (b"", bytearray(), memoryview(b"")):
         with pytest.raises(devid.Error):

@@ -117,7 +117,10 @@ pub fn under_way(request: &UnderWay) -> Vec<String> {
     words.extend(request.ask_at.map(|at| format!("it is asked again {}", date(at))));
     if request.dropped > 0 {
         let count = request.dropped;
-        words.push(format!("{count} of its answers in a row proved nothing: another secret, or changed on the way"));
+        words.push(format!(
+            "{count} of its answers in a row led nowhere: {}",
+            request.why_dropped.join("; ").escape_debug()
+        ));
     }
     words.extend(request.differs.iter().cloned());
     words
@@ -146,4 +149,27 @@ fn part(text: &str, output: Output) {
 /// PEM of one certificate.
 pub fn pem_of(certificate: &Certificate) -> String {
     pem::encode("CERTIFICATE", certificate.as_der()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The server's words are told, whatever becomes of its answer.
+    #[test]
+    fn an_answer_that_led_nowhere_is_told_with_what_it_said() {
+        let said =
+            "pollReq did not arrive as it was sent: the server sent an error: rejection, failInfo badRequest, \"gone\"";
+        let request = UnderWay {
+            since: devid::Time::from_unix(0),
+            ask_at: None,
+            says: Vec::new(),
+            polls: 1,
+            dropped: 1,
+            why_dropped: vec![said.to_owned()],
+            differs: Vec::new(),
+        };
+        let words = under_way(&request).join("; ");
+        assert!(words.contains("badRequest") && words.contains("gone"), "{words}");
+    }
 }

@@ -64,6 +64,9 @@ fn validator(command: &Validate, loaded: &Loaded, output: Output) -> Result<Vali
     let check = command.status.or(loaded.settings.peers.status).unwrap_or(StatusCheck::Soft);
     validator.checks.revocation = check.policy();
     validator.checks.allow_weak = loaded.settings.peers.allow_weak;
+    if let Some(skew) = loaded.settings.ca.clock_skew {
+        validator.set_clock_skew(skew.seconds())?;
+    }
     match std::fs::read_dir(&loaded.settings.device.memory) {
         // What is there and cannot be read could say that the peer is revoked.
         Ok(_) => validator.set_memory(Arc::clone(&Device::open(loaded, false)?.store)),

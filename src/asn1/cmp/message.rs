@@ -32,6 +32,7 @@ pub struct PkiMessage {
     body_content: Range<u32>,
     protection: Option<Range<u32>>,
     extra_certs: Vec<Certificate>,
+    leaves_out: bool,
 }
 
 impl PkiMessage {
@@ -78,15 +79,15 @@ impl PkiMessage {
             }
             None => None,
         };
-        let extra_certs = match fields.optional_context(1, true)? {
+        let (extra_certs, leaves_out) = match fields.optional_context(1, true)? {
             Some(field) => read_extra_certs(Cursor::sequence(field.value, "extraCerts")?, limits)?,
-            None => Vec::new(),
+            None => (Vec::new(), false),
         };
         fields.finish()?;
         let header = PkiHeader::parse(header_field.value)?;
         let protected = span_of(&der, header_field.bytes).start..span_of(&der, body_field.bytes).end;
         let body_content = span_of(&der, body_field.value);
-        Ok(PkiMessage { protected, body_content, protection, der, header, body_type, extra_certs })
+        Ok(PkiMessage { protected, body_content, protection, der, header, body_type, extra_certs, leaves_out })
     }
 
     /// The header.
@@ -136,6 +137,11 @@ impl PkiMessage {
         &self.extra_certs
     }
 
+    /// Whether more of them came than are read (limit `max_certificates`).
+    pub fn leaves_out_certificates(&self) -> bool {
+        self.leaves_out
+    }
+
     /// The whole message.
     pub fn as_der(&self) -> &[u8] {
         &self.der
@@ -173,7 +179,7 @@ fn check_parts(mut fields: Cursor<'_>, what: &'static str) -> Result<(), Asn1Err
 
 /// The first ones, as many as the limit says: a server that sends its whole trust list sends its signer first (RFC 9483 section
 /// 3.3), and nothing depends on the others being read.
-fn read_extra_certs(mut list: Cursor<'_>, limits: &Limits) -> Result<Vec<Certificate>, Asn1Error> {
+fn read_extra_certs(mut list: Cursor<'_>, limits: &Limits) -> Result<(Vec<Certificate>, bool), Asn1Error> {
     let mut certificates: Vec<Certificate> = Vec::new();
     let mut count = 0;
     while !list.is_empty() && count < limits.max_certificates {
@@ -186,5 +192,5 @@ fn read_extra_certs(mut list: Cursor<'_>, limits: &Limits) -> Result<Vec<Certifi
             }
         }
     }
-    Ok(certificates)
+    Ok((certificates, !list.is_empty() && count >= limits.max_certificates))
 }

@@ -30,6 +30,9 @@ const TABLE: &[(&str, &str)] = &[
     ("adopt_root_of_ip", "ca.adopt-root"),
     ("root_fingerprints", "ca.root-fingerprints"),
     ("the window for messageTime", "ca.time-window"),
+    ("acceptance policy any-order", "ca.accept = \"any-order\""),
+    ("acceptance policy anything-but-the-key", "ca.accept = \"anything-but-the-key\""),
+    ("the acceptance policy is exact: same-or-added takes", "ca.accept is \"exact\": \"same-or-added\" takes"),
     ("(accept_differences)", "(ca.accept = \"anything-but-the-key\")"),
     ("ask_root_update (devid_op_ask_root_update)", "devid keep does it"),
     (

@@ -162,7 +162,7 @@ pub const ALL: &[Key] = &[
         "ca.clock-skew",
         Kind::Span,
         "5m",
-        "How far two clocks may be apart wherever they meet: thisUpdate of status data, notBefore of TLS servers.",
+        "How far two clocks may be apart wherever they meet: thisUpdate of status data, notBefore of peers and TLS servers.",
     ),
     key(
         "ca.possession",

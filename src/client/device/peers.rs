@@ -2,7 +2,7 @@
 
 use super::settings::StatusCheck;
 use super::{Device, read_certificates, wrong};
-use crate::client::import::certificates_from_bytes;
+use crate::client::import::sent_certificates;
 use crate::client::peer_certificates::end_entity_of;
 use crate::client::subject::purpose_oid;
 use crate::crypto::default_provider;
@@ -58,13 +58,18 @@ impl Device {
     /// Validates what a peer sent: its certificate and others, PEM or DER. `name`: see [`peer_name`]; `any` if the caller knows
     /// otherwise who it is. The peer's key is there exactly when the report is positive.
     pub fn check(&self, sent: &[u8], name: &str, now: Time) -> Result<(Report, Option<PeerKey>), Error> {
-        let certificates = certificates_from_bytes(sent)?;
+        // The first is the one whose key the peer has proved to hold.
+        let certificates = sent_certificates(sent)?;
         let (certificate, pool) = end_entity_of(&certificates)?;
         let peers = &self.settings.peers;
         let mut checks = Checks::at(now);
         checks.allow_weak = peers.allow_weak;
         checks.presented = certificates.first().cloned();
         checks.revocation = peers.status.unwrap_or(StatusCheck::Soft).policy();
+        if let Some(skew) = self.settings.ca.clock_skew {
+            checks.clock_skew_seconds = skew.seconds();
+            checks.revocation.clock_skew_seconds = skew.seconds();
+        }
         let request = PeerRequest {
             anchors: &self.peer_anchors()?,
             certificate: &certificate,

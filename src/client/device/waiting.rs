@@ -23,8 +23,10 @@ pub struct UnderWay {
     pub says: Vec<String>,
     /// How often it has been asked.
     pub polls: u32,
-    /// How many of its answers in a row proved nothing.
+    /// How many of its answers in a row led nowhere: they proved nothing, or said that something else arrived than was sent.
     pub dropped: u32,
+    /// The last of those, and why it led nowhere.
+    pub why_dropped: Vec<String>,
     /// What the settings ask for otherwise by now, in words.
     pub differs: Vec<String>,
 }
@@ -38,6 +40,7 @@ impl UnderWay {
             "says": self.says,
             "polls": self.polls,
             "unproved_answers": self.dropped,
+            "last_unproved": self.why_dropped,
             "differs": self.differs,
         })
     }
@@ -50,16 +53,21 @@ impl Device {
         let saved = self.destination(name, &identity).unfinished().ok().flatten()?;
         let differs = self.store.load_operation(name).ok();
         let differs = differs.and_then(|bytes| self.differs(name, &bytes, &saved.new_key).ok()).unwrap_or_default();
+        // Where its answers led nowhere the reason is why, and nobody's words.
+        let (says, why_dropped) = match saved.dropped {
+            0 => (saved.reason, Vec::new()),
+            _ => (Vec::new(), saved.reason),
+        };
         Some(UnderWay {
             since: saved.started,
             ask_at: match saved.state {
                 SavedState::Waiting(until) => Some(until),
                 _ => None,
             },
-            // Then the reason is that they did, and nobody's words.
-            says: if saved.dropped == 0 { saved.reason } else { Vec::new() },
+            says,
             polls: saved.polls,
             dropped: saved.dropped,
+            why_dropped,
             differs,
         })
     }

@@ -14,7 +14,7 @@ use crate::asn1::der::sequence;
 use crate::asn1::x509::Certificate;
 use crate::cmp::context::Trust;
 use crate::cmp::credential::Credential;
-use crate::cmp::diagnosis::diagnose;
+use crate::cmp::diagnosis::{LEFT_OUT, diagnose};
 use crate::cmp::issued::{self, Clocks, Issued};
 use crate::cmp::keygen::open_generated_key;
 use crate::cmp::possession;
@@ -284,6 +284,7 @@ impl Exchange {
             Ok(good) => (good, None),
             Err(error) => {
                 let body = request.kind.body();
+                let error = if came.leaves_out { error.followed_by(LEFT_OUT) } else { error };
                 let error =
                     diagnose(error, &self.plan.context, body, &[]).with(|facts| facts.phase = Some(body.name()));
                 ((Vec::new(), None), Some(error))

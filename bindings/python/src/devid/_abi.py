@@ -853,6 +853,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_template_subject": (c_char_p, (POINTER(devid_template),)),
     "devid_template_key_count": (c_size_t, (POINTER(devid_template),)),
     "devid_template_key": (c_char_p, (POINTER(devid_template), c_size_t)),
+    "devid_template_key_words": (c_char_p, (POINTER(devid_template),)),
     "devid_template_extension_count": (c_size_t, (POINTER(devid_template),)),
     "devid_template_extension": (c_char_p, (POINTER(devid_template), c_size_t)),
     "devid_template_extension_value": (POINTER(c_uint8), (POINTER(devid_template), c_size_t, POINTER(c_size_t))),

@@ -43,6 +43,12 @@ class Template(Handle):
             return [text_of(lib.devid_template_key(template, index)) for index in range(count)]
 
     @property
+    def key_words(self) -> str:
+        """The types of keys that the CA certifies, in words, those not known here too; ``""`` if it has no wishes."""
+        with self._use() as template:
+            return text_of(library().devid_template_key_words(template))
+
+    @property
     def extensions(self) -> List[Tuple[str, bytes]]:
         """The extensions asked for: identifier in dotted form, and the value in DER, empty if it is to be filled in."""
         lib = library()
@@ -69,4 +75,4 @@ class Template(Handle):
     def __repr__(self) -> str:
         if self.closed:
             return "<Template, closed>"
-        return f"<Template, subject {self.subject!r}, keys {', '.join(self.key_kinds) or 'of any type'}>"
+        return f"<Template, subject {self.subject!r}, keys {self.key_words or 'of any type'}>"
