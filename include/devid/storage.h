@@ -444,7 +444,8 @@ devid_status devid_store_identities(const devid_store *store,
                                     devid_error **err);
 
 /**
- * Looks everything over, and on request puts right what can be without guessing.
+ * Looks everything over, and on request puts right what can be without guessing. Keys in tokens are opened, see
+ * devid_store_set_pkcs11(): a PIN may be asked for, once.
  *
  * @param store         Not NULL.
  * @param repair        1: repair; 0: change nothing.

@@ -356,16 +356,21 @@ impl Store {
         Ok(repair::identity_names(&keys).into_iter().filter(|name| check_name(name).is_ok()).collect())
     }
 
-    /// Looks everything over and changes nothing.
+    /// Looks everything over and changes nothing. Keys that are only named are opened where they are, if somebody can
+    /// ([`Store::open_keys_with`]): a PIN may be asked for, once.
     pub fn verify(&self) -> Result<Vec<Problem>, StoreError> {
-        self.reading(|home| repair::examine(home, false))
+        let mut problems = self.reading(|home| repair::examine(home, false))?;
+        problems.extend(self.keys_not_to_be_had()?);
+        Ok(problems)
     }
 
     /// Looks everything over and puts right what can be: removes what interrupted calls left, restores pointers, brings
     /// the last good generation into use where the one in use is damaged, narrows access rights, drops damaged saved
-    /// operations and blobs. Damaged keys, anchors and numbers are only reported.
+    /// operations and blobs. Damaged keys, anchors and numbers are only reported, and so are keys that are not to be had where they are.
     pub fn repair(&self) -> Result<Vec<Problem>, StoreError> {
-        self.changing("", |home| repair::examine(home, true))
+        let mut problems = self.changing("", |home| repair::examine(home, true))?;
+        problems.extend(self.keys_not_to_be_had()?);
+        Ok(problems)
     }
 
     /// What anybody in this process could not write to this device memory, and knows.

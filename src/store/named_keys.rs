@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::Store;
 use super::error::{StoreError, StoreErrorKind};
 use super::generations::{REFERENCE, from_hex};
 use super::identity::{IdentityKey, KeyReference};
 use super::opener::{KeyMaker, KeyOpener, open_key};
+use super::problem::{Problem, ProblemKind};
+use super::{Home, Store};
 use crate::asn1::x509::hex;
 use crate::crypto::{KeyKind, PrivateKey};
 use crate::error::Error;
@@ -46,16 +47,32 @@ impl Store {
     pub fn key_references(&self) -> Result<Vec<KeyReference>, StoreError> {
         self.reading(|home| {
             let mut found = Vec::new();
-            for folder in ["identity/", "pending/"] {
-                let keys = home.backend.list(folder)?;
-                for place in keys.iter().filter_map(|key| key.strip_suffix(REFERENCE)?.strip_suffix('/')) {
-                    if let IdentityKey::External(reference) = home.load_key(place)?.key {
-                        found.push(reference);
-                    }
+            for place in home.named_keys()? {
+                if let IdentityKey::External(reference) = home.load_key(&place)?.key {
+                    found.push(reference);
                 }
             }
             Ok(found)
         })
+    }
+
+    /// Which of these keys are not to be had where they are: by the opener ([`Store::open_keys_with`]), if there is one. Outside the
+    /// lock, as tokens take their time.
+    pub(super) fn keys_not_to_be_had(&self) -> Result<Vec<Problem>, StoreError> {
+        let Some(opener) = self.key_opener() else { return Ok(Vec::new()) };
+        let keys: Vec<(String, IdentityKey)> = self.reading(|home| {
+            let places = home.named_keys()?;
+            // What cannot be read is found by who looks at the records.
+            let read = |place: String| home.load_key(&place).ok().map(|record| (place, record.key));
+            Ok(places.into_iter().filter_map(read).collect())
+        })?;
+        let looked_at = |(place, key): (String, IdentityKey)| {
+            let IdentityKey::External(reference) = &key else { return None };
+            let error = open_key(Some(&opener), &key).err()?;
+            let text = format!("the key that it names, {}, is not to be had: {error}", reference.reference);
+            Some(Problem::new(ProblemKind::KeyElsewhere, &format!("{place}/{REFERENCE}"), &text))
+        };
+        Ok(keys.into_iter().filter_map(looked_at).collect())
     }
 
     /// The same where keys are made anew, else none.
@@ -124,5 +141,18 @@ impl Store {
     /// Errors: the opener's; [`Code::KeyMismatch`](crate::Code::KeyMismatch) if another key than the one kept is there now.
     pub fn open_key(&self, key: &IdentityKey) -> Result<Option<Arc<dyn PrivateKey>>, Error> {
         open_key(self.key_opener().as_ref(), key)
+    }
+}
+
+impl Home<'_> {
+    /// Where keys are named: generations, and keys that are pending.
+    fn named_keys(&mut self) -> Result<Vec<String>, StoreError> {
+        let mut places = Vec::new();
+        for folder in ["identity/", "pending/"] {
+            let keys = self.backend.list(folder)?;
+            places
+                .extend(keys.iter().filter_map(|key| Some(key.strip_suffix(REFERENCE)?.strip_suffix('/')?.to_owned())));
+        }
+        Ok(places)
     }
 }

@@ -33,6 +33,8 @@ pub enum ProblemKind {
     Unresolved,
     /// What is trusted ends, and no successor is here.
     Ending,
+    /// A key that is only named here, such as in a token, is not to be had where it is.
+    KeyElsewhere,
 }
 
 impl Problem {

@@ -1,5 +1,8 @@
 //! What device memory does in every home alike.
 
+use std::sync::{Arc, Mutex};
+
+use devid::crypto::PrivateKey;
 use devid::store::{StoreErrorKind as Kind, *};
 use devid::{Code, Error};
 
@@ -136,6 +139,40 @@ fn a_new_certificate_can_keep_the_current_key() {
         let error = store.install("device", &other.with(NewKey::Current)).unwrap_err();
         assert_eq!(error.kind, Kind::KeyMismatch);
         assert_eq!(store.install("new", &other.with(NewKey::Current)).unwrap_err().kind, Kind::NotFound);
+    });
+}
+
+#[test]
+fn a_key_that_is_gone_from_its_token_is_found_by_a_look_and_by_nothing_else() {
+    every_home(|home, store| {
+        let first = home.issued(1);
+        let reference = KeyReference { reference: "slot 1".to_owned(), spki: first.key.spki().to_vec() };
+        store.install("device", &first.with(NewKey::External(&reference))).unwrap();
+        let verified = || store.verify().unwrap();
+        assert_eq!(verified(), [], "{home}: nobody can look, and nothing is said");
+
+        // What the token answers: its key, nothing, another key, or that it is not there.
+        let token: Arc<Mutex<Result<Arc<dyn PrivateKey>, Error>>> = Arc::new(Mutex::new(Ok(first.key.clone())));
+        let asked = Arc::clone(&token);
+        store.open_keys_with(Arc::new(move |_: &KeyReference| asked.lock().unwrap().clone().map(Some)));
+        assert_eq!(verified(), [], "{home}");
+        let troubles = [
+            (Err(Error::new(Code::NotFound, "no such object")), "no such object"),
+            (Err(Error::new(Code::Signer, "the token is not there")), "the token is not there"),
+            (Ok(home.issued(2).key.clone()), "another key than the one"),
+        ];
+        for (trouble, words) in troubles {
+            *token.lock().unwrap() = trouble;
+            for found in [verified(), store.repair().unwrap()] {
+                let [problem] = &found[..] else { panic!("{home}: {found:?}") };
+                assert_eq!((problem.kind, problem.is_mended), (ProblemKind::KeyElsewhere, false), "{home}");
+                assert_eq!(problem.place, "identity/device/gen-000001/key.ref", "{home}");
+                assert!(problem.text.contains("slot 1") && problem.text.contains(words), "{home}: {}", problem.text);
+            }
+            assert_eq!(store.current("device").unwrap().certificate, first.certificate, "{home}: it stays in use");
+        }
+        *token.lock().unwrap() = Ok(first.key.clone());
+        assert_eq!(verified(), [], "{home}: back in its socket");
     });
 }
 

@@ -113,7 +113,9 @@ fn an_identity_whose_key_left_the_token_is_found_and_cannot_sign() {
 
     let store = Keys::Token.open(&place);
     let found = store.current("device").unwrap();
-    assert_eq!(store.verify().unwrap(), [], "nothing is wrong with device memory");
+    let [problem] = &store.verify().unwrap()[..] else { panic!("{:?}", store.verify()) };
+    assert_eq!(problem.kind, ProblemKind::KeyElsewhere);
+    assert!(problem.text.contains(&uri) && problem.text.contains("no private key"), "{}", problem.text);
     assert_eq!(store.open_key(&found.key).unwrap_err().code(), Code::NotFound);
     new_key("leaves;id=%2a", KeyKind::P256).unwrap();
     assert_eq!(store.open_key(&found.key).unwrap_err().code(), Code::KeyMismatch, "another key under the same words");

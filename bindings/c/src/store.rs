@@ -200,7 +200,8 @@ fn devid_store_identities(store: &devid_store) -> Result<devid_bytes, Error> {
     Ok(devid_bytes::from_slice(lines(&store.identities()?).as_bytes()))
 }
 
-/// Looks everything over, and on request puts right what can be without guessing.
+/// Looks everything over, and on request puts right what can be without guessing. Keys in tokens are opened, see
+/// devid_store_set_pkcs11(): a PIN may be asked for, once.
 ///
 /// @param repair        1: repair; 0: change nothing.
 /// @param out_problems  Receives a line of text for each problem found; free with devid_bytes_free(). Not NULL.

@@ -12,7 +12,7 @@ use devid::client::probe::Probe;
 use devid::client::run::system_time;
 use devid::client::{Client, Config};
 use devid::cmp::Credential;
-use devid::store::AnchorSet;
+use devid::store::{AnchorSet, Problem, ProblemKind};
 use devid::transport::{Scheme, Url};
 use serde_json::{Value, json};
 
@@ -171,7 +171,16 @@ fn memory(device: &Device, findings: &mut Findings) {
         Ok(problems) => {
             let words: Vec<String> =
                 problems.iter().map(|problem| format!("{}: {}", problem.place, problem.text)).collect();
-            findings.add("memory.verify", Verdict::Warning, words.join("; "), Some("devid store repair".to_owned()));
+            // No repair brings a key back.
+            let is_elsewhere = |problem: &Problem| problem.kind == ProblemKind::KeyElsewhere;
+            let (verdict, mend) = match problems.iter().any(is_elsewhere) {
+                true => (
+                    Verdict::Error,
+                    "the token, its module and PIN; if the key is gone for good: devid renew --now, by the other login",
+                ),
+                false => (Verdict::Warning, "devid store repair"),
+            };
+            findings.add("memory.verify", verdict, words.join("; "), Some(mend.to_owned()));
         }
     }
     identities(device, findings);
