@@ -29,7 +29,7 @@
  * Inside      An internal error gives DEVID_E_PANIC; the handle then answers DEVID_E_POISONED and can only be freed. When
  *             memory is exhausted the process is aborted; limits on everything a peer sends keep that far away.
  *
- * Contents. Here stands the core, 128 functions in the order of a device's life; behind it come the headers by topic.
+ * Contents. Here stands the core, 130 functions in the order of a device's life; behind it come the headers by topic.
  * What is in devid/unstable may still change and is included by programs that want it.
  *
  *   errors                      Status codes and errors
@@ -525,6 +525,23 @@ devid_status devid_bytes_append(devid_bytes *bytes,
  * @param bytes  May be NULL.
  */
 DEVID_API void devid_bytes_free(devid_bytes *bytes);
+
+/**
+ * Reads a file: certificates, a key, settings of the program's own. A pipe or a device in its place is refused and never waited
+ * for.
+ *
+ * @param path       Not NULL.
+ * @param max_len    Largest file that is read, in bytes; 0 means 1 MiB.
+ * @param out_bytes  Receives the content; free with devid_bytes_free(), which wipes it. Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_NOT_FOUND, DEVID_E_PERMISSION, DEVID_E_TOO_LARGE; DEVID_E_IO.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_file_read(const char *path,
+                             size_t max_len,
+                             devid_bytes **out_bytes,
+                             devid_error **err);
 
 /** @} */
 
@@ -1332,6 +1349,23 @@ devid_status devid_config_set_credential(devid_config *config,
                                          const devid_key *key,
                                          const devid_cert_list *chain,
                                          devid_error **err);
+
+/**
+ * Adds trust anchors to all three sets: for signers of answers, issued certificates and HTTPS servers. For a PKI with one root for
+ * all. Whoever signs answers must still be entitled to: see devid_config_set_signer().
+ *
+ * @param config    Not NULL.
+ * @param data      Certificates, DER (one), PEM (any number) or PKCS#7. Not NULL.
+ * @param data_len  Length of `data` in bytes.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM, and nothing is added.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_add_anchors(devid_config *config,
+                                      const uint8_t *data,
+                                      size_t data_len,
+                                      devid_error **err);
 
 /**
  * Adds trust anchors under which signers of answers must stand. Not needed where a shared secret protects.

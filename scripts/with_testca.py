@@ -3,8 +3,8 @@
 
     with_testca.py TESTCA MATERIAL-FOLDER [--KNOB...] -- COMMAND...
 
-The command finds TESTCA_DIR, TESTCA_CMP, TESTCA_OCSP, TESTCA_CRL, TESTCA_CONTROL in its environment, and with --ra
-TESTCA_RA.
+The command finds TESTCA_DIR, TESTCA_CMP, TESTCA_OCSP, TESTCA_CRL, TESTCA_CONTROL in its environment, with --ra TESTCA_RA, and with
+--tls TESTCA_HTTPS.
 """
 
 import json
@@ -25,8 +25,7 @@ def main():
             sys.exit(f"with_testca: {testca} did not start")
         ready = json.loads(line)
         names = {"TESTCA_DIR": "dir", "TESTCA_CMP": "cmp", "TESTCA_OCSP": "ocsp", "TESTCA_CRL": "crl", "TESTCA_CONTROL": "control"}
-        if "ra" in ready:
-            names["TESTCA_RA"] = "ra"
+        names.update({name: key for name, key in (("TESTCA_RA", "ra"), ("TESTCA_HTTPS", "https")) if key in ready})
         environment = dict(os.environ, **{name: ready[key] for name, key in names.items()})
         return subprocess.run(command, env=environment).returncode
     finally:

@@ -1,8 +1,13 @@
 //! The doors by which files are opened that somebody else may have put there, and by which files appear whole.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::codes::Code;
+use crate::error::Error;
 
 /// Whether a text that should be a file's name is the content of one: PEM, or longer than a path can be.
 pub fn is_content(text: &str) -> bool {
@@ -44,6 +49,32 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// All of a regular file of at most `max_len` bytes; wiped when it is dropped, as it may be a key.
+///
+/// Errors: [`Code::NotFound`], [`Code::Permission`], [`Code::TooLarge`]; [`Code::Io`] for what is no regular file, or cannot be read.
+pub fn read(path: &Path, max_len: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let too_large = || Error::new(Code::TooLarge, format!("{}: larger than {max_len} bytes", shown(path)));
+    let failed = |error: io::Error| {
+        let code = match error.kind() {
+            io::ErrorKind::NotFound => Code::NotFound,
+            io::ErrorKind::PermissionDenied => Code::Permission,
+            _ => Code::Io,
+        };
+        Error::new(code, format!("{}: {error}", shown(path)))
+    };
+    let file = open_regular(path).map_err(failed)?;
+    let len = file.metadata().map_err(failed)?.len();
+    let len = usize::try_from(len).ok().filter(|len| *len <= max_len).ok_or_else(too_large)?;
+    let mut bytes = Zeroizing::new(Vec::new());
+    // One more than it says: growing would leave a copy behind.
+    bytes.try_reserve_exact(len + 1).map_err(|_| too_large())?;
+    let count = file.take(len as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    match count > len {
+        true => Err(Error::new(Code::Io, format!("{}: it grew while it was read", shown(path)))),
+        false => Ok(bytes),
+    }
+}
+
 /// Whether nobody but root and this process's user (and their groups) can change the file or put another in its place: who can
 /// write settings, or a program that they name, says what is run and who is trusted.
 #[cfg(unix)]
@@ -77,7 +108,6 @@ pub fn check_writers(path: &Path) -> io::Result<()> {
 /// A text of at most `most` bytes from a regular file that only root and this process's user can change.
 #[cfg(feature = "settings")]
 pub fn read_text_of_owner(path: &Path, most: u64) -> io::Result<String> {
-    use std::io::Read;
     let file = open_regular(path)?;
     #[cfg(unix)]
     check_writers(path)?;

@@ -1,6 +1,6 @@
 /* Enrols with a CMP server by reference value and secret, and keeps key, certificate and chain in device memory.
  *   cc enroll.c $(pkg-config --cflags --libs devid) -o enroll
- *   ./enroll http://ca.example/cmp 4711 secret enrolment-anchor.pem CN=router-7 /var/lib/router */
+ *   ./enroll http://ca.example/cmp 4711 secret root.pem CN=router-7 /var/lib/router */
 #include <devid.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,15 +17,14 @@ static int failed(devid_status status) {
 int main(int argc, char **argv) {
     devid_config *config = NULL; devid_client *client = NULL; devid_key *key = NULL; devid_subject *subject = NULL;
     devid_op *op = NULL; devid_cert *cert = NULL; devid_cert_list *chain = NULL; devid_store *store = NULL;
-    unsigned char anchor[65536];
-    FILE *file = argc == 7 ? fopen(argv[4], "rb") : NULL;
-    size_t anchor_len = file ? fread(anchor, 1, sizeof anchor, file) : 0;
-    if (!file) return fprintf(stderr, "usage: enroll URL REFERENCE SECRET ANCHOR.pem SUBJECT FOLDER\n"), 2;
+    devid_bytes *root = NULL;
+    if (argc != 7) return fprintf(stderr, "usage: enroll URL REFERENCE SECRET ROOT.pem SUBJECT FOLDER\n"), 2;
 
-    if (failed(devid_config_new(&config, &err))
+    if (failed(devid_file_read(argv[4], 0, &root, &err))
+        || failed(devid_config_new(&config, &err))
         || failed(devid_config_set_server(config, argv[1], &err))
         || failed(devid_config_set_secret(config, (uint8_t *)argv[2], strlen(argv[2]), (uint8_t *)argv[3], strlen(argv[3]), &err))
-        || failed(devid_config_add_enrolment_anchors(config, anchor, anchor_len, &err))
+        || failed(devid_config_add_anchors(config, devid_bytes_data(root), devid_bytes_len(root), &err))
         || failed(devid_client_new(config, &client, &err))
         || failed(devid_key_generate("P-256", &key, &err))
         || failed(devid_subject_new(&subject, &err))
@@ -40,6 +39,6 @@ int main(int argc, char **argv) {
     printf("%s, serial %s, issued by %s\n", devid_cert_subject(cert), devid_cert_serial(cert), devid_cert_issuer(cert));
 
     devid_store_free(store); devid_cert_list_free(chain); devid_cert_free(cert); devid_op_free(op);
-    devid_subject_free(subject); devid_key_free(key); devid_client_free(client); devid_config_free(config);
-    return fclose(file);
+    devid_subject_free(subject); devid_key_free(key); devid_client_free(client); devid_config_free(config); devid_bytes_free(root);
+    return 0;
 }

@@ -1,51 +1,48 @@
 /* Three devices enrol at once in one thread: an event loop of poll(), timers and non-blocking sockets, no call that waits.
- *   ./event_loop MATERIAL PORT          the test CA on 127.0.0.1:PORT, path /cmp */
+ *   ./event_loop MATERIAL URL           such as http://127.0.0.1:8080/cmp; https too, its root in MATERIAL/root.pem */
 #include "common.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
+#include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { DEVICES = 3, ROOM = 65536 };
+enum { DEVICES = 3 };
 
 struct device {
     devid_op *op;
     devid_key *key;
-    int socket;          /* -1: none */
-    double wake;         /* when to step again, in milliseconds; 0: not waiting */
+    devid_http_call *call; /* NULL: nothing is under way */
+    int socket;            /* -1: none */
+    double wake;           /* when to step again, in milliseconds; 0: not waiting */
     int done;
-    size_t out_len, sent, in_len;
-    char out[ROOM], in[ROOM];
 };
 
 static struct device devices[DEVICES];
-static int port;
 
-/* Begins to send the message under way: an HTTP request (RFC 9811) on a connection of its own. */
+/* Begins to send the message under way, on a connection of its own. */
 static void post(struct device *device)
 {
-    struct sockaddr_in address;
-    size_t len;
-    const uint8_t *message = devid_op_output(device->op, &len);
-    int head = snprintf(device->out, ROOM, "POST /cmp HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: close\r\n"
-                        "Content-Type: application/pkixcmp\r\nContent-Length: %lu\r\n\r\n", port, (unsigned long)len);
-    memcpy(device->out + head, message, len);
-    device->out_len = (size_t)head + len;
-    device->sent = device->in_len = 0;
-    device->socket = socket(AF_INET, SOCK_STREAM, 0);
+    struct addrinfo hints, *found;
+    char port[16];
+    OK(devid_op_http_call(device->op, &device->call, &err));
+    snprintf(port, sizeof port, "%lu", (unsigned long)devid_http_call_port(device->call));
+    memset(&hints, 0, sizeof hints);
+    hints.ai_socktype = SOCK_STREAM;
+    /* A look-up can block: a program with a resolver of its own asks that. The first address is good enough here. */
+    if (getaddrinfo(devid_http_call_host(device->call), port, &hints, &found) != 0) {
+        fprintf(stderr, "no address: %s\n", devid_http_call_host(device->call));
+        exit(1);
+    }
+    device->socket = socket(found->ai_family, found->ai_socktype, found->ai_protocol);
     fcntl(device->socket, F_SETFL, O_NONBLOCK);
-    memset(&address, 0, sizeof address);
-    address.sin_family = AF_INET;
-    address.sin_port = htons((uint16_t)port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (connect(device->socket, (struct sockaddr *)&address, sizeof address) != 0 && errno != EINPROGRESS) {
+    if (connect(device->socket, found->ai_addr, found->ai_addrlen) != 0 && errno != EINPROGRESS) {
         perror("connect");
         exit(1);
     }
+    freeaddrinfo(found);
 }
 
 /* Asks the operation what comes next and arranges for it. Never blocks. */
@@ -73,36 +70,37 @@ static void advance(struct device *device)
     }
 }
 
-/* The connection is ready for something. The answer ends when the server closes. */
+/* The connection is ready for something: bytes go out, bytes come in, and what they mean is the library's business. */
 static void serve(struct device *device)
 {
+    size_t len;
     ssize_t n;
-    char *body;
-    if (device->sent < device->out_len) {
-        n = send(device->socket, device->out + device->sent, device->out_len - device->sent, 0);
-        if (n > 0) device->sent += (size_t)n;
-        return;
+    int32_t done = 0;
+    uint8_t bytes[4096];
+    const uint8_t *output = devid_http_call_output(device->call, &len);
+    if (output != NULL) {
+        /* A server that is gone is an error, and no signal. */
+        n = send(device->socket, output, len, MSG_NOSIGNAL);
+        if (n > 0) OK(devid_http_call_sent(device->call, (size_t)n, &err));
+        if (n >= 0 || errno == EAGAIN || errno == EINTR) return;
     }
-    n = recv(device->socket, device->in + device->in_len, ROOM - 1 - device->in_len, 0);
+    n = recv(device->socket, bytes, sizeof bytes, 0);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (n > 0) {
-        device->in_len += (size_t)n;
-        return;
+        OK(devid_http_call_received(device->call, bytes, (size_t)n, &done, &err));
+        if (!done) return;
+    } else {
+        OK(devid_http_call_closed(device->call, &err));
     }
-    if (n < 0 && errno == EAGAIN) return;
     close(device->socket);
     device->socket = -1;
-    device->in[device->in_len] = 0;
-    body = strstr(device->in, "\r\n\r\n");
-    if (strncmp(device->in, "HTTP/1.1 200", 12) != 0 || body == NULL) {
-        fprintf(stderr, "not an answer: %.40s\n", device->in);
-        exit(1);
-    }
-    body += 4;
-    OK(devid_op_feed(device->op, (uint8_t *)body, device->in_len - (size_t)(body - device->in), &err));
+    OK(devid_op_feed_http_call(device->op, device->call, &err));
+    devid_http_call_free(device->call);
+    device->call = NULL;
     advance(device);
 }
 
-static void set_up(const char *material)
+static void set_up(const char *material, const char *url)
 {
     devid_config *config;
     devid_client *client;
@@ -110,7 +108,8 @@ static void set_up(const char *material)
     uint8_t *data = read_file(material, "root.pem", &len), *secret = read_file(material, "secret.txt", &secret_len);
     int i;
     OK(devid_config_new(&config, &err));
-    OK(devid_config_add_enrolment_anchors(config, data, len, &err));
+    OK(devid_config_set_server(config, url, &err));
+    OK(devid_config_add_anchors(config, data, len, &err));
     free(data);
     data = read_file(material, "reference.txt", &len);
     OK(devid_config_set_secret(config, data, len, secret, secret_len, &err));
@@ -136,20 +135,21 @@ int main(int argc, char **argv)
 {
     int i, running = DEVICES;
     if (argc != 3) {
-        fprintf(stderr, "usage: %s MATERIAL PORT\n", argv[0]);
+        fprintf(stderr, "usage: %s MATERIAL URL\n", argv[0]);
         return 2;
     }
     use_all();
-    port = atoi(argv[2]);
-    set_up(argv[1]);
+    set_up(argv[1], argv[2]);
     for (i = 0; i < DEVICES; i++) advance(&devices[i]);
     while (running > 0) {
         struct pollfd waiting[DEVICES];
         double now = milliseconds(), sleep_for = 1000;
         for (i = 0; i < DEVICES; i++) {
             struct device *device = &devices[i];
+            size_t len;
+            const int is_sending = device->call != NULL && devid_http_call_output(device->call, &len) != NULL;
             waiting[i].fd = device->socket;
-            waiting[i].events = device->sent < device->out_len ? POLLOUT : POLLIN;
+            waiting[i].events = is_sending ? POLLIN | POLLOUT : POLLIN;
             waiting[i].revents = 0;
             if (device->wake != 0 && device->wake - now < sleep_for) sleep_for = device->wake > now ? device->wake - now : 0;
         }

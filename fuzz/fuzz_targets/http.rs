@@ -1,5 +1,5 @@
 //! Whatever an HTTP server sends in answer to a CMP request and to a GET: no panic, an end, nothing above the limits.
-//! The first byte says which of the two is asked.
+//! The first byte says which of the two is asked, and by what pieces the client without I/O gets the same.
 #![no_main]
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -8,7 +8,7 @@ use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use devid::transport::fetch::{FetchLimits, HttpFetch};
-use devid::transport::{Exchange, ExchangeLimits, Fetch, FetchRequest, Fetched, HttpConfig, HttpExchange};
+use devid::transport::{Exchange, ExchangeLimits, Fetch, FetchRequest, Fetched, HttpCall, HttpConfig, HttpExchange};
 use libfuzzer_sys::fuzz_target;
 
 const MOST: usize = 16 * 1024;
@@ -37,8 +37,24 @@ fn server() -> &'static (SocketAddr, Mutex<Sender<Vec<u8>>>) {
     })
 }
 
+/// The client without I/O: whatever the pieces, it comes to the same.
+fn without_io(answer: &[u8], piece: usize) -> Option<Vec<u8>> {
+    let config = HttpConfig::default();
+    let mut call = HttpCall::new("http://127.0.0.1/cmp", &config, &[0x30, 0x00], MOST).expect("the URL is right");
+    for bytes in answer.chunks(piece) {
+        if call.received(bytes).ok()? {
+            break;
+        }
+    }
+    call.closed().ok()?;
+    Some(call.into_reply().ok()?.body)
+}
+
 fuzz_target!(|input: &[u8]| {
     let Some((kind, answer)) = input.split_first() else { return };
+    let body = without_io(answer, usize::from(*kind >> 1) + 1);
+    assert_eq!(body, without_io(answer, MOST));
+    assert!(body.is_none_or(|body| body.len() <= MOST));
     let (address, give) = server();
     give.lock().expect("one thread").send(answer.to_vec()).expect("the server runs");
     let limits = ExchangeLimits {

@@ -15,7 +15,7 @@ extern "C" {
 /* ---- The program's own way to the server ---- */
 
 /** @defgroup devid_transport The program's own way to the server
- * With all that an answer can say: HTTP status, Retry-After, busy.
+ * With all that an answer can say: HTTP status, Retry-After, busy; and HTTP(S) for event loops, whose sockets are their own.
  * @{
  */
 
@@ -144,6 +144,127 @@ devid_status devid_op_set_transport(devid_op *op,
                                     void *user,
                                     devid_destroy_fn destroy,
                                     devid_error **err);
+
+/**
+ * One message on its way to an HTTP server and the answer on its way back, on one connection of the program.
+ *
+ * Connect a TCP socket to devid_http_call_host() and devid_http_call_port(); send devid_http_call_output() and say by
+ * devid_http_call_sent() how much went; hand in the bytes received by devid_http_call_received() until the answer is there, or say by
+ * devid_http_call_closed() that the server ended the connection; then devid_op_feed_http_call(). There may be output after every
+ * call: TLS talks both ways. After an error close the connection; what the output still holds tells a TLS server why. No call
+ * blocks or reads a clock; how long the server may take is the program's affair.
+ */
+typedef struct devid_http_call devid_http_call;
+
+/**
+ * The message under way as an HTTP request to the server of the settings, by their proxy (for "http" alone) and TLS settings. One
+ * connection serves one message. The status of an HTTPS server's certificate is judged by what is at hand; nothing is fetched.
+ *
+ * @param op        After DEVID_ACTION_SEND; not changed. Not NULL.
+ * @param out_call  Receives the call; free with devid_http_call_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if no message is under way; DEVID_E_INVALID_ARGUMENT for settings that do not fit;
+ *         DEVID_E_UNSUPPORTED for CoAP, for "https" through a proxy (the program makes the tunnel and sets no proxy), and in builds
+ *         without "http".
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_http_call(devid_op *op,
+                                devid_http_call **out_call,
+                                devid_error **err);
+
+/**
+ * Whom to connect to: the server, or its proxy.
+ *
+ * @param call  May be NULL (gives "").
+ * @return A name or an address, an IPv6 address without brackets; valid until the call is freed.
+ */
+DEVID_API const char *devid_http_call_host(const devid_http_call *call);
+
+/**
+ * The TCP port to connect to.
+ *
+ * @param call  May be NULL (gives 0).
+ * @return The port; 0 once the answer was handed to its operation.
+ */
+DEVID_API uint32_t devid_http_call_port(const devid_http_call *call);
+
+/**
+ * What is to be sent now.
+ *
+ * @param call     May be NULL (gives NULL).
+ * @param out_len  Receives the length in bytes. May be NULL.
+ * @return NULL if there is nothing; valid until the call is changed or freed.
+ */
+DEVID_API const uint8_t *devid_http_call_output(const devid_http_call *call, size_t *out_len);
+
+/**
+ * Says how much of the output was sent.
+ *
+ * @param call   Not NULL.
+ * @param count  At most as many bytes as the output holds.
+ * @param err    Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if it holds less; DEVID_E_STATE.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_http_call_sent(devid_http_call *call,
+                                  size_t count,
+                                  devid_error **err);
+
+/**
+ * Hands in bytes received from the server.
+ *
+ * @param call      Not NULL.
+ * @param data      In pieces of any length. Not NULL.
+ * @param data_len  Length of `data` in bytes.
+ * @param out_done  Receives 1 once the answer is there, 0 if more is to come. Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_TLS if the server is not taken for whom it should be, DEVID_E_TRANSPORT if it does not speak HTTP,
+ *         DEVID_E_TOO_LARGE; DEVID_E_STATE.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_http_call_received(devid_http_call *call,
+                                      const uint8_t *data,
+                                      size_t data_len,
+                                      int32_t *out_done,
+                                      devid_error **err);
+
+/**
+ * Says that the server ended the connection: the end of an answer whose length was not said before.
+ *
+ * @param call  Not NULL.
+ * @param err   Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK: the answer is there; DEVID_E_TRANSPORT or DEVID_E_TLS if it is not; DEVID_E_STATE.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_http_call_closed(devid_http_call *call,
+                                    devid_error **err);
+
+/**
+ * Hands the answer to the operation that the call was made for; the next step looks at it. On failure the message is still under
+ * way and can be sent again by a new call; devid_renewal_ended() takes the error, with the seconds that the server asks to wait.
+ *
+ * @param op    Not NULL.
+ * @param call  Its answer is taken out of it. Not NULL.
+ * @param err   Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_BUSY, DEVID_E_HTTP_STATUS, ... (DEVID_CLASS_TRANSPORT) if it is not a message, or not there;
+ *         DEVID_E_STATE; others as devid_op_feed().
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_feed_http_call(devid_op *op,
+                                     devid_http_call *call,
+                                     devid_error **err);
+
+/**
+ * Frees a call. The socket is the program's.
+ *
+ * @param call  May be NULL.
+ */
+DEVID_API void devid_http_call_free(devid_http_call *call);
 
 /** @} */
 

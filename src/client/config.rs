@@ -1,30 +1,31 @@
 //! Settings of a client and their defaults.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 use super::signer_status::SignerFetch;
 use super::status::{StatusMemory, StatusOptions, add_kept_crls};
-use crate::asn1::cmp::InfoTypeAndValue;
-use crate::asn1::der::Cursor;
-use crate::asn1::name::Name;
-use crate::asn1::oid::{self, Oid};
+#[cfg(feature = "http")]
+use super::way::network;
+#[cfg(feature = "coap")]
+use super::way::server_of;
+use super::way::{Client, Way};
 use crate::asn1::x509::Certificate;
-use crate::cmp::{
-    Acceptance, Context, Credential, MacParameters, Possession, Profile, Signer, SignerAuthorisation, Tolerance,
-};
+use crate::cmp::{Context, Credential, MacParameters, Options, Possession, Profile, Signer};
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{Provider, SignatureAlgorithm, default_provider};
 use crate::error::Error;
-use crate::limits::{self, Limits};
+use crate::limits;
 use crate::store::Store;
-use crate::transport::{Cancel, Exchange, ExchangeLimits, Scheme, TlsConfig, TransportError, Url};
-use crate::validation::{RevocationPolicy, StatusSources, TrustAnchors};
+use crate::transport::{ExchangeLimits, TlsConfig};
+use crate::validation::StatusSources;
 
-/// What a client is to be; [`Config::build`] checks it and makes the client.
+/// What a client is to be; [`Config::build`] checks it and makes the client. What can be chosen of CMP are its [`Options`], whose fields
+/// are reached as its own: `config.recipient`.
 ///
 /// Anchors for answers (CMP) and for issued certificates (enrolment) are separate sets; neither is filled from anywhere
 /// but here.
@@ -33,6 +34,7 @@ pub struct Config {
     provider: Arc<dyn Provider>,
     credential: Option<Credential>,
     profile_mac: Option<MacParameters>,
+    pub(super) options: Options,
     /// URL of the CMP server for the built-in HTTP client; the path is used as it stands.
     pub server_url: Option<String>,
     /// HTTP proxy, `http://host:port`; the environment is never asked.
@@ -51,45 +53,7 @@ pub struct Config {
     /// How often a message is sent again when the server was not reached or was busy, so that it cannot have been
     /// processed.
     pub max_retries: u32,
-    /// Who may sign answers.
-    pub cmp_anchors: TrustAnchors,
-    /// Where issued certificates lead.
-    pub enrolment_anchors: TrustAnchors,
-    /// Untrusted helpers for both.
-    pub intermediates: Vec<Certificate>,
-    /// See [`Context::recipient`].
-    pub recipient: Option<Name>,
-    /// See [`Context::authorisation`].
-    pub authorisation: SignerAuthorisation,
-    /// See [`Context::signer_status`].
-    pub signer_status: StatusSources,
-    /// See [`Context::signer_revocation`].
-    pub signer_revocation: RevocationPolicy,
     signer_fetch: Option<(StatusOptions, Arc<StatusMemory>)>,
-    /// See [`Context::ask_implicit_confirm`].
-    pub ask_implicit_confirm: bool,
-    /// See [`Context::cert_profile`].
-    pub cert_profile: Option<String>,
-    general_info: Vec<InfoTypeAndValue>,
-    /// See [`Context::send_message_time`].
-    pub send_message_time: bool,
-    /// See [`Context::accept_ca_pubs`].
-    pub accept_ca_pubs: bool,
-    /// See [`Context::adopt_root_of_ip`].
-    pub adopt_root_of_ip: bool,
-    /// SHA-256 of roots known by nothing else: see [`Context::root_fingerprints`].
-    pub root_fingerprints: Vec<[u8; 32]>,
-    /// See [`Context::message_time_window_seconds`].
-    pub message_time_window_seconds: Option<u32>,
-    /// How far two clocks may be apart, wherever they meet: see [`Context::clock_skew_seconds`]; also for thisUpdate of status
-    /// data about signers where `signer_revocation` leaves it at its default, and for notBefore of TLS servers.
-    pub clock_skew_seconds: u32,
-    /// See [`Context::acceptance`].
-    pub acceptance: Acceptance,
-    /// See [`Context::limits`].
-    pub limits: Limits,
-    /// See [`Context::tolerance`].
-    pub tolerance: Tolerance,
     /// How possession of new keys is proved, where not in the usual way; see [`Config::set_possession`].
     pub possession: Option<Possession>,
     /// Whether a key update asks for the usages, purposes and policies of the old certificate, not for its names alone.
@@ -122,27 +86,9 @@ impl Config {
             coap: crate::transport::CoapConfig::default(),
             exchange_limits: ExchangeLimits::default(),
             max_retries: 0,
-            cmp_anchors: TrustAnchors::new(),
-            enrolment_anchors: TrustAnchors::new(),
-            intermediates: Vec::new(),
-            recipient: None,
-            authorisation: SignerAuthorisation::default(),
-            signer_status: StatusSources::none(),
-            signer_revocation: RevocationPolicy::default(),
             signer_fetch: None,
-            ask_implicit_confirm: false,
-            cert_profile: None,
-            general_info: Vec::new(),
-            send_message_time: true,
-            accept_ca_pubs: false,
-            adopt_root_of_ip: false,
-            root_fingerprints: Vec::new(),
             profile_mac: None,
-            message_time_window_seconds: Some(3600),
-            clock_skew_seconds: limits::CLOCK_SKEW_SECONDS,
-            acceptance: Acceptance::default(),
-            limits: Limits::default(),
-            tolerance: Tolerance::default(),
+            options: Options::default(),
             possession: None,
             renew_with_uses: false,
         }
@@ -199,7 +145,7 @@ impl Config {
 
     /// Protect requests with a secret shared with the CA, known there by the reference value.
     pub fn protect_with_secret(&mut self, reference: &[u8], secret: &[u8], parameters: MacParameters) {
-        let secret = Zeroizing::new(secret.to_vec());
+        let secret = Arc::new(Zeroizing::new(secret.to_vec()));
         self.credential = Some(Credential::Mac { reference: reference.to_vec(), secret, parameters });
     }
 
@@ -225,7 +171,7 @@ impl Config {
     ///
     /// Device memory cannot be read.
     pub fn use_signer_store(&mut self, store: &Arc<Store>) -> Result<(), Error> {
-        join_memory(&mut self.signer_status, &self.provider, store)
+        join_memory(&mut self.options.signer_status, &self.provider, store)
     }
 
     /// Uses what device memory keeps, as it is now, for TLS servers too.
@@ -238,18 +184,16 @@ impl Config {
         join_memory(&mut self.tls.status, &self.provider, store)
     }
 
-    /// Adds a root that is known by its SHA-256 alone, in hexadecimal with or without colons: see
-    /// [`Context::root_fingerprints`]. No other anchors are needed then.
+    /// Adds trust anchors to every set at once: for signers of answers, issued certificates and HTTPS servers. For a PKI with one root
+    /// for all; whoever signs answers under it must still be entitled to: see [`SignerAuthorisation`](crate::cmp::SignerAuthorisation).
     ///
-    /// Errors: [`Code::InvalidArgument`] for what is no SHA-256.
-    pub fn add_root_fingerprint(&mut self, text: &str) -> Result<(), Error> {
-        let digits: Vec<u8> = text.bytes().filter(|byte| !matches!(byte, b':' | b' ' | b'-')).collect();
-        let digit = |byte: u8| char::from(byte).to_digit(16);
-        let bytes: Option<Vec<u8>> =
-            digits.chunks(2).map(|pair| Some((digit(pair[0])? * 16 + digit(*pair.get(1)?)?) as u8)).collect();
-        let fingerprint = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-        let words = "a root's fingerprint is a SHA-256: 64 hexadecimal digits, with or without colons";
-        self.root_fingerprints.push(fingerprint.ok_or_else(|| Error::new(Code::InvalidArgument, words))?);
+    /// `certificates`: DER (one), PEM (any number) or PKCS#7.
+    ///
+    /// Errors: as [`TrustAnchors::add_bytes`](crate::validation::TrustAnchors::add_bytes); nothing is added then.
+    pub fn add_anchors(&mut self, certificates: &[u8]) -> Result<(), Error> {
+        self.cmp_anchors.add_bytes(certificates)?;
+        self.enrolment_anchors.add_bytes(certificates)?;
+        self.tls.anchors.add_bytes(certificates)?;
         Ok(())
     }
 
@@ -273,37 +217,13 @@ impl Config {
         self.profile_mac.take()
     }
 
-    /// Only these certificates, and those pinned before, may sign answers: see [`SignerAuthorisation::pins`]. What else is
-    /// said of the signer holds as well. They also help to build paths, so that answers need not bring them.
-    pub fn pin_signers(&mut self, certificates: Vec<Certificate>) {
-        self.intermediates.extend(certificates.iter().cloned());
-        self.authorisation.pins.get_or_insert_default().extend(certificates);
-    }
-
     /// Gets status data about signers of answers by the URLs in their certificates (CDP, AIA), as for peers, over the proxy and the
-    /// TLS of these settings; what is good is kept in this memory. [`Config::signer_revocation`] says what follows where there is none.
+    /// TLS of these settings; what is good is kept in this memory. [`Options::signer_revocation`] says what follows where there is none.
     ///
     /// Operations that [`Client`] runs do so, renewals among them. Who feeds answers by hand gives the data too
-    /// ([`Config::signer_status`]), or calls [`Client::ask_about_signer`].
+    /// ([`Options::signer_status`]), or calls [`Client::ask_about_signer`].
     pub fn fetch_signer_status(&mut self, options: StatusOptions, memory: Arc<StatusMemory>) {
         self.signer_fetch = Some((options, memory));
-    }
-
-    /// Adds an item to generalInfo of requests, such as a vendor's: its identifier, and its value in DER or nothing.
-    ///
-    /// Errors: the value is not one element of DER; the item is one that this library sets by itself.
-    pub fn add_general_info(&mut self, info_type: Oid, value: &[u8]) -> Result<(), Error> {
-        if !value.is_empty() {
-            let mut one = Cursor::new(value, "infoValue")?;
-            one.any("one element")?;
-            one.finish()?;
-        }
-        if [oid::IT_IMPLICIT_CONFIRM, oid::IT_CERT_PROFILE].contains(&info_type) {
-            let words = format!("{info_type} has a setting of its own");
-            return Err(Error::new(Code::InvalidArgument, words));
-        }
-        self.general_info.push(InfoTypeAndValue { info_type, value: value.to_vec() });
-        Ok(())
     }
 
     /// How possession of new keys is proved (RFC 9810 section 5.2.8): `encrCert` or `challengeResp`, by keys to which
@@ -320,15 +240,6 @@ impl Config {
             }
         };
         Ok(())
-    }
-
-    /// CoAP over the caller's own datagrams, to the server of these settings: for renewals, whose clients are made while they run.
-    #[cfg(feature = "coap")]
-    pub fn coap_over(
-        &self,
-        datagrams: Box<dyn crate::transport::coap::Datagrams>,
-    ) -> Result<crate::transport::CoapExchange, Error> {
-        Ok(crate::transport::CoapExchange::over(server_of(self.server_url.as_deref())?, self.coap.clone(), datagrams)?)
     }
 
     /// Checks the settings and makes the client.
@@ -358,28 +269,9 @@ impl Config {
         // Nobody is trusted for being among them: what the device has of its own helps wherever a path is looked for.
         tls.intermediates.extend(self.intermediates.iter().cloned());
         tls.clock_skew_seconds = self.clock_skew_seconds;
-        let context = Context {
-            cmp_anchors: self.cmp_anchors.clone(),
-            enrolment_anchors: self.enrolment_anchors.clone(),
-            intermediates: self.intermediates.clone(),
-            recipient: self.recipient.clone(),
-            authorisation: self.authorisation.clone(),
-            signer_status: self.signer_status.clone(),
-            signer_revocation,
-            ask_implicit_confirm: self.ask_implicit_confirm,
-            cert_profile: self.cert_profile.clone(),
-            general_info: self.general_info.clone(),
-            send_message_time: self.send_message_time,
-            accept_ca_pubs: self.accept_ca_pubs,
-            adopt_root_of_ip: self.adopt_root_of_ip,
-            root_fingerprints: self.root_fingerprints.clone(),
-            message_time_window_seconds: self.message_time_window_seconds,
-            clock_skew_seconds: self.clock_skew_seconds,
-            acceptance: self.acceptance,
-            limits: self.limits.clone(),
-            tolerance: self.tolerance.clone(),
-            ..Context::new(Arc::clone(&self.provider), credential)
-        };
+        let mut context = Context::new(Arc::clone(&self.provider), credential);
+        context.options = Options::clone(self);
+        context.signer_revocation = signer_revocation;
         let mut exchange_limits = self.exchange_limits.clone();
         exchange_limits.max_reply_bytes = self.limits.max_message_bytes;
         Ok(Client {
@@ -424,6 +316,38 @@ impl Config {
     }
 }
 
+impl Config {
+    /// CoAP over the caller's own datagrams, to the server of these settings: for renewals, whose clients are made while they run.
+    #[cfg(feature = "coap")]
+    pub fn coap_over(
+        &self,
+        datagrams: Box<dyn crate::transport::coap::Datagrams>,
+    ) -> Result<crate::transport::CoapExchange, Error> {
+        Ok(crate::transport::CoapExchange::over(server_of(self.server_url.as_deref())?, self.coap.clone(), datagrams)?)
+    }
+
+    /// How these settings go to any server by HTTP: proxy, TLS. For fetching status data and documents the same way.
+    #[cfg(feature = "http")]
+    pub fn http_config(&self) -> Result<crate::transport::HttpConfig, Error> {
+        let tls = Arc::new(self.tls.clone());
+        network(&tls, self.proxy_url.as_deref(), self.proxy_login.as_ref(), self.use_http_1_0)
+    }
+}
+
+impl Deref for Config {
+    type Target = Options;
+
+    fn deref(&self) -> &Options {
+        &self.options
+    }
+}
+
+impl DerefMut for Config {
+    fn deref_mut(&mut self) -> &mut Options {
+        &mut self.options
+    }
+}
+
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
@@ -431,170 +355,6 @@ impl fmt::Debug for Config {
             .field("server_url", &self.server_url)
             .finish_non_exhaustive()
     }
-}
-
-/// A client: settings that were checked, shared by its operations. Cheap to clone, safe to share between threads.
-#[derive(Clone, Debug)]
-pub struct Client {
-    pub(super) context: Arc<Context>,
-    way: Arc<Way>,
-    exchange_limits: ExchangeLimits,
-    pub(super) max_retries: u32,
-    pub(super) possession: Option<Possession>,
-    pub(super) renew_with_uses: bool,
-    pub(super) signer_fetch: Option<Arc<SignerFetch>>,
-}
-
-/// The way to the server.
-#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "for the built-in HTTP client"))]
-#[derive(Clone)]
-struct Way {
-    server_url: Option<String>,
-    proxy_url: Option<String>,
-    proxy_login: Option<(String, Zeroizing<String>)>,
-    use_http_1_0: bool,
-    tls: Arc<TlsConfig>,
-    #[cfg(feature = "coap")]
-    coap: crate::transport::CoapConfig,
-}
-
-fn server_of(url: Option<&str>) -> Result<&str, Error> {
-    url.ok_or_else(|| Error::new(Code::InvalidArgument, "no server URL in the settings, and no exchange was given"))
-}
-
-impl fmt::Debug for Way {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Way").field("server_url", &self.server_url).field("tls", &self.tls).finish_non_exhaustive()
-    }
-}
-
-impl Client {
-    /// The settings of its operations.
-    pub fn context(&self) -> &Arc<Context> {
-        &self.context
-    }
-
-    /// How often a message is sent again: see [`Config::max_retries`].
-    pub fn max_retries(&self) -> u32 {
-        self.max_retries
-    }
-
-    /// The same client, whose blocking calls end when the switch is triggered; `None`: by no switch.
-    #[must_use]
-    pub fn with_cancel(&self, cancel: Option<Cancel>) -> Client {
-        let exchange_limits = ExchangeLimits { cancel, ..self.exchange_limits.clone() };
-        Client { exchange_limits, ..self.clone() }
-    }
-
-    /// How it speaks TLS.
-    #[cfg(feature = "http")]
-    pub(super) fn tls(&self) -> &TlsConfig {
-        &self.way.tls
-    }
-
-    /// The same client on another way: it speaks TLS like this.
-    #[cfg(feature = "http")]
-    #[must_use]
-    pub(super) fn over_tls(&self, tls: TlsConfig) -> Client {
-        let way = Way { tls: Arc::new(tls), ..(*self.way).clone() };
-        Client { way: Arc::new(way), ..self.clone() }
-    }
-
-    /// Timeouts and sizes of one exchange.
-    pub fn exchange_limits(&self) -> &ExchangeLimits {
-        &self.exchange_limits
-    }
-
-    /// The error with the path of the server's URL among its facts, if it is about an exchange with it.
-    pub fn with_path(&self, error: Error) -> Error {
-        let url = self.way.server_url.as_deref().and_then(|url| Url::parse(url).ok());
-        match url {
-            Some(url) if error.facts().phase.is_some() => error
-                .with(|facts| facts.http_path = Some(url.target().split('?').next().unwrap_or_default().to_owned())),
-            _ => error,
-        }
-    }
-
-    /// The built-in client for the server of the settings: HTTP, HTTPS or CoAP, as its URL says.
-    ///
-    /// Errors: no URL; [`Code::Unsupported`] if the build lacks the client for it; settings that do not fit to it.
-    pub fn exchange(&self) -> Result<Box<dyn Exchange + Send + Sync>, Error> {
-        let (url, scheme) = self.server()?;
-        match scheme {
-            #[cfg(feature = "http")]
-            Scheme::Http | Scheme::Https => Ok(Box::new(self.http()?)),
-            #[cfg(feature = "coap")]
-            Scheme::Coap => Ok(Box::new(crate::transport::CoapExchange::new(url, self.way.coap.clone())?)),
-            #[cfg(not(all(feature = "http", feature = "coap")))]
-            _ => {
-                let words = format!("{url}: the {} client is not built in; bring an exchange", scheme.name());
-                Err(Error::new(Code::Unsupported, words))
-            }
-        }
-    }
-
-    /// CoAP over the caller's own datagrams, to the server of the settings.
-    #[cfg(feature = "coap")]
-    pub fn coap_over(
-        &self,
-        datagrams: Box<dyn crate::transport::coap::Datagrams>,
-    ) -> Result<crate::transport::CoapExchange, Error> {
-        let (url, _) = self.server()?;
-        Ok(crate::transport::CoapExchange::over(url, self.way.coap.clone(), datagrams)?)
-    }
-
-    /// The server's URL, checked against the rest of the settings.
-    fn server(&self) -> Result<(&str, Scheme), Error> {
-        let url = server_of(self.way.server_url.as_deref())?;
-        let scheme = url_of("set_server (devid_config_set_server, ca.server)", url)?.scheme();
-        if matches!(self.context.credential, Credential::MutualTls { .. }) && scheme != Scheme::Https {
-            let words = format!("{url}: mutual TLS is to protect messages, and this server is not asked by https");
-            return Err(Error::new(Code::InvalidArgument, words));
-        }
-        Ok((url, scheme))
-    }
-
-    /// The built-in HTTP client for the server of the settings.
-    #[cfg(feature = "http")]
-    pub fn http(&self) -> Result<crate::transport::HttpExchange, Error> {
-        use crate::transport::{HttpConfig, HttpExchange};
-        let way = &*self.way;
-        let (url, _) = self.server()?;
-        let network = network(&way.tls, way.proxy_url.as_deref(), way.proxy_login.as_ref(), way.use_http_1_0)?;
-        let config = HttpConfig { strict_content_type: !self.context.tolerance.other_content_type, ..network };
-        Ok(HttpExchange::new(url, config)?)
-    }
-}
-
-#[cfg(feature = "http")]
-impl Config {
-    /// How these settings go to any server by HTTP: proxy, TLS. For fetching status data and documents the same way.
-    pub fn http_config(&self) -> Result<crate::transport::HttpConfig, Error> {
-        let tls = Arc::new(self.tls.clone());
-        network(&tls, self.proxy_url.as_deref(), self.proxy_login.as_ref(), self.use_http_1_0)
-    }
-}
-
-#[cfg(feature = "http")]
-fn network(
-    tls: &Arc<TlsConfig>,
-    proxy: Option<&str>,
-    login: Option<&(String, Zeroizing<String>)>,
-    use_http_1_0: bool,
-) -> Result<crate::transport::HttpConfig, Error> {
-    use crate::transport::HttpConfig;
-    Ok(HttpConfig {
-        tls: (!tls.anchors.is_empty()).then(|| Arc::clone(tls)),
-        proxy: proxy.map(|url| url_of("set_proxy (devid_config_set_proxy, ca.proxy.url)", url)).transpose()?,
-        proxy_authorization: login.map(|(user, password)| HttpConfig::basic(user, password)).transpose()?,
-        use_http_1_0,
-        ..HttpConfig::default()
-    })
-}
-
-/// A URL of the settings; an error says which it is.
-fn url_of(setting: &str, url: &str) -> Result<Url, TransportError> {
-    Url::parse(url).map_err(|error| TransportError { detail: format!("{setting}: {}", error.detail), ..error })
 }
 
 /// Lists that device memory keeps, who was revoked before, and the highest CRL numbers seen.

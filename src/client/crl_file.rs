@@ -1,14 +1,13 @@
 //! CRLs in files, with their index in another file, so that it need not be made anew.
 
 use std::fs::OpenOptions;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::asn1::crl::Bytes;
 use crate::asn1::pem::Held;
-use crate::files::open_regular;
 use crate::limits::MAX_CRL_BYTES;
 use crate::validation::{Crl, INDEX_MAGIC};
 use crate::{Code, Error};
@@ -18,8 +17,8 @@ use crate::{Code, Error};
 ///
 /// # Errors
 ///
-/// [`Code::NotFound`], [`Code::Permission`], [`Code::Io`], [`Code::TooLarge`]; what is wrong with the list; [`Code::InvalidArgument`], and nothing
-/// is changed, if something else than an index stands in its place.
+/// As of [`crate::files::read`]; what is wrong with the list; [`Code::InvalidArgument`], and nothing is changed, if something else than an
+/// index stands in its place.
 pub fn crl_from_file(path: &Path, index: Option<&Path>) -> Result<Crl, Error> {
     let list = read(path)?;
     let Some(index) = index else { return Ok(Crl::from_document(list)?) };
@@ -47,13 +46,12 @@ fn read_index(path: &Path) -> Result<Option<Bytes>, Error> {
         Ok(_) => {}
         Err(_) => return Ok(None),
     }
-    let file = open_regular(path).map_err(|e| failed(path, &e))?;
-    let mut start = Vec::new();
-    file.take(INDEX_MAGIC.len() as u64).read_to_end(&mut start).map_err(|e| failed(path, &e))?;
-    if !start.is_empty() && !INDEX_MAGIC.starts_with(&start) {
+    let kept = read(path)?;
+    let begin = &(*kept).as_ref()[..INDEX_MAGIC.len().min((*kept).as_ref().len())];
+    if !INDEX_MAGIC.starts_with(begin) {
         return refused("another file");
     }
-    Ok(read(path).ok())
+    Ok(Some(kept))
 }
 
 /// All CRLs of a file in DER, base64 or PEM: a CA's own and those of the CAs above it often stand in one.
@@ -85,28 +83,10 @@ fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     })
 }
 
-fn failed(path: &Path, error: &std::io::Error) -> Error {
-    let code = match error.kind() {
-        std::io::ErrorKind::NotFound => Code::NotFound,
-        std::io::ErrorKind::PermissionDenied => Code::Permission,
-        _ => Code::Io,
-    };
-    Error::new(code, format!("{}: {error}", crate::files::shown(path)))
-}
-
 /// All of a file. Read and not mapped: a mapped file that somebody cuts ends the process at the next look.
 fn read(path: &Path) -> Result<Bytes, Error> {
-    let too_large = || Error::new(Code::TooLarge, format!("{}: a file of that size", crate::files::shown(path)));
-    let file = open_regular(path).map_err(|e| failed(path, &e))?;
-    let len = file.metadata().map_err(|e| failed(path, &e))?.len();
-    let len = usize::try_from(len).ok().filter(|len| *len <= MAX_CRL_BYTES).ok_or_else(too_large)?;
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(len + 1).map_err(|_| too_large())?;
-    file.take(MAX_CRL_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|e| failed(path, &e))?;
-    if bytes.len() > MAX_CRL_BYTES {
-        return Err(too_large());
-    }
-    Ok(Arc::new(bytes))
+    let mut bytes = crate::files::read(path, MAX_CRL_BYTES)?;
+    Ok(Arc::new(std::mem::take(&mut *bytes)))
 }
 
 #[cfg(all(test, unix))]

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use super::config::Client;
 use super::subject::Subject;
+use super::way::Client;
 use crate::asn1::pkcs10::CertificationRequest;
 use crate::asn1::x509::Certificate;
 use crate::cmp::{CertificateRequest, Credential, Operation, Request, RequestKind, Signer};

@@ -15,9 +15,9 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::bearers;
-use super::config::Client;
 use super::run::{Decision, Event, Owner, system_time};
 use super::subject::Subject;
+use super::way::Client;
 use crate::cmp::{Issued, Operation, RequestKind, RequestedKey, SavedOperation, SignRequest, Signer};
 use crate::codes::{Class, Code};
 use crate::crypto::keys::same_public_key;

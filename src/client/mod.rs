@@ -3,6 +3,7 @@
 //! | file | one use each |
 //! | --- | --- |
 //! | [`config`] | settings of a client and their defaults |
+//! | `way` | the client, and its way to the server |
 //! | [`subject`] | what a certificate is asked for: names, key usage, validity |
 //! | [`enroll`] | a new operation: first certificate, a further one, key update; continued after a restart |
 //! | [`install`] | enrolment straight into device memory: no crash loses or mixes an identity |
@@ -45,8 +46,9 @@ pub mod template;
 pub mod token;
 pub mod trace;
 pub mod validator;
+mod way;
 
-pub use config::{Client, Config};
+pub use config::Config;
 pub use import::{Import, Imported, warnings_of};
 pub use install::{Continued, Destination, abandon};
 pub use offline::{RequestOptions, UnsignedRequest, keep_request, request_into};
@@ -60,3 +62,4 @@ pub use template::Applied;
 #[cfg(feature = "pkcs11")]
 pub use token::{check_key_template, open_token_keys};
 pub use trace::Trace;
+pub use way::Client;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::config::Client;
+use super::way::Client;
 use crate::asn1::cmp::BodyType;
 use crate::cmp::{Action, Issued, Operation, SignRequest};
 use crate::codes::Code;

@@ -2,7 +2,7 @@
 //!
 //! They are stepped like any other; [`complete`](super::run::complete) drives them to their end.
 
-use super::config::Client;
+use super::way::Client;
 use crate::asn1::crl::CrlReason;
 use crate::asn1::name::Name;
 use crate::asn1::x509::Certificate;

@@ -1,110 +1,42 @@
-//! What holds for all operations of a client: who we are, whom we trust, how far we trust, and what we tolerate.
+//! What holds for all operations of a client: who we are, and by which options; the checks of both.
 
 use alloc::borrow::Cow;
 use alloc::sync::Arc;
-use core::ops::Deref;
+use core::ops::{Deref, DerefMut};
 
-use super::compare::Acceptance;
 use super::credential::{Credential, MacParameters};
+use super::options::Options;
 use super::signer::Signer;
-use super::signer_authorisation::{SignerAuthorisation, has_signing_usage};
-use super::tolerance::Tolerance;
-use crate::asn1::cmp::InfoTypeAndValue;
-use crate::asn1::name::Name;
+use super::signer_authorisation::has_signing_usage;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{DigestAlgorithm, Provider};
 use crate::error::Error;
-use crate::limits::Limits;
-use crate::prelude::*;
 use crate::time::Time;
-use crate::validation::{Checks, RevocationPolicy, StatusSources, TrustAnchors};
+use crate::validation::{Checks, TrustAnchors};
 
-/// The settings of a CMP client; shared by its operations, never changed by them.
+/// The settings of a CMP client: its credential and its [`Options`], whose fields are reached as its own. Shared by its operations, never
+/// changed by them.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// Cryptography and random numbers.
     pub provider: Arc<dyn Provider>,
     /// How requests are protected.
     pub credential: Credential,
-    /// Who may sign answers: paths of protection certificates end here.
-    pub cmp_anchors: TrustAnchors,
-    /// Where paths of issued certificates end.
-    pub enrolment_anchors: TrustAnchors,
-    /// Certificates that help to build either path; nothing is trusted for being here.
-    pub intermediates: Vec<Certificate>,
-    /// The CA's name for the first message; the NULL-DN if unknown (RFC 9483 section 3.1).
-    pub recipient: Option<Name>,
-    /// Which of the certificates under the CMP anchors may sign answers (RFC 9483 section 3.5: local authorisation).
-    pub authorisation: SignerAuthorisation,
-    /// Status data about signers of answers, and whether it is asked for.
-    pub signer_status: StatusSources,
-    /// See `signer_status`.
-    pub signer_revocation: RevocationPolicy,
-    /// Ask the CA to do without certConf (RFC 9483 section 4.1.1). Off: confirm explicitly.
-    pub ask_implicit_confirm: bool,
-    /// Name of a certificate profile to ask for (RFC 9810 section 5.1.1.4).
-    pub cert_profile: Option<String>,
-    /// Further items of generalInfo in requests, such as a vendor's (RFC 9810 section 5.1.1).
-    pub general_info: Vec<InfoTypeAndValue>,
-    /// Self-signed certificates in caPubs become enrolment anchors of the operation, if the answer is MAC-protected
-    /// (RFC 9483 section 4.1.5). Never if it is signed.
-    pub accept_ca_pubs: bool,
-    /// Devices without an operator's root (3GPP TS 33.310 section 9.5.4.3): a self-signed certificate in extraCerts of ip
-    /// anchors signer and new certificate of this ir, where no configured anchor does. The device then believes whoever
-    /// answers first: only for networks where nobody else can. Off.
-    pub adopt_root_of_ip: bool,
-    /// SHA-256 of roots that the owner knows by nothing else (printed on paper, in the device's documents): a certificate with this
-    /// digest that comes in extraCerts or caPubs is an anchor, as if it had been configured (RFC 9810 section 6.7.2).
-    pub root_fingerprints: Vec<[u8; 32]>,
-    /// How far messageTime may be from the caller's time; `None` if that time is not reliable (RFC 9483 section 3.5).
-    pub message_time_window_seconds: Option<u32>,
     /// What becomes of an answer whose protection holds and whose messageTime is outside of that window. `false`: it is refused
     /// (RFC 9483 section 3.5, badTime). `true`, for owners who keep account of their clock: the answer is judged by its own time, and the
     /// rest of the operation with it: the client keeps account of it. The nonce shows that it is no old one,
     /// and refusing it would throw away what the CA has done or been asked to approve.
     pub follow_authentic_time: bool,
-    /// How far apart two clocks may be that are both right: notBefore of fresh certificates and of signers, and the least
-    /// window for messageTime. Nothing that has expired lives longer by it.
-    pub clock_skew_seconds: u32,
-    /// Who decides on a certificate that is not what was asked for, where the owner of the operation does not.
-    pub acceptance: Acceptance,
-    /// Put messageTime into requests.
-    pub send_message_time: bool,
-    /// Bounds on what the server may make us do.
-    pub limits: Limits,
-    /// Deviations to tolerate.
-    pub tolerance: Tolerance,
+    /// What can be chosen of CMP.
+    pub options: Options,
 }
 
 impl Context {
-    /// With a credential and everything else at its default. Anchors are empty: nothing is trusted yet.
+    /// With a credential and the options at their defaults. Anchors are empty: nothing is trusted yet.
     pub fn new(provider: Arc<dyn Provider>, credential: Credential) -> Self {
-        Context {
-            provider,
-            credential,
-            cmp_anchors: TrustAnchors::new(),
-            enrolment_anchors: TrustAnchors::new(),
-            intermediates: Vec::new(),
-            recipient: None,
-            authorisation: SignerAuthorisation::default(),
-            signer_status: StatusSources::none(),
-            signer_revocation: RevocationPolicy::default(),
-            ask_implicit_confirm: false,
-            cert_profile: None,
-            general_info: Vec::new(),
-            accept_ca_pubs: false,
-            adopt_root_of_ip: false,
-            root_fingerprints: Vec::new(),
-            message_time_window_seconds: Some(3600),
-            follow_authentic_time: false,
-            clock_skew_seconds: crate::limits::CLOCK_SKEW_SECONDS,
-            acceptance: Acceptance::default(),
-            send_message_time: true,
-            limits: Limits::default(),
-            tolerance: Tolerance::default(),
-        }
+        Context { provider, credential, follow_authentic_time: false, options: Options::default() }
     }
 
     /// Whether this is a root that the owner has told by its fingerprint.
@@ -200,14 +132,28 @@ impl Context {
     }
 }
 
+impl Deref for Context {
+    type Target = Options;
+
+    fn deref(&self) -> &Options {
+        &self.options
+    }
+}
+
+impl DerefMut for Context {
+    fn deref_mut(&mut self) -> &mut Options {
+        &mut self.options
+    }
+}
+
 /// The settings with the anchors that an answer is judged by: their own, and roots that came with it where the owner believes them
-/// ([`Context::adopt_root_of_ip`], [`Context::root_fingerprints`]). The rest of them is borrowed: secrets are not copied to
+/// ([`Options::adopt_root_of_ip`], [`Options::root_fingerprints`]). The rest of them is borrowed: secrets are not copied to
 /// believe one root more.
 pub(super) struct Trust<'a> {
     context: &'a Context,
-    /// In place of [`Context::cmp_anchors`].
+    /// In place of [`Options::cmp_anchors`].
     pub cmp_anchors: Cow<'a, TrustAnchors>,
-    /// In place of [`Context::enrolment_anchors`].
+    /// In place of [`Options::enrolment_anchors`].
     pub enrolment_anchors: Cow<'a, TrustAnchors>,
 }
 
@@ -259,5 +205,26 @@ impl Trust<'_> {
         };
         trust.add(came.iter().filter(|certificate| self.is_told_root(certificate)));
         trust
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    #[test]
+    fn a_copy_of_the_settings_shares_the_secret() {
+        let secret = Arc::new(Zeroizing::new(b"correct-horse".to_vec()));
+        let credential = Credential::Mac {
+            reference: b"4711".to_vec(),
+            secret: Arc::clone(&secret),
+            parameters: MacParameters::PASSWORD_BASED,
+        };
+        let context = Context::new(crate::crypto::default_provider(), credential);
+        let mut copy = context.clone();
+        copy.tolerance.allow_weak = true;
+        assert_eq!(Arc::strong_count(&secret), 3);
     }
 }

@@ -1,5 +1,6 @@
 //! What protects requests: a key with its certificate, a secret shared with the CA, or nothing but TLS.
 
+use alloc::sync::Arc;
 use core::fmt;
 
 use zeroize::Zeroizing;
@@ -30,8 +31,8 @@ pub enum Credential {
     Mac {
         /// Reference value: tells the CA which secret.
         reference: Vec<u8>,
-        /// The secret.
-        secret: Zeroizing<Vec<u8>>,
+        /// The secret; a copy of the settings shares it.
+        secret: Arc<Zeroizing<Vec<u8>>>,
         /// How the MAC is made.
         parameters: MacParameters,
     },

@@ -86,7 +86,7 @@ impl Issued {
         usize::try_from(self.cert_req_id).unwrap_or(0)
     }
 
-    /// Why [`Context::acceptance`] does not take the certificate; `None`: it does. A caller may decide otherwise.
+    /// Why [`Options::acceptance`](super::Options::acceptance) does not take the certificate; `None`: it does. A caller may decide otherwise.
     pub fn objection(&self) -> Option<&Error> {
         self.objection.as_ref()
     }

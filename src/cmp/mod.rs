@@ -7,7 +7,8 @@
 //! | --- | --- |
 //! | [`signer`], [`credential`] | a key that signs, wherever it is; what protects messages |
 //! | [`signer_authorisation`] | whom the owner lets sign |
-//! | [`context`] | what holds for all operations of a client: credential, anchors, limits, tolerances |
+//! | [`context`] | what holds for all operations of a client: credential and options |
+//! | [`options`] | what can be chosen: anchors, limits, tolerances and the rest, with their defaults |
 //! | [`tolerance`], [`profile`] | deviations that are tolerated, by name; bundles of them for known CAs |
 //! | [`request`] | what the caller wants: a certificate by ir, cr, kur or p10cr, a revocation, or an answer to a question |
 //! | [`revoke`] | the answer to a request for revocation, of one certificate or of several |
@@ -51,6 +52,7 @@ mod kem_mac;
 mod keygen;
 pub mod nested;
 pub mod operation;
+pub mod options;
 mod parts;
 pub mod passphrase;
 mod possession;
@@ -82,6 +84,7 @@ pub use info::{Information, Question, RequestTemplate, RootUpdate};
 pub use issued::Issued;
 pub use nested::{Batch, Nested};
 pub use operation::Operation;
+pub use options::Options;
 pub use passphrase::SealedPassphrase;
 pub use profile::Profile;
 pub use proof::{Possession, RequestedKey};

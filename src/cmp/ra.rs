@@ -81,7 +81,7 @@ pub enum Proof {
 impl RegistrationAuthority {
     /// With the RA's certificate and key as credential and the CA's anchors as CMP anchors; `devices`: where paths of
     /// devices' certificates end. Whether a certificate is revoked is asked by the settings for signers
-    /// ([`Context::signer_revocation`]), of devices and other RAs as of the CA.
+    /// ([`Options::signer_revocation`](super::Options::signer_revocation)), of devices and other RAs as of the CA.
     ///
     /// Errors: [`Code::InvalidArgument`] if the credential is not a certificate with a key that signs here, or the settings adopt the
     /// root of whoever answers first.

@@ -14,6 +14,7 @@ const MAX_LINE_BYTES: usize = 4096;
 pub(super) struct Chunks {
     state: State,
     line: Vec<u8>,
+    gives_data_alone: bool,
 }
 
 #[derive(Debug, Default)]
@@ -32,13 +33,25 @@ enum State {
 }
 
 impl Chunks {
+    /// For a reader of the data, without the lines between the chunks.
+    pub fn undone() -> Self {
+        Chunks { gives_data_alone: true, ..Chunks::default() }
+    }
+
+    /// Whether all data have come; trailers add none.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Trailer | State::Over)
+    }
+
     /// What came, in plain form.
     pub fn pass(&mut self, mut bytes: &[u8]) -> Result<Vec<u8>, TransportError> {
         let mut plain = Vec::with_capacity(bytes.len());
         while let [first, rest @ ..] = bytes {
             match self.state {
                 State::Over => {
-                    plain.extend_from_slice(bytes);
+                    if !self.gives_data_alone {
+                        plain.extend_from_slice(bytes);
+                    }
                     break;
                 }
                 State::Data(left) => {
@@ -65,19 +78,24 @@ impl Chunks {
     fn line_ended(&mut self, plain: &mut Vec<u8>) -> Result<(), TransportError> {
         let line = std::mem::take(&mut self.line);
         let line = line.trim_ascii();
+        let mut write = |text: std::fmt::Arguments<'_>| {
+            if !self.gives_data_alone {
+                let _ = plain.write_fmt(text);
+            }
+        };
         match self.state {
             State::Size => {
                 let size = size(line)?;
-                let _ = write!(plain, "{size:x}\r\n");
+                write(format_args!("{size:x}\r\n"));
                 self.state = if size == 0 { State::Trailer } else { State::Data(size) };
             }
             State::Trailer if !line.is_empty() => {}
             State::Trailer => {
-                plain.extend_from_slice(b"\r\n");
+                write(format_args!("\r\n"));
                 self.state = State::Over;
             }
             _ if line.is_empty() => {
-                plain.extend_from_slice(b"\r\n");
+                write(format_args!("\r\n"));
                 self.state = State::Size;
             }
             _ => return Err(broken("a chunk is longer than the line before it says".to_owned())),

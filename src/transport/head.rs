@@ -52,6 +52,15 @@ impl Head {
     }
 
     fn pass_header(&mut self, bytes: &[u8]) -> Result<Vec<u8>, TransportError> {
+        let Some((header, behind)) = self.take(bytes)? else { return Ok(Vec::new()) };
+        let mut plain = header.plain()?.into_bytes();
+        self.chunks = header.is_chunked().then(Chunks::default);
+        plain.extend(self.pass(&behind)?);
+        Ok(plain)
+    }
+
+    /// Takes what came up to the end of the header that counts: that header then, and what came behind it.
+    pub fn take(&mut self, bytes: &[u8]) -> Result<Option<(Header, Vec<u8>)>, TransportError> {
         let mut searched = self.held.len();
         self.held.extend_from_slice(bytes);
         loop {
@@ -66,7 +75,7 @@ impl Head {
             if self.read + end.unwrap_or(self.held.len()) > MAX_HEADER_BYTES {
                 return Err(too_large());
             }
-            let Some(len) = end else { return Ok(Vec::new()) };
+            let Some(len) = end else { return Ok(None) };
             let behind = self.held.split_off(len);
             let header = Header::read(&self.held)?;
             (self.read, self.line_start, searched) = (self.read + len, 0, 0);
@@ -77,10 +86,7 @@ impl Head {
             }
             self.held.clear();
             self.is_past = true;
-            let mut plain = header.plain()?.into_bytes();
-            self.chunks = header.is_chunked().then(Chunks::default);
-            plain.extend(self.pass(&behind)?);
-            return Ok(plain);
+            return Ok(Some((header, behind)));
         }
     }
 
@@ -165,10 +171,19 @@ fn what_came(bytes: &[u8]) -> String {
     }
 }
 
+/// Where a body ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Framing {
+    Chunks,
+    Length(u64),
+    /// With the connection.
+    ToTheEnd,
+}
+
 /// What counts of a header.
-struct Header {
+pub(super) struct Header {
     minor: u8,
-    status: u16,
+    pub(super) status: u16,
     fields: Vec<(&'static str, String)>,
     lengths: Vec<String>,
     codings: Vec<String>,
@@ -217,22 +232,35 @@ impl Header {
     /// The header in the form that every reader takes.
     fn plain(&self) -> Result<String, TransportError> {
         let mut plain = format!("HTTP/1.{} {} OK\r\n", self.minor, self.status);
-        for (name, value) in &self.fields {
-            // One octet is one character here, and goes on as one.
-            let shown: String = value.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect();
+        for (name, shown) in self.fields() {
             let _ = write!(plain, "{name}: {shown}\r\n");
         }
-        // RFC 9112 section 6.3: a coding beats a length; a body in another last coding than chunked ends with the connection.
-        match (self.last_coding(), self.length()?) {
-            (Some(_), _) if self.is_chunked() => plain.push_str("transfer-encoding: chunked\r\n"),
-            (Some(_), _) => plain.push_str("connection: close\r\n"),
-            (None, Some(length)) => {
+        match self.body()? {
+            Framing::Chunks => plain.push_str("transfer-encoding: chunked\r\n"),
+            Framing::ToTheEnd if self.last_coding().is_some() => plain.push_str("connection: close\r\n"),
+            Framing::ToTheEnd => {}
+            Framing::Length(length) => {
                 let _ = write!(plain, "content-length: {length}\r\n");
             }
-            (None, None) => {}
         }
         plain.push_str("\r\n");
         Ok(plain)
+    }
+
+    /// The fields that are passed on. One octet is one character here, and goes on as one.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let shown = |value: &str| value.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect();
+        self.fields.iter().map(move |(name, value)| (*name, shown(value)))
+    }
+
+    /// Where the body ends. RFC 9112 section 6.3: a coding beats a length; a body in another last coding than chunked ends with the
+    /// connection.
+    pub(super) fn body(&self) -> Result<Framing, TransportError> {
+        Ok(match (self.last_coding(), self.length()?) {
+            (Some(_), _) if self.is_chunked() => Framing::Chunks,
+            (Some(_), _) | (None, None) => Framing::ToTheEnd,
+            (None, Some(length)) => Framing::Length(length),
+        })
     }
 
     fn last_coding(&self) -> Option<&String> {

@@ -4,7 +4,7 @@ use base64ct::{Base64, Encoding};
 
 use super::error::{Phase, TransportError, TransportErrorKind};
 use super::url::Url;
-use super::wire::{Wire, WireReply, WireRequest, header_text, location, retry_after_seconds};
+use super::wire::{Wire, WireReply, WireRequest, compressed, header_text, location, retry_after_seconds};
 use super::words::words_of;
 use super::{Exchange, ExchangeLimits, Reply, Shape, shape_of};
 
@@ -12,6 +12,16 @@ use ureq::http::header;
 
 pub use super::resolve::{Resolve, SystemResolver, ThreadResolver};
 pub use super::wire::HttpConfig;
+
+/// What goes with each message.
+pub(super) const HEADERS: [(&str, &str); 4] = [
+    // RFC 9811 3.2: the media type of a PKIMessage.
+    ("content-type", "application/pkixcmp"),
+    ("accept", "application/pkixcmp"),
+    // RFC 9811 3.6: no cache may answer; the older form for HTTP/1.0 on the way.
+    ("cache-control", "no-cache"),
+    ("pragma", "no-cache"),
+];
 
 /// The built-in HTTP client: one server, connections kept between exchanges.
 ///
@@ -48,14 +58,7 @@ impl Exchange for HttpExchange {
         let reply = self.wire.perform(
             &WireRequest {
                 url: &self.url,
-                headers: vec![
-                    // RFC 9811 3.2: the media type of a PKIMessage.
-                    ("content-type", "application/pkixcmp".to_owned()),
-                    ("accept", "application/pkixcmp".to_owned()),
-                    // RFC 9811 3.6: no cache may answer; the older form for HTTP/1.0 on the way.
-                    ("cache-control", "no-cache".to_owned()),
-                    ("pragma", "no-cache".to_owned()),
-                ],
+                headers: HEADERS.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
                 body: Some(request),
             },
             limits,
@@ -75,6 +78,16 @@ pub fn judged(
     body: Vec<u8>,
     strict_content_type: bool,
 ) -> Result<Reply, TransportError> {
+    judged_with(status, headers, (body, None), strict_content_type)
+}
+
+/// The same with why not more of the body was read.
+pub(super) fn judged_with(
+    status: u16,
+    headers: &[(&str, &str)],
+    (body, body_error): (Vec<u8>, Option<TransportError>),
+    strict_content_type: bool,
+) -> Result<Reply, TransportError> {
     let invalid = |words: String| TransportError::new(TransportErrorKind::Invalid, Phase::Await, words);
     if !(200..=599).contains(&status) {
         return Err(invalid(format!("{status} is no HTTP status of an answer")));
@@ -89,9 +102,9 @@ pub fn judged(
     }
     let reply = WireReply {
         status,
+        body_error: body_error.or_else(|| compressed(&map, &body)),
         headers: map,
         body,
-        body_error: None,
         connection_was_reused: false,
         is_mutually_authenticated: false,
     };

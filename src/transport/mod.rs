@@ -19,6 +19,8 @@ pub mod file;
 mod head;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "http")]
+mod http_call;
 #[cfg(feature = "ldap")]
 mod ldap;
 #[cfg(any(feature = "http", feature = "coap"))]
@@ -43,6 +45,8 @@ pub use error::{Cause, Party, Phase, TransportError, TransportErrorKind};
 pub use fetch::{Fetch, FetchFn, FetchRequest, Fetched};
 #[cfg(feature = "http")]
 pub use http::{HttpConfig, HttpExchange};
+#[cfg(feature = "http")]
+pub use http_call::HttpCall;
 #[cfg(any(feature = "http", feature = "coap"))]
 pub use resolve::{Resolve, SystemResolver, ThreadResolver};
 pub use tls::TlsConfig;

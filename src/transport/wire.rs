@@ -439,7 +439,7 @@ fn system_time() -> Time {
 
 /// Refuses a body that is compressed, by its header or, without one, by the mark of gzip. A header that is not true harms
 /// nobody: what begins like DER or text is not compressed.
-fn compressed(headers: &HeaderMap, body: &[u8]) -> Option<TransportError> {
+pub(super) fn compressed(headers: &HeaderMap, body: &[u8]) -> Option<TransportError> {
     let told =
         header_text(headers, header::CONTENT_ENCODING).filter(|coding| !coding.trim().eq_ignore_ascii_case("identity"));
     let coding = match (told, body) {

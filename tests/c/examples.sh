@@ -86,9 +86,16 @@ expect "in use"
 run ./external_key "$TESTCA_DIR" "$TESTCA_CMP"
 expect "signed [2-9]* times"
 
-port=${TESTCA_CMP#http://127.0.0.1:}
-run ./event_loop "$TESTCA_DIR" "${port%/cmp}"
+run ./event_loop "$TESTCA_DIR" "$TESTCA_CMP"
 expect "device 2: done"
+https=https://127.0.0.1:${TESTCA_HTTPS##*:}/cmp
+run ./event_loop "$TESTCA_DIR" "$https"
+expect "device 2: done"
+cp -r "$TESTCA_DIR" strange
+cp "$TESTCA_DIR/supplier-root.pem" strange/root.pem
+code=0; ./event_loop strange "$https" > out 2>&1 || code=$?
+[ $code = 1 ] || { echo "examples: a server under a strange root gave exit status $code" >&2; cat out >&2; exit 1; }
+expect "DEVID_E_TLS"
 
 cp "$TESTCA_DIR"/*.pem "$TESTCA_DIR"/issuing.crl .
 run ./validate root.pem peer-good.pem good.peer.example issuing.pem issuing.crl
@@ -137,5 +144,5 @@ expect "4. the certificate from a file found its key"
 expect "every step succeeded, without a network"
 SH
 export SCRIPTS=$PWD/scripts PYTHONPATH=$PWD/bindings/python/src PYTHONDONTWRITEBYTECODE=1 DEVID_LIBRARY=$work/lib/libdevid.so
-python3 scripts/with_testca.py "$testca" "$work/material" --waiting=1 --ra=ra-verified -- sh "$work/all.sh" "$work"
+python3 scripts/with_testca.py "$testca" "$work/material" --waiting=1 --ra=ra-verified --tls -- sh "$work/all.sh" "$work"
 echo "examples: $(ls examples/c/*.c | wc -l) C programs compiled and ran against the test CA"

@@ -234,6 +234,98 @@ static void a_program_carries_the_datagrams_of_coap(const char *folder)
     free(anchor);
 }
 
+/* Steps to the message to be sent. */
+static void to_the_message(devid_op *op)
+{
+    devid_error *err = NULL;
+    devid_action action;
+    OK(devid_op_step(op, 1800000000, &action, &err));
+    CHECK(action == DEVID_ACTION_SEND);
+}
+
+static void a_program_carries_the_bytes_of_http(const char *folder)
+{
+    static const uint8_t ssh[] = "SSH-2.0-OpenSSH\r\n", busy[] = "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n";
+    static const uint8_t page[] = "HTTP/1.1 404 None\r\nContent-Type: text/plain\r\n\r\nno such alias";
+    devid_error *err = NULL;
+    devid_config *config;
+    devid_http_call *call;
+    devid_op *op;
+    devid_bytes *root;
+    size_t len, anchor_len, file_len;
+    int32_t done = -1;
+    char path[512];
+    uint8_t *anchor = read_file(folder, "ca.pem", &anchor_len);
+
+    snprintf(path, sizeof path, "%s/ca.pem", folder);
+    OK(devid_file_read(path, 0, &root, &err));
+    file_len = devid_bytes_len(root);
+    CHECK(file_len == anchor_len && memcmp(devid_bytes_data(root), anchor, anchor_len) == 0);
+    devid_bytes_free(root);
+    OK(devid_file_read(path, anchor_len, &root, &err));
+    devid_bytes_free(root);
+    FAILS(DEVID_E_TOO_LARGE, devid_file_read(path, anchor_len - 1, &root, &err));
+    FAILS(DEVID_E_NOT_FOUND, devid_file_read("no/such/file", 0, &root, &err));
+    FAILS(DEVID_E_IO, devid_file_read(folder, 0, &root, &err));
+    FAILS(DEVID_E_IO, devid_file_read("/dev/zero", 0, &root, &err));
+
+    OK(devid_config_new(&config, &err));
+    OK(devid_config_set_server(config, "http://ca.example:8080/pkix/", &err));
+    OK(devid_config_set_secret(config, (const uint8_t *)"4711", 4, (const uint8_t *)"secret", 6, &err));
+    FAILS(DEVID_E_DER, devid_config_add_anchors(config, ssh, sizeof ssh, &err));
+    OK(devid_config_add_anchors(config, anchor, anchor_len, &err));
+    op = enrolment(config);
+    if (!devid_supports("http")) {
+        to_the_message(op);
+        FAILS(DEVID_E_UNSUPPORTED, devid_op_http_call(op, &call, &err));
+    } else {
+        FAILS(DEVID_E_STATE, devid_op_http_call(op, &call, &err));
+        to_the_message(op);
+
+        OK(devid_op_http_call(op, &call, &err));
+        CHECK(strcmp(devid_http_call_host(call), "ca.example") == 0 && devid_http_call_port(call) == 8080);
+        CHECK(devid_http_call_output(call, &len) != NULL && len > 100);
+        FAILS(DEVID_E_INVALID_ARGUMENT, devid_http_call_sent(call, len + 1, &err));
+        OK(devid_http_call_sent(call, len - 1, &err));
+        OK(devid_http_call_sent(call, 1, &err));
+        CHECK(devid_http_call_output(call, &len) == NULL);
+        FAILS(DEVID_E_TRANSPORT, devid_http_call_received(call, ssh, sizeof ssh - 1, &done, &err));
+        FAILS(DEVID_E_TRANSPORT, devid_op_feed_http_call(op, call, &err));
+        FAILS(DEVID_E_STATE, devid_op_feed_http_call(op, call, &err));
+        FAILS(DEVID_E_STATE, devid_http_call_closed(call, &err));
+        CHECK(devid_http_call_port(call) == 0 && devid_http_call_output(call, &len) == NULL);
+        devid_http_call_free(call);
+
+        /* The message is still under way. */
+        OK(devid_op_http_call(op, &call, &err));
+        OK(devid_http_call_received(call, busy, sizeof busy - 3, &done, &err));
+        CHECK(done == 0);
+        OK(devid_http_call_received(call, busy + sizeof busy - 3, 2, &done, &err));
+        CHECK(done == 1);
+        CHECK(devid_op_feed_http_call(op, call, &err) == DEVID_E_BUSY && devid_error_retry_after_seconds(err) == 7);
+        devid_error_free(err);
+        err = NULL;
+        devid_http_call_free(call);
+
+        OK(devid_op_http_call(op, &call, &err));
+        OK(devid_http_call_received(call, page, sizeof page - 1, &done, &err));
+        CHECK(done == 0);
+        OK(devid_http_call_closed(call, &err));
+        CHECK(devid_op_feed_http_call(op, call, &err) == DEVID_E_HTTP_STATUS);
+        CHECK(strstr(devid_error_report(err), "no such alias") != NULL);
+        devid_error_free(err);
+        err = NULL;
+        devid_http_call_free(call);
+
+        OK(devid_op_http_call(op, &call, &err));
+        FAILS(DEVID_E_TRANSPORT, devid_http_call_closed(call, &err));
+        devid_http_call_free(call);
+    }
+    devid_op_free(op);
+    devid_config_free(config);
+    free(anchor);
+}
+
 int main(int argc, char **argv)
 {
     const char *folder = data_folder(argc, argv);
@@ -241,5 +333,6 @@ int main(int argc, char **argv)
     https_without_anchors_of_its_own_is_refused(folder);
     mutual_tls_without_a_certificate_is_refused(folder);
     a_program_carries_the_datagrams_of_coap(folder);
+    a_program_carries_the_bytes_of_http(folder);
     return 0;
 }

@@ -18,6 +18,7 @@ mod tls;
 #[cfg(feature = "tls")]
 mod tls_others;
 mod tunnel;
+mod without_io;
 #[cfg(feature = "tls")]
 mod wrong_clock;
 

@@ -14,10 +14,10 @@ use devid::crypto::{CryptoError, KeyKind, PrivateKey, default_provider};
 use devid::transport::fetch::{FetchLimits, HttpFetch};
 use devid::transport::tls::{Pin, TlsConfig, TlsTime, TlsVersion};
 use devid::transport::{
-    Cancel, Exchange, ExchangeLimits, Fetch, FetchRequest, Fetched, HttpConfig, HttpExchange, Phase, Reply,
+    Cancel, Exchange, ExchangeLimits, Fetch, FetchRequest, Fetched, HttpCall, HttpConfig, HttpExchange, Phase, Reply,
     TransportError, TransportErrorKind as Kind,
 };
-use devid::validation::{RevocationPolicy, RevocationScope};
+use devid::validation::{RevocationPolicy, RevocationScope, TrustAnchors};
 use devid::{Code, Time};
 use devid_testca::certs::{Holder, Profile};
 use devid_testca::server::system_time;
@@ -178,7 +178,7 @@ fn a_server_that_forgets_its_issuers_is_helped_out() {
     config.tls.anchors = bench.ca.with(|ca| [certificate(&ca.supplier_root.certificate)].into_iter().collect());
     assert!(config.build().unwrap().http().unwrap().exchange(MESSAGE, &quick()).is_err());
 
-    bench.config.intermediates = config.intermediates;
+    bench.config.intermediates = config.intermediates.clone();
     bench.ask().unwrap();
 }
 
@@ -485,4 +485,69 @@ fn settings_are_shown_without_secrets() {
     let shown = format!("{http:?}");
     assert!(!shown.contains("hunter2") && !shown.contains("ZGV2aWNl"), "{shown}");
     assert!(shown.contains("device 1") && shown.contains("X-Token"), "{shown}");
+}
+
+// ---- without I/O ---------------------------------------------------------------------------------------------------
+
+/// Carries the bytes of a call over a socket, a few at a time, as an event loop does.
+fn carry(call: &mut HttpCall) -> Result<(), TransportError> {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect((call.host(), call.port())).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut buffer = [0; 700];
+    while !call.is_done() {
+        while !call.output().is_empty() {
+            let piece = call.output().len().min(50);
+            stream.write_all(&call.output()[..piece]).unwrap();
+            call.sent(piece);
+        }
+        let outcome = match stream.read(&mut buffer).unwrap() {
+            0 => call.closed(),
+            count => call.received(&buffer[..count]).map(|_| ()),
+        };
+        if outcome.is_err() {
+            // The server is told why.
+            let _ = stream.write_all(call.output());
+            return outcome;
+        }
+    }
+    Ok(())
+}
+
+impl Bench {
+    fn call(&self) -> Result<Reply, TransportError> {
+        let config = HttpConfig { tls: Some(Arc::new(self.config.clone())), ..HttpConfig::default() };
+        let mut call = HttpCall::new(&self.tls.cmp_url(), &config, MESSAGE, 1 << 20)?;
+        carry(&mut call)?;
+        call.into_reply()
+    }
+}
+
+#[test]
+fn an_event_loop_speaks_https_as_the_built_in_client_does() {
+    let plain = Bench::plain();
+    let (called, asked) = (plain.call().unwrap(), plain.ask().unwrap());
+    assert_eq!((called.status, called.content_type), (asked.status, asked.content_type));
+    assert!(!called.is_mutually_authenticated);
+
+    let mut mutual = Bench::demanding(false);
+    let (key, chain) = mutual.idevid(KeyType::P256);
+    mutual.config.set_credential(key, &chain).unwrap();
+    assert!(mutual.call().unwrap().is_mutually_authenticated);
+}
+
+#[test]
+fn an_event_loop_is_refused_where_the_built_in_client_is() {
+    let mut strange = Bench::plain();
+    strange.config.anchors = TrustAnchors::new();
+    strange.config.anchors.add(certificate(&TestCa::new(Options::default()).root.certificate));
+    let mut late = Bench::plain();
+    late.config.time = TlsTime::At(Time::from_unix(4_000_000_000));
+    let mut named_otherwise = Bench::plain();
+    named_otherwise.config.server_name = Some("other.example".to_owned());
+    for bench in [&strange, &late, &named_otherwise, &Bench::demanding(false), &Bench::demanding(true)] {
+        let (called, asked) = (bench.call().unwrap_err(), bench.ask().unwrap_err());
+        assert_eq!((called.kind, called.cause), (asked.kind, asked.cause), "{called}");
+        assert!(bench.ca.with(|ca| ca.received.is_empty()), "not a byte of the request came through");
+    }
 }

@@ -148,3 +148,16 @@ mod tests {
         assert_eq!(devid_bytes::filled_by(4, give).1.unwrap_err().code(), Code::TooLarge);
     }
 }
+
+/// Reads a file: certificates, a key, settings of the program's own. A pipe or a device in its place is refused and never waited
+/// for.
+///
+/// @param path       Not NULL.
+/// @param max_len    Largest file that is read, in bytes; 0 means 1 MiB.
+/// @param out_bytes  Receives the content; free with devid_bytes_free(), which wipes it. Not NULL.
+/// @return DEVID_OK; DEVID_E_NOT_FOUND, DEVID_E_PERMISSION, DEVID_E_TOO_LARGE; DEVID_E_IO.
+#[export]
+fn devid_file_read(path: &str, max_len: usize) -> Result<devid_bytes, Error> {
+    let max_len = if max_len == 0 { 1 << 20 } else { max_len };
+    Ok(devid_bytes::from_slice(&devid_core::files::read(std::path::Path::new(path), max_len)?))
+}

@@ -210,6 +210,16 @@ fn devid_config_add_enrolment_anchors(config: &mut devid_config, data: &[u8]) ->
     Ok(())
 }
 
+/// Adds trust anchors to all three sets: for signers of answers, issued certificates and HTTPS servers. For a PKI with one root for
+/// all. Whoever signs answers must still be entitled to: see devid_config_set_signer().
+///
+/// @param data      Certificates, DER (one), PEM (any number) or PKCS#7. Not NULL.
+/// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM, and nothing is added.
+#[export]
+fn devid_config_add_anchors(config: &mut devid_config, data: &[u8]) -> Result<(), Error> {
+    config.config.add_anchors(data)
+}
+
 /// Adds certificates that may stand between others and an anchor. They are not trusted.
 ///
 /// @param data      Certificates, DER (one), PEM (any number) or PKCS#7. Not NULL.

@@ -119,6 +119,8 @@ pub mod authority;
 
 pub mod inspect;
 
+pub mod http_call;
+
 pub mod files;
 
 pub mod device;

@@ -125,6 +125,18 @@ def test_an_event_loop_keeps_an_identity_up(checkout: Path, devid_testca: TestCa
     assert outcome.returncode == 0 and outcome.stdout.splitlines()[-1] == "INSTALLED", outcome
 
 
+def test_an_event_loop_enrols_several_without_a_thread(checkout: Path) -> None:
+    with TestCa(arguments=["--tls"]) as ca:
+        assert ca.https_url is not None
+        ca.set(waiting=1, check_after=1)
+        secret = [ca.reference.decode(), ca.secret.decode()]
+        for url in (ca.cmp_url, ca.https_url + "/cmp"):
+            outcome = run(checkout, "asyncio_enroll.py", url, *secret, ca.folder / "root.pem", "CN=a", "CN=b")
+            assert outcome.returncode == 0 and sorted(outcome.stdout.split()) == ["CN=a", "CN=b"], outcome
+        outcome = run(checkout, "asyncio_enroll.py", url, *secret, ca.folder / "supplier-root.pem", "CN=a")
+        assert outcome.returncode == 1 and "the server's certificate is refused" in outcome.stderr, outcome
+
+
 def test_ctrl_c_ends_the_event_loop_and_what_is_under_way_stays(
     checkout: Path, devid_testca: TestCa, tmp_path: Path
 ) -> None:

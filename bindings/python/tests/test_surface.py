@@ -15,7 +15,8 @@ import pytest
 from devid import Limit, Profile, Tolerance, _abi
 
 TYPES: Dict[str, Tuple[str, ...]] = {
-    "client/config.rs": ("Config", "Client"),
+    "client/config.rs": ("Config",),
+    "client/way.rs": ("Client",),
     "client/install.rs": ("Destination",),
     "client/run.rs": ("Owner",),
     "client/offline.rs": ("RequestOptions",),
@@ -28,10 +29,12 @@ TYPES: Dict[str, Tuple[str, ...]] = {
     "client/renewal/known.rs": ("Clock",),
     "client/renewal/plan.rs": ("Plan", "Step", "Reason", "Standing", "Alarm"),
     "cmp/operation.rs": ("Operation",),
+    "cmp/options.rs": ("Options",),
     "cmp/saved.rs": ("SavedOperation",),
     "cmp/issued.rs": ("Issued",),
     "store/mod.rs": ("Store",),
     "store/identity.rs": ("Identity", "StoreOptions"),
+    "transport/http_call.rs": ("HttpCall",),
     "transport/mod.rs": ("ExchangeLimits", "Reply", "Cancel"),
     "transport/tls/mod.rs": ("TlsConfig",),
     "transport/coap/mod.rs": ("CoapConfig",),

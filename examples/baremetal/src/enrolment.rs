@@ -18,7 +18,7 @@ use crate::{certificate, parameter};
 pub fn by_secret(line: &mut Line, now: Time) -> Result<String, Error> {
     let credential = Credential::Mac {
         reference: parameter(line, "reference")?,
-        secret: parameter(line, "secret")?.into(),
+        secret: Arc::new(parameter(line, "secret")?.into()),
         parameters: MacParameters::PASSWORD_BASED,
     };
     enrol(line, credential, now)

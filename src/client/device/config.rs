@@ -23,8 +23,8 @@ impl Device {
         let reading = self.reading();
         let mut config = reading.config()?;
         let sets = [
-            (&mut config.cmp_anchors, AnchorSet::Cmp),
-            (&mut config.enrolment_anchors, AnchorSet::Enrolment),
+            (&mut config.options.cmp_anchors, AnchorSet::Cmp),
+            (&mut config.options.enrolment_anchors, AnchorSet::Enrolment),
             (&mut config.tls.anchors, AnchorSet::Tls),
         ];
         for (anchors, set) in sets {

@@ -203,7 +203,7 @@ fn memory(loaded: &Loaded, config: &mut Config, found: &mut Found) {
         None => None,
     };
     if let Some(kept) = device.as_ref().and_then(|device| device.config(false).ok()) {
-        (config.cmp_anchors, config.enrolment_anchors) = (kept.cmp_anchors, kept.enrolment_anchors);
+        (config.cmp_anchors, config.enrolment_anchors) = (kept.options.cmp_anchors, kept.options.enrolment_anchors);
         config.tls.anchors = kept.tls.anchors;
     }
     for (name, identity) in &loaded.settings.identity {

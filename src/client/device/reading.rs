@@ -156,8 +156,8 @@ impl Reading<'_> {
         let trust = &self.settings.ca.trust;
         let all = self.certificates("ca.trust.all", &trust.all)?;
         let sets = [
-            (&mut config.cmp_anchors, "ca.trust.answers", &trust.answers),
-            (&mut config.enrolment_anchors, "ca.trust.issued", &trust.issued),
+            (&mut config.options.cmp_anchors, "ca.trust.answers", &trust.answers),
+            (&mut config.options.enrolment_anchors, "ca.trust.issued", &trust.issued),
             (&mut config.tls.anchors, "ca.trust.tls", &trust.tls),
         ];
         for (anchors, setting, own) in sets {

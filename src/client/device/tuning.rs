@@ -21,7 +21,7 @@ impl Reading<'_> {
             of("ca.profile", config.apply_profile(profile))?;
         }
         self.switches(&mut config)?;
-        Ok(config.tolerance)
+        Ok(config.options.tolerance)
     }
 
     pub(super) fn switches(&self, config: &mut Config) -> Result<(), Error> {

@@ -135,7 +135,7 @@ impl Exchange {
         ))
     }
 
-    /// Passes on what a signer says whom only a root that came along vouches for ([`Context::adopt_root_of_ip`]): anybody can make both.
+    /// Passes on what a signer says whom only a root that came along vouches for ([`Options::adopt_root_of_ip`](crate::cmp::Options::adopt_root_of_ip)): anybody can make both.
     /// It is the operator's root where it issued the certificate, too (3GPP TS 33.310 section 9.5.4.3), so until a certificate
     /// is here such a signer can put off, and not refuse.
     fn vouched(

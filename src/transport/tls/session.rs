@@ -59,22 +59,27 @@ impl TlsClient {
         stream: &TcpStream,
         deadline: Option<Instant>,
     ) -> io::Result<Session> {
+        let mut session = self.begin(host).map_err(failed)?;
+        session.handshake(stream, deadline)?;
+        Ok(session)
+    }
+
+    /// A session whose handshake is to come, by [`Session::output`] and [`Session::take`].
+    pub(in crate::transport) fn begin(&self, host: &str) -> Result<Session, TransportError> {
         let host = self.server_name.as_deref().unwrap_or(host);
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
             let words = format!("{} is not a name that a server can have in TLS", crate::words::quoted(host));
-            failed(TransportError::new(TransportErrorKind::Invalid, Phase::Tls, words))
+            TransportError::new(TransportErrorKind::Invalid, Phase::Tls, words)
         })?;
         let answer = Answer::new(self.certified.clone());
         let mut config = self.config.clone();
         config.client_auth_cert_resolver = answer.clone();
-        let connection = ClientConnection::new(Arc::new(config), name).map_err(|e| explain(e, &answer, Phase::Tls))?;
-        let mut session = Session { connection, answer };
-        session.handshake(stream, deadline)?;
-        Ok(session)
+        let connection = ClientConnection::new(Arc::new(config), name).map_err(|e| told(e, &answer, Phase::Tls))?;
+        Ok(Session { connection, answer })
     }
 }
 
-/// A connection whose server is known.
+/// A session with a server, which is known once the handshake is over.
 pub(in crate::transport) struct Session {
     connection: ClientConnection,
     answer: Arc<Answer>,
@@ -112,6 +117,45 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// What is to be sent, in records; without a stream.
+    pub(in crate::transport) fn output(&mut self) -> Vec<u8> {
+        let mut records = Vec::new();
+        while self.connection.wants_write() && self.connection.write_tls(&mut records).is_ok() {}
+        records
+    }
+
+    /// Takes text to be sent: kept until the handshake is over.
+    pub(in crate::transport) fn put(&mut self, text: &[u8]) -> Result<(), TransportError> {
+        // The request is one's own, and as long as it is.
+        self.connection.set_buffer_limit(None);
+        let written = self.connection.writer().write_all(text);
+        written.map_err(|e| TransportError::new(TransportErrorKind::Tls, Phase::Send, e.to_string()))
+    }
+
+    /// Takes records that came; the text in them.
+    pub(in crate::transport) fn take(&mut self, mut records: &[u8]) -> Result<Vec<u8>, TransportError> {
+        let mut text = Vec::new();
+        while !records.is_empty() {
+            let phase = if self.is_handshaking() { Phase::Tls } else { Phase::Await };
+            let broken = |e: io::Error| TransportError::new(TransportErrorKind::Tls, phase, e.to_string());
+            // Behind the server's own end nothing is read.
+            if self.connection.read_tls(&mut records).map_err(broken)? == 0 {
+                break;
+            }
+            let state = self.connection.process_new_packets().map_err(|error| told(error, &self.answer, phase))?;
+            let count = state.plaintext_bytes_to_read();
+            let begin = text.len();
+            text.resize(begin + count, 0);
+            self.connection.reader().read_exact(&mut text[begin..]).map_err(broken)?;
+        }
+        Ok(text)
+    }
+
+    /// Whether it is not known yet who the server is.
+    pub(in crate::transport) fn is_handshaking(&self) -> bool {
+        self.connection.is_handshaking()
     }
 
     /// Reads what the server sends; 0 at the proper end of the session.
@@ -170,8 +214,12 @@ fn failed(error: TransportError) -> io::Error {
     io::Error::other(error)
 }
 
-/// What went wrong, in words that name it: certificate expired, name not carried, client certificate refused.
 fn explain(error: rustls::Error, answer: &Answer, phase: Phase) -> io::Error {
+    failed(told(error, answer, phase))
+}
+
+/// What went wrong, in words that name it: certificate expired, name not carried, client certificate refused.
+fn told(error: rustls::Error, answer: &Answer, phase: Phase) -> TransportError {
     let mut made = TransportError::new(TransportErrorKind::Tls, phase, String::new());
     made.detail = match &error {
         rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(reason))) => {
@@ -207,7 +255,7 @@ fn explain(error: rustls::Error, answer: &Answer, phase: Phase) -> io::Error {
             format!("the TLS handshake or record layer failed: {other}")
         }
     };
-    failed(made)
+    made
 }
 
 /// RFC 8446 section 6.2. With a cause, it is the client's certificate that the server does not like.

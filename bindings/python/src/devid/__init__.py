@@ -40,6 +40,7 @@ from .operation import (
     Decide,
     EnrollingSeveral,
     Exchange,
+    HttpCall,
     Issued,
     Operation,
     Progress,

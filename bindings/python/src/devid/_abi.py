@@ -441,6 +441,12 @@ class devid_reply(Structure):
     """The answer to one message, filled by the program's transport."""
 
 
+class devid_http_call(Structure):
+    """One message on its way to an HTTP server and the answer on its way back, on one connection of
+    the program.
+    """
+
+
 class devid_view(Structure):
     """How an operation stands: lent for the time of a call of devid_checkpoint_fn, or made by
     devid_op_view().
@@ -561,6 +567,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_bytes_len": (c_size_t, (POINTER(devid_bytes),)),
     "devid_bytes_append": (c_int32, (POINTER(devid_bytes), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
     "devid_bytes_free": (None, (POINTER(devid_bytes),)),
+    "devid_file_read": (c_int32, (c_char_p, c_size_t, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_device_open": (c_int32, (c_char_p, POINTER(POINTER(devid_device)), POINTER(POINTER(devid_error)))),
     "devid_device_new": (c_int32, (c_char_p, POINTER(POINTER(devid_device)), POINTER(POINTER(devid_error)))),
     "devid_device_set": (c_int32, (POINTER(devid_device), c_char_p, c_char_p, POINTER(POINTER(devid_error)))),
@@ -606,6 +613,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_config_set_server": (c_int32, (POINTER(devid_config), c_char_p, POINTER(POINTER(devid_error)))),
     "devid_config_set_secret": (c_int32, (POINTER(devid_config), c_char_p, c_size_t, c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
     "devid_config_set_credential": (c_int32, (POINTER(devid_config), POINTER(devid_key), POINTER(devid_cert_list), POINTER(POINTER(devid_error)))),
+    "devid_config_add_anchors": (c_int32, (POINTER(devid_config), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
     "devid_config_add_cmp_anchors": (c_int32, (POINTER(devid_config), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
     "devid_config_add_enrolment_anchors": (c_int32, (POINTER(devid_config), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
     "devid_config_add_tls_anchors": (c_int32, (POINTER(devid_config), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
@@ -794,6 +802,15 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_reply_set_retry_after": (c_int32, (POINTER(devid_reply), c_uint32, POINTER(POINTER(devid_error)))),
     "devid_reply_set_words": (c_int32, (POINTER(devid_reply), c_char_p, POINTER(POINTER(devid_error)))),
     "devid_op_set_transport": (c_int32, (POINTER(devid_op), devid_transport_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
+    "devid_op_http_call": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_http_call)), POINTER(POINTER(devid_error)))),
+    "devid_http_call_host": (c_char_p, (POINTER(devid_http_call),)),
+    "devid_http_call_port": (c_uint32, (POINTER(devid_http_call),)),
+    "devid_http_call_output": (POINTER(c_uint8), (POINTER(devid_http_call), POINTER(c_size_t))),
+    "devid_http_call_sent": (c_int32, (POINTER(devid_http_call), c_size_t, POINTER(POINTER(devid_error)))),
+    "devid_http_call_received": (c_int32, (POINTER(devid_http_call), c_char_p, c_size_t, POINTER(c_int32), POINTER(POINTER(devid_error)))),
+    "devid_http_call_closed": (c_int32, (POINTER(devid_http_call), POINTER(POINTER(devid_error)))),
+    "devid_op_feed_http_call": (c_int32, (POINTER(devid_op), POINTER(devid_http_call), POINTER(POINTER(devid_error)))),
+    "devid_http_call_free": (None, (POINTER(devid_http_call),)),
     "devid_op_set_checkpoint": (c_int32, (POINTER(devid_op), devid_checkpoint_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
     "devid_op_view": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_view)), POINTER(POINTER(devid_error)))),
     "devid_view_free": (None, (POINTER(devid_view),)),
@@ -1063,6 +1080,7 @@ INTEGERS: Dict[str, Tuple[Tuple[int, str, Kind], ...]] = {
     "devid_status_text": ((0, "status", INT32),),
     "devid_status_class": ((0, "status", INT32),),
     "devid_bytes_append": ((2, "data_len", SIZE),),
+    "devid_file_read": ((1, "max_len", SIZE),),
     "devid_device_keep": ((1, "now", INT64), (2, "longest_wait_seconds", UINT32),),
     "devid_device_keep_unless": ((2, "now", INT64), (3, "longest_wait_seconds", UINT32),),
     "devid_device_pem": ((2, "part", Choice('DEVID_PART_*', 1, 2, 3, 4, 5, 6)),),
@@ -1077,6 +1095,7 @@ INTEGERS: Dict[str, Tuple[Tuple[int, str, Kind], ...]] = {
     "devid_cert_list_add_bytes": ((2, "data_len", SIZE),),
     "devid_cert_list_at": ((1, "index", SIZE),),
     "devid_config_set_secret": ((2, "reference_len", SIZE), (4, "secret_len", SIZE),),
+    "devid_config_add_anchors": ((2, "data_len", SIZE),),
     "devid_config_add_cmp_anchors": ((2, "data_len", SIZE),),
     "devid_config_add_enrolment_anchors": ((2, "data_len", SIZE),),
     "devid_config_add_tls_anchors": ((2, "data_len", SIZE),),
@@ -1144,6 +1163,8 @@ INTEGERS: Dict[str, Tuple[Tuple[int, str, Kind], ...]] = {
     "devid_reply_append": ((2, "data_len", SIZE),),
     "devid_reply_set_http": ((1, "http_status", UINT32),),
     "devid_reply_set_retry_after": ((1, "seconds", UINT32),),
+    "devid_http_call_sent": ((1, "count", SIZE),),
+    "devid_http_call_received": ((2, "data_len", SIZE),),
     "devid_saved_read": ((1, "saved_len", SIZE),),
     "devid_op_set_keep_apart": ((1, "on", SWITCH),),
     "devid_op_revoke": ((2, "reason", Choice('DEVID_REASON_*', 0, 1, 2, 3, 4, 5, 6, 8, 9, 10)),),

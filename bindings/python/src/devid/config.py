@@ -274,7 +274,8 @@ class Config(Handle):
 
     Four sets of anchors are kept apart: who may sign the CA's answers (``cmp_anchors``, not needed where a shared secret
     protects), where issued certificates must lead (``enrolment_anchors``), whom HTTPS servers must lead to
-    (``tls_anchors``), and those of a :class:`Trust` for peers. None is filled from anywhere but here.
+    (``tls_anchors``), and those of a :class:`Trust` for peers. None is filled from anywhere but here; ``anchors`` go into the first
+    three.
     """
 
     _type = "devid_config"
@@ -285,6 +286,7 @@ class Config(Handle):
         server: Optional[str] = None,
         *,
         proxy: Optional[str] = None,
+        anchors: Optional[Certificates] = None,
         tls_anchors: Optional[Certificates] = None,
         tls_intermediates: Optional[Certificates] = None,
         cmp_anchors: Optional[Certificates] = None,
@@ -305,6 +307,8 @@ class Config(Handle):
             self.set_server(server)
         if proxy is not None:
             self.set_proxy(proxy)
+        if anchors is not None:
+            self.add_anchors(anchors)
         if tls_anchors is not None:
             self.add_tls_anchors(tls_anchors)
         if tls_intermediates is not None:
@@ -443,6 +447,11 @@ class Config(Handle):
     def set_protection_algorithm(self, algorithm: str) -> None:
         """The signature algorithm of the protection, such as ``RSA-PSS-SHA256``; call it after :meth:`set_credential`."""
         self._set("devid_config_set_protection_algorithm", text(algorithm, "algorithm"))
+
+    def add_anchors(self, certificates: Certificates) -> None:
+        """Anchors of every set, PEM or DER: of signers, issued certificates and HTTPS servers. For a PKI with one root for all; whoever
+        signs answers must still be entitled to: :meth:`set_signer`."""
+        self._add("devid_config_add_anchors", certificates)
 
     def add_cmp_anchors(self, certificates: Certificates) -> None:
         """Anchors under which signers of answers must stand, PEM or DER."""

@@ -188,6 +188,50 @@ class Pauses:
     """What a decision is asked about."""
 
 
+class HttpCall(Handle):
+    """One message on its way to an HTTP or HTTPS server and its answer on the way back, on a connection of the program: bytes in,
+    bytes out. Nothing here blocks or reads a clock.
+
+    Connect to :attr:`host` and :attr:`port`; send what :meth:`take_output` gives; hand in what comes by :meth:`received` until it
+    answers True, or say :meth:`closed_by_server`; then :meth:`Steps.feed_http_call`. There may be output after every call: TLS talks both
+    ways. After an error, what :meth:`take_output` still gives tells a TLS server why. TLS is in here: the socket is a plain one.
+    """
+
+    _type = "devid_http_call"
+
+    @property
+    def host(self) -> str:
+        """Whom to connect to: a name or an address, the server's or its proxy's."""
+        with self._use() as pointer:
+            return text_of(library().devid_http_call_host(pointer))
+
+    @property
+    def port(self) -> int:
+        """The TCP port to connect to."""
+        with self._use() as pointer:
+            return int(library().devid_http_call_port(pointer))
+
+    def take_output(self) -> bytes:
+        """What is to be sent now, all of it; empty if there is nothing. It counts as sent."""
+        with self._use() as pointer:
+            output = borrowed("devid_http_call_output", pointer) or b""
+            call("devid_http_call_sent", pointer, len(output))
+            return output
+
+    def received(self, content: BytesLike) -> bool:
+        """Hands in what came from the server, in pieces of any length. True once nothing more is to come."""
+        content = data(content, "what came from the server")
+        done = c_int32()
+        with self._use() as pointer:
+            call("devid_http_call_received", pointer, content, len(content), byref(done))
+        return bool(done.value)
+
+    def closed_by_server(self) -> None:
+        """Says that the server ended the connection: the end of an answer whose length was not said before."""
+        with self._use() as pointer:
+            call("devid_http_call_closed", pointer)
+
+
 class Steps(Handle, Pauses):
     """What all operations have in common: they are stepped, saved, or driven to their end.
 
@@ -355,6 +399,22 @@ class Steps(Handle, Pauses):
         with self._use() as operation, _ReplyHandle._made_by("devid_reply_new") as made, made._use() as pointer:
             _fill(pointer, reply)
             call("devid_op_feed_reply", operation, pointer)
+
+    def http_call(self) -> HttpCall:
+        """The message under way as an HTTP request to the server of the settings, for event loops; see :class:`HttpCall`.
+
+        By their TLS settings; through their proxy for ``http`` alone. :class:`UsageError` if no message is under way.
+        """
+        with self._use() as operation:
+            return HttpCall._made_by("devid_op_http_call", operation)
+
+    def feed_http_call(self, http_call: HttpCall) -> None:
+        """Hands in what came by a call that :meth:`http_call` made; the next step looks at it.
+
+        :class:`TransportError` (``BUSY``, ``HTTP_STATUS`` and others) leaves the message under way, to be sent again by a new call.
+        """
+        with self._use() as operation, http_call._use() as carried:
+            call("devid_op_feed_http_call", operation, carried)
 
     @property
     def wait_seconds(self) -> int:

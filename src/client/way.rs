@@ -1,0 +1,181 @@
+//! A client, and its way to the server: the exchange by HTTP or CoAP that its settings ask for.
+
+use std::fmt;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::signer_status::SignerFetch;
+use crate::cmp::{Context, Credential, Possession};
+use crate::codes::Code;
+use crate::error::Error;
+use crate::transport::{Cancel, Exchange, ExchangeLimits, Scheme, TlsConfig, TransportError, Url};
+
+/// A client: settings that were checked, shared by its operations. Cheap to clone, safe to share between threads.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub(super) context: Arc<Context>,
+    pub(super) way: Arc<Way>,
+    pub(super) exchange_limits: ExchangeLimits,
+    pub(super) max_retries: u32,
+    pub(super) possession: Option<Possession>,
+    pub(super) renew_with_uses: bool,
+    pub(super) signer_fetch: Option<Arc<SignerFetch>>,
+}
+
+/// The way to the server.
+#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "for the built-in HTTP client"))]
+#[derive(Clone)]
+pub(super) struct Way {
+    pub(super) server_url: Option<String>,
+    pub(super) proxy_url: Option<String>,
+    pub(super) proxy_login: Option<(String, Zeroizing<String>)>,
+    pub(super) use_http_1_0: bool,
+    pub(super) tls: Arc<TlsConfig>,
+    #[cfg(feature = "coap")]
+    pub(super) coap: crate::transport::CoapConfig,
+}
+
+pub(super) fn server_of(url: Option<&str>) -> Result<&str, Error> {
+    url.ok_or_else(|| Error::new(Code::InvalidArgument, "no server URL in the settings, and no exchange was given"))
+}
+
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Way").field("server_url", &self.server_url).field("tls", &self.tls).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// The settings of its operations.
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// How often a message is sent again: see [`Config::max_retries`](crate::client::Config::max_retries).
+    pub fn max_retries(&self) -> u32 {
+        self.max_retries
+    }
+
+    /// The same client, whose blocking calls end when the switch is triggered; `None`: by no switch.
+    #[must_use]
+    pub fn with_cancel(&self, cancel: Option<Cancel>) -> Client {
+        let exchange_limits = ExchangeLimits { cancel, ..self.exchange_limits.clone() };
+        Client { exchange_limits, ..self.clone() }
+    }
+
+    /// How it speaks TLS.
+    #[cfg(feature = "http")]
+    pub(super) fn tls(&self) -> &TlsConfig {
+        &self.way.tls
+    }
+
+    /// The same client on another way: it speaks TLS like this.
+    #[cfg(feature = "http")]
+    #[must_use]
+    pub(super) fn over_tls(&self, tls: TlsConfig) -> Client {
+        let way = Way { tls: Arc::new(tls), ..(*self.way).clone() };
+        Client { way: Arc::new(way), ..self.clone() }
+    }
+
+    /// Timeouts and sizes of one exchange.
+    pub fn exchange_limits(&self) -> &ExchangeLimits {
+        &self.exchange_limits
+    }
+
+    /// The error with the path of the server's URL among its facts, if it is about an exchange with it.
+    pub fn with_path(&self, error: Error) -> Error {
+        let url = self.way.server_url.as_deref().and_then(|url| Url::parse(url).ok());
+        match url {
+            Some(url) if error.facts().phase.is_some() => error
+                .with(|facts| facts.http_path = Some(url.target().split('?').next().unwrap_or_default().to_owned())),
+            _ => error,
+        }
+    }
+
+    /// The built-in client for the server of the settings: HTTP, HTTPS or CoAP, as its URL says.
+    ///
+    /// Errors: no URL; [`Code::Unsupported`] if the build lacks the client for it; settings that do not fit to it.
+    pub fn exchange(&self) -> Result<Box<dyn Exchange + Send + Sync>, Error> {
+        let (url, scheme) = self.server()?;
+        match scheme {
+            #[cfg(feature = "http")]
+            Scheme::Http | Scheme::Https => Ok(Box::new(self.http()?)),
+            #[cfg(feature = "coap")]
+            Scheme::Coap => Ok(Box::new(crate::transport::CoapExchange::new(url, self.way.coap.clone())?)),
+            #[cfg(not(all(feature = "http", feature = "coap")))]
+            _ => {
+                let words = format!("{url}: the {} client is not built in; bring an exchange", scheme.name());
+                Err(Error::new(Code::Unsupported, words))
+            }
+        }
+    }
+
+    /// CoAP over the caller's own datagrams, to the server of the settings.
+    #[cfg(feature = "coap")]
+    pub fn coap_over(
+        &self,
+        datagrams: Box<dyn crate::transport::coap::Datagrams>,
+    ) -> Result<crate::transport::CoapExchange, Error> {
+        let (url, _) = self.server()?;
+        Ok(crate::transport::CoapExchange::over(url, self.way.coap.clone(), datagrams)?)
+    }
+
+    /// The server's URL, checked against the rest of the settings.
+    fn server(&self) -> Result<(&str, Scheme), Error> {
+        let url = server_of(self.way.server_url.as_deref())?;
+        let scheme = url_of("set_server (devid_config_set_server, ca.server)", url)?.scheme();
+        if matches!(self.context.credential, Credential::MutualTls { .. }) && scheme != Scheme::Https {
+            let words = format!("{url}: mutual TLS is to protect messages, and this server is not asked by https");
+            return Err(Error::new(Code::InvalidArgument, words));
+        }
+        Ok((url, scheme))
+    }
+
+    /// The built-in HTTP client for the server of the settings.
+    #[cfg(feature = "http")]
+    pub fn http(&self) -> Result<crate::transport::HttpExchange, Error> {
+        let (url, config) = self.http_way()?;
+        Ok(crate::transport::HttpExchange::new(url, config)?)
+    }
+
+    /// One message to the server of the settings by HTTP, without I/O: for event loops. Timeouts are the caller's.
+    ///
+    /// Errors: as [`Client::exchange`]; [`Code::Unsupported`] for CoAP, and for `https` through a proxy.
+    #[cfg(feature = "http")]
+    pub fn http_call(&self, message: &[u8]) -> Result<crate::transport::HttpCall, Error> {
+        let (url, config) = self.http_way()?;
+        Ok(crate::transport::HttpCall::new(url, &config, message, self.exchange_limits.max_reply_bytes)?)
+    }
+
+    #[cfg(feature = "http")]
+    fn http_way(&self) -> Result<(&str, crate::transport::HttpConfig), Error> {
+        let way = &*self.way;
+        let (url, _) = self.server()?;
+        let network = network(&way.tls, way.proxy_url.as_deref(), way.proxy_login.as_ref(), way.use_http_1_0)?;
+        let strict_content_type = !self.context.tolerance.other_content_type;
+        Ok((url, crate::transport::HttpConfig { strict_content_type, ..network }))
+    }
+}
+
+#[cfg(feature = "http")]
+pub(super) fn network(
+    tls: &Arc<TlsConfig>,
+    proxy: Option<&str>,
+    login: Option<&(String, Zeroizing<String>)>,
+    use_http_1_0: bool,
+) -> Result<crate::transport::HttpConfig, Error> {
+    use crate::transport::HttpConfig;
+    Ok(HttpConfig {
+        tls: (!tls.anchors.is_empty()).then(|| Arc::clone(tls)),
+        proxy: proxy.map(|url| url_of("set_proxy (devid_config_set_proxy, ca.proxy.url)", url)).transpose()?,
+        proxy_authorization: login.map(|(user, password)| HttpConfig::basic(user, password)).transpose()?,
+        use_http_1_0,
+        ..HttpConfig::default()
+    })
+}
+
+/// A URL of the settings; an error says which it is.
+fn url_of(setting: &str, url: &str) -> Result<Url, TransportError> {
+    Url::parse(url).map_err(|error| TransportError { detail: format!("{setting}: {}", error.detail), ..error })
+}
