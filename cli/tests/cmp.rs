@@ -108,6 +108,20 @@ fn messages_go_to_files_and_a_request_can_be_written_alone() {
     assert_eq!(script.received(0), before, "nothing was sent");
 }
 
+/// What the CA made otherwise is taken, and told.
+#[test]
+fn what_differs_is_taken_and_told() {
+    let script = Script::new("differs");
+    script.server.with(|ca| {
+        ca.knobs.set("status", "1").unwrap();
+        ca.knobs.set("text", "as we have it").unwrap();
+    });
+    let output = script.run("secret", "-cmd ir");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(told.contains("warning: ") && told.contains("as we have it"), "{told}");
+}
+
 /// openssl-cmp(1): with the NULL-DN no subject, or no issuer, is placed in the template.
 #[test]
 fn the_null_dn_asks_for_no_name() {

@@ -117,6 +117,8 @@ mod tests {
         for text in [
             "CN = a, O = b",
             " cn=a ,o=b ",
+            "CN=a,O=b\n",
+            "\nCN=a\r\n,\nO=b\t",
             "CN=a;O=b",
             "CN=\"a\", O=\"b\"",
             "/O=b/CN=a",
@@ -132,6 +134,8 @@ mod tests {
         assert_eq!(encoded("/C=SE/CN=host\\/a=b"), encoded("CN=host/a\\=b,C=SE"));
         assert_eq!(encoded("/C=SE/CN=host/a.example"), encoded("CN=host/a.example,C=SE"));
         assert_eq!(encoded("CN=a=b"), encoded("CN=a\\=b"));
+        // Whoever means it writes it.
+        assert!(encoded("CN=a\\0Ab").windows(3).any(|part| part == b"a\nb"));
     }
 
     /// What `openssl x509 -subject` prints begins at the root; what people write begins at the device.
@@ -186,6 +190,8 @@ mod tests {
             ("DC=b\u{fc}cher", 4, "IA5String"),
             ("/CN", 2, "TYPE=value"),
             ("/CN=a/", 7, "TYPE=value"),
+            ("CN=a\nb", 5, "control character"),
+            ("CN=a,O=b\u{7f}c", 9, "control character"),
         ] {
             let found = reason(text);
             assert!(found.contains(words) && found.contains(&format!("(character {place} of")), "{text}: {found}");

@@ -231,10 +231,12 @@ impl<'a> Reader<'a> {
         let start = self.position;
         let mut value = Vec::new();
         let mut kept = 0;
+        let mut control = None;
         while let Some(c) = self.peek() {
             if separators.contains(&c) && !self.is_part_of_value(c) {
                 break;
             }
+            let at = self.position;
             self.next();
             match c {
                 '\\' => {
@@ -242,10 +244,18 @@ impl<'a> Reader<'a> {
                     kept = value.len();
                 }
                 c => {
+                    if c.is_control() && control.is_none() {
+                        control = Some((at, value.len()));
+                    }
                     push(&mut value, c);
-                    kept = if c == ' ' { kept } else { value.len() };
+                    kept = if c.is_ascii_whitespace() { kept } else { value.len() };
                 }
             }
+        }
+        // The line end of a file is no part of a name, nor is any other inside it that nobody wrote on purpose.
+        if let Some((at, _)) = control.filter(|(_, index)| *index < kept) {
+            let words = "a control character in a value; one that is meant is written as a backslash and two hexadecimal digits";
+            return Err(self.refuse(at, words));
         }
         value.truncate(kept);
         self.utf8(start, value)

@@ -228,8 +228,17 @@ impl Subject {
 
     /// What a validator here could never be asked for is not asked of a CA either.
     fn ia5(mut self, tag: u8, text: &str, what: &str, as_peer: PeerName) -> Result<Self, Error> {
-        if text.is_empty() || !text.bytes().all(|b| (0x21..0x7f).contains(&b)) {
-            let words = format!("{what} must be visible ASCII, found {}", crate::words::quoted(text));
+        let objection = match text {
+            "" => Some("is empty"),
+            _ if !text.is_ascii() => Some(
+                "is to be written in ASCII: hosts as A-labels (punycode, xn--...), other characters of a URI percent-encoded",
+            ),
+            _ if text.contains(char::is_whitespace) => Some("has a blank in it: a name alone is wanted"),
+            _ if text.contains(char::is_control) => Some("has a control character in it"),
+            _ => None,
+        };
+        if let Some(why) = objection {
+            let words = format!("{what} {why}; found {}", crate::words::quoted(text));
             return Err(Error::new(Code::InvalidArgument, words));
         }
         if let Err(why) = as_peer.may_be_asked_for() {
@@ -311,6 +320,21 @@ mod tests {
     use super::*;
     use ::der::Decode;
     use x509_cert::ext::pkix::{SubjectAltName, name::GeneralName};
+
+    #[test]
+    fn a_name_that_cannot_be_written_as_it_stands_is_told_with_the_way() {
+        let words = |outcome: Result<Subject, Error>| outcome.unwrap_err().message().to_owned();
+        for (told, expected) in [
+            (words(Subject::new().dns("b\u{fc}cher.example")), "punycode"),
+            (words(Subject::new().email("a@b\u{fc}cher.example")), "punycode"),
+            (words(Subject::new().uri("http://a.example/\u{fc}")), "percent-encoded"),
+            (words(Subject::new().email("Joe <a@b.example>")), "blank"),
+            (words(Subject::new().dns("a\u{1}b")), "control character"),
+            (words(Subject::new().dns("")), "is empty"),
+        ] {
+            assert!(told.contains(expected), "{told}");
+        }
+    }
 
     #[test]
     fn what_no_peer_could_be_known_by_is_not_asked_for() {

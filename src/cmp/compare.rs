@@ -309,7 +309,7 @@ fn subject_difference(requested: &[u8], issued: &[u8]) -> Option<Difference> {
     let added = free.into_iter().flatten().map(|rdn| format!("{} was added", name::display(rdn)));
     let added: Vec<String> = inside.into_iter().chain(added).collect();
     let is_ordered = places.is_sorted();
-    if !gone.is_empty() && attributes(&wanted) == attributes(&got) {
+    if !gone.is_empty() && shown_attributes(&wanted) == shown_attributes(&got) {
         let details =
             format!("{}; the same parts, grouped in another way, which makes it another name", changed.details);
         return Some(Difference { deviation: Deviation::Reordered, details, ..changed });
@@ -333,21 +333,28 @@ fn subject_difference(requested: &[u8], issued: &[u8]) -> Option<Difference> {
 /// Whether one part holds all attributes of another, and more (RFC 5280 section 4.1.2.4: a part is a set of them).
 fn extends(rdn: &Vec<u8>, other: &Vec<u8>) -> bool {
     let (few, many) = (attributes(core::slice::from_ref(rdn)), attributes(core::slice::from_ref(other)));
-    few.zip(many).is_some_and(|(few, many)| few.len() < many.len() && few.iter().all(|one| many.contains(one)))
+    let holds = |many: &[Vec<u8>], one: &Vec<u8>| many.iter().any(|other| same_name(one, other));
+    few.zip(many).is_some_and(|(few, many)| few.len() < many.len() && few.iter().all(|one| holds(&many, one)))
 }
 
 /// The attributes of all parts, in whatever grouping, as they are shown.
-fn attributes(rdns: &[Vec<u8>]) -> Option<Vec<String>> {
+fn shown_attributes(rdns: &[Vec<u8>]) -> Option<Vec<String>> {
+    let mut all: Vec<String> = attributes(rdns)?.iter().map(|one| name::display(one).to_lowercase()).collect();
+    crate::order::sort(&mut all);
+    Some(all)
+}
+
+/// Each attribute of these parts as a Name of its own.
+fn attributes(rdns: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
     let mut all = Vec::new();
     for rdn in rdns {
         let mut sets = Cursor::sequence(rdn, "Name").ok()?;
         let mut set = Cursor::new(sets.any("a RelativeDistinguishedName").ok()?.value, "Name").ok()?;
         while !set.is_empty() {
             let alone = element(0x31, &[set.any("an attribute").ok()?.bytes]);
-            all.push(name::display(&sequence(&[&alone])).to_lowercase());
+            all.push(sequence(&[&alone]));
         }
     }
-    crate::order::sort(&mut all);
     Some(all)
 }
 

@@ -61,7 +61,10 @@ impl SignerAuthorisation {
     /// What the owner's words have against a signer.
     pub(super) fn against(&self, signer: &Certificate) -> Result<Option<String>, Error> {
         if let Some(pins) = self.pins.as_ref().filter(|pins| !pins.contains(signer)) {
-            return Ok(Some(format!("is none of the {} pinned", pins.len())));
+            let is_above = pins.iter().any(|pin| same_name(pin.subject(), signer.issuer()));
+            let hint =
+                if is_above { ": its issuer is, and it is the signer's own certificate that is pinned" } else { "" };
+            return Ok(Some(format!("is none of the {} pinned{hint}", pins.len())));
         }
         if self.cmc_purpose && !has_cmc_purpose(signer)? {
             return Ok(Some("has neither purpose cmcCA nor cmcRA".to_owned()));

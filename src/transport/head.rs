@@ -300,7 +300,12 @@ fn status_line(line: &[u8]) -> Result<(u8, u16), TransportError> {
     let mut words = text.split_ascii_whitespace();
     let minor = match words.next().map(str::to_ascii_uppercase).as_deref() {
         Some("HTTP/1.0") => 0,
-        Some("HTTP/1.1") => 1,
+        // RFC 9110 section 2.5: a higher minor version is read as the highest that is known.
+        Some(version)
+            if version.strip_prefix("HTTP/1.").is_some_and(|minor| matches!(minor.as_bytes(), [b'1'..=b'9'])) =>
+        {
+            1
+        }
         Some(other) if other.len() > 5 => {
             return Err(broken(format!("an answer in {}; HTTP/1.0 and HTTP/1.1 are spoken here", quoted(other))));
         }
@@ -383,7 +388,9 @@ mod tests {
 
     #[test]
     fn status_lines_are_taken_in_every_form_that_means_one_thing() {
-        for line in ["HTTP/1.1 200", "HTTP/1.1 200 ", "http/1.1  200 Gr\u{f6}\u{df}e", "\r\nHTTP/1.1 200 OK"] {
+        for line in
+            ["HTTP/1.1 200", "HTTP/1.2 200 OK", "HTTP/1.1 200 ", "http/1.1  200 Gr\u{f6}\u{df}e", "\r\nHTTP/1.1 200 OK"]
+        {
             assert_eq!(always(format!("{line}\r\n\r\n").as_bytes()).unwrap(), "HTTP/1.1 200 OK\r\n\r\n", "{line}");
             assert_eq!(always(format!("{line}\n\n").as_bytes()).unwrap(), "HTTP/1.1 200 OK\r\n\r\n", "{line}");
         }
@@ -391,6 +398,7 @@ mod tests {
             b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\nHTTP/1.0 404 No\r\n\r\n";
         assert_eq!(always(hints).unwrap(), "HTTP/1.0 404 OK\r\n\r\n");
         for (line, told) in [
+            ("HTTP/1.10 200 OK", "an answer in \"HTTP/1.10\"; HTTP/1.0 and HTTP/1.1 are spoken here"),
             ("HTTP/2.0 200 OK", "an answer in \"HTTP/2.0\"; HTTP/1.0 and HTTP/1.1 are spoken here"),
             ("HTTP/1.1 OK", "not an HTTP answer: it begins with \"HTTP/1.1 OK\""),
             ("HTTP/1.1 20 OK", "not an HTTP answer: it begins with \"HTTP/1.1 20 OK\""),

@@ -134,3 +134,25 @@ fn an_error_in_answer_to_a_poll_is_kept_with_its_words() {
     assert_eq!(saved.dropped, 1);
     assert!(told.contains("badRequest") && told.contains("gone"), "{told}");
 }
+
+#[test]
+fn a_ca_pinned_in_its_signers_place_is_told_as_that() {
+    let ca = MockCa::new();
+    let refused_by = |pin: devid::asn1::x509::Certificate| {
+        let mut config = Device::config(&ca);
+        config.pin_signers(vec![pin]);
+        Device::enrolling_as(&config).run(&mut clone_of(&ca)).unwrap_err()
+    };
+    let error = refused_by(ca.issuing.certificate.clone());
+    assert!(error.message().contains("the signer's own certificate"), "{}", error.report());
+    let error = refused_by(Party::root("Elsewhere").certificate);
+    assert!(!error.message().contains("the signer's own certificate"), "{}", error.report());
+}
+
+/// Another server of the same CA.
+fn clone_of(ca: &MockCa) -> MockCa {
+    let mut other = MockCa::new();
+    (other.root, other.issuing, other.signer) = (ca.root.clone(), ca.issuing.clone(), ca.signer.clone());
+    other.supplier = ca.supplier.clone();
+    other
+}

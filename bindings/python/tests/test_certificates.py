@@ -60,7 +60,10 @@ def test_a_certificate_is_not_taken_for_one_that_cannot_be_read_beside_it(certif
     for text in (cut + certificate_pem, certificate_pem + cut):
         with pytest.raises(devid.InputError, match="no END line"):
             devid.Certificate.parse(text)
-        assert len(devid.load_certificates(text)) == 1
+    # In a list the first counts: whose it is is told by its place.
+    assert len(devid.load_certificates(certificate_pem + cut)) == 1
+    with pytest.raises(devid.InputError, match="block 1"):
+        devid.load_certificates(cut + certificate_pem)
     quoted = b"".join(b"> " + line + b"\n" for line in certificate_pem.splitlines())
     with pytest.raises(devid.InputError, match="as mails quote"):
         devid.load_certificates(quoted)

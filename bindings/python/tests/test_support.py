@@ -232,6 +232,7 @@ def test_template_of_the_ca_is_followed(devid_testca: TestCa) -> None:
     client = newcomer(devid_testca)
     template = client.ask_template().run()
     assert template is not None and template.subject == "" and template.key_kinds == ["P-256", "RSA-2048"]
+    assert template.key_words == "P-256, RSA-2048" and "P-256, RSA-2048" in repr(template)
     kept = devid.Template.parse(template.der)
     wishes = devid.Subject("CN=device", dns=["device.example"], template=kept)
     assert wishes.changes() == ["extension 2.5.29.17 was left out"]

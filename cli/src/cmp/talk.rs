@@ -107,7 +107,12 @@ impl Talk<'_> {
                     sleep_unless(Some(cancel()), seconds)?;
                 }
                 // Whoever writes scripts with these options takes what the CA issues, over the right key.
-                Action::Accept(_) => self.operation.accept()?,
+                Action::Accept(issued) => {
+                    let differs = issued.differences.iter().map(|one| format!("differs from the request: {one}"));
+                    let words: Vec<String> = issued.warnings().into_iter().chain(differs).collect();
+                    words.iter().for_each(|words| self.output.say(&format!("warning: {}", words.escape_debug())));
+                    self.operation.accept()?;
+                }
                 Action::Sign(_) => return Err(Error::new(Code::Signer, "a key signs elsewhere").into()),
                 Action::Done(_) => return Ok(()),
             }

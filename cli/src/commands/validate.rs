@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use devid::Time;
+use devid::asn1::distribution_point::ca_issuers_urls;
 use devid::asn1::name::display;
 use devid::asn1::x509::Certificate;
 use devid::client::StatusFetcher;
@@ -14,6 +14,7 @@ use devid::client::status::{StatusOptions, built_in};
 use devid::client::subject::purpose_oid;
 use devid::client::validator::Validator;
 use devid::validation::{CheckTime, Crl, NameCheck, OcspResponse, Purpose, Report, StatusSources, TrustAnchors};
+use devid::{Code, Time};
 use serde_json::json;
 
 use crate::arguments::Validate;
@@ -99,6 +100,15 @@ fn tell(report: &Report, leaf: &Certificate, output: Output) -> Result<Exit, Fai
         let place = f.certificate_index.map(|n| format!(" (certificate {n})")).unwrap_or_default();
         format!("  {}{}: {}{place}", if f.fatal { "" } else { "note: " }, f.code.name(), f.text)
     }));
+    if report.error().is_some_and(|error| error.code() == Code::NoPath) {
+        // It is not fetched here: whose certificates help is the caller's to say.
+        let urls = ca_issuers_urls(leaf);
+        lines.extend(
+            urls.iter().map(|url| {
+                format!("  its issuer's certificate is to be at {}: --untrusted takes it", url.escape_debug())
+            }),
+        );
+    }
     let until = report
         .path()
         .map(|path| rfc3339(path.status_until().map_or(path.not_after(), |t: Time| t.min(path.not_after()))));

@@ -136,7 +136,7 @@ impl Device {
         if !create && !memory.is_dir() {
             let shown = memory.display();
             let words = format!(
-                "there is no device memory at {shown}: devid enroll makes it where it is the first of this device; otherwise mount its medium, or name it by device.memory"
+                "there is no device memory at {shown}: devid enroll or devid request makes it where it is the first of this device; otherwise mount its medium, or name it by device.memory"
             );
             return Err(Error::new(Code::NotFound, words));
         }

@@ -116,6 +116,7 @@ fn oddities(secret: &[u8]) -> Vec<&'static str> {
         (first.is_ascii_whitespace(), "begins with a blank"),
         (last.is_ascii_whitespace(), "ends in a blank or in more than one newline"),
         (is_quoted, "stands in quotes, which are part of it"),
+        (secret.trim_ascii().contains(&b'\n'), "has more than one line"),
         (secret.contains(&0) && !is_wide, "has a byte of zero"),
     ]
     .into_iter()
@@ -243,6 +244,7 @@ mod tests {
             (b"h\0o\0", "UTF-16"),
             (b"horse ", "ends in a blank"),
             (b"horse\n", "newline"),
+            (b"horse\nbattery", "more than one line"),
             (b"\thorse", "begins with a blank"),
             (b"'horse'", "quotes"),
             (b"ho\0rse", "zero"),
