@@ -7,7 +7,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::signer_status::SignerFetch;
-use super::status::{StatusMemory, StatusOptions, add_kept_crls};
+use super::status::{StatusMemory, StatusOptions};
 #[cfg(feature = "http")]
 use super::way::network;
 #[cfg(feature = "coap")]
@@ -22,7 +22,6 @@ use crate::error::Error;
 use crate::limits;
 use crate::store::Store;
 use crate::transport::{ExchangeLimits, TlsConfig};
-use crate::validation::StatusSources;
 
 /// What a client is to be; [`Config::build`] checks it and makes the client. What can be chosen of CMP are its [`Options`], whose fields
 /// are reached as its own: `config.recipient`.
@@ -164,24 +163,16 @@ impl Config {
         }
     }
 
-    /// Uses what device memory keeps for signers of answers: its CRLs as they are now, who was revoked before, and the highest
-    /// CRL numbers seen.
-    ///
-    /// # Errors
-    ///
-    /// Device memory cannot be read.
-    pub fn use_signer_store(&mut self, store: &Arc<Store>) -> Result<(), Error> {
-        join_memory(&mut self.options.signer_status, &self.provider, store)
+    /// Asks device memory about signers of answers and TLS servers: who was revoked before, the CRLs that it keeps at that moment, and
+    /// the highest CRL numbers seen. What is bound to a device memory asks that by itself: operations that are installed there, renewals.
+    pub fn use_signer_store(&mut self, store: &Store) {
+        self.ask(&StatusMemory::of_store(store));
     }
 
-    /// Uses what device memory keeps, as it is now, for TLS servers too.
-    ///
-    /// # Errors
-    ///
-    /// Device memory cannot be read.
-    #[cfg(all(feature = "settings", unix))]
-    pub(crate) fn use_tls_store(&mut self, store: &Arc<Store>) -> Result<(), Error> {
-        join_memory(&mut self.tls.status, &self.provider, store)
+    /// The one door by which a memory comes to be asked: whoever answers for the CA's side is looked up there.
+    fn ask(&mut self, memory: &Arc<StatusMemory>) {
+        memory.attach(&mut self.options.signer_status);
+        memory.attach(&mut self.tls.status);
     }
 
     /// Adds trust anchors to every set at once: for signers of answers, issued certificates and HTTPS servers. For a PKI with one root
@@ -218,11 +209,13 @@ impl Config {
     }
 
     /// Gets status data about signers of answers by the URLs in their certificates (CDP, AIA), as for peers, over the proxy and the
-    /// TLS of these settings; what is good is kept in this memory. [`Options::signer_revocation`] says what follows where there is none.
+    /// TLS of these settings; what is good is kept in this memory, and what that knows is asked in every case.
+    /// [`Options::signer_revocation`] says whether anything is fetched, and what follows where there is no status.
     ///
     /// Operations that [`Client`] runs do so, renewals among them. Who feeds answers by hand gives the data too
     /// ([`Options::signer_status`]), or calls [`Client::ask_about_signer`].
     pub fn fetch_signer_status(&mut self, options: StatusOptions, memory: Arc<StatusMemory>) {
+        self.ask(&memory);
         self.signer_fetch = Some((options, memory));
     }
 
@@ -261,7 +254,7 @@ impl Config {
                 *parameters = wanted;
             }
         }
-        let mut signer_revocation = self.signer_revocation.clone().looking_at(&self.signer_status);
+        let mut signer_revocation = self.signer_revocation.clone();
         if signer_revocation.clock_skew_seconds == limits::CLOCK_SKEW_SECONDS {
             signer_revocation.clock_skew_seconds = self.clock_skew_seconds;
         }
@@ -355,12 +348,4 @@ impl fmt::Debug for Config {
             .field("server_url", &self.server_url)
             .finish_non_exhaustive()
     }
-}
-
-/// Lists that device memory keeps, who was revoked before, and the highest CRL numbers seen.
-fn join_memory(status: &mut StatusSources, provider: &Arc<dyn Provider>, store: &Arc<Store>) -> Result<(), Error> {
-    add_kept_crls(provider, store, status)?;
-    (status.crl_numbers, status.revoked) = (Vec::new(), Vec::new());
-    StatusMemory::new(provider.clone(), Some(store.clone())).join(status);
-    Ok(())
 }

@@ -12,6 +12,7 @@ use crate::asn1::name::{self, Name};
 use crate::asn1::pem::{self, Held};
 use crate::asn1::pkcs10::CertificationRequest;
 use crate::asn1::x509::Certificate;
+use crate::client::status::StatusMemory;
 use crate::cmp::issued::misnamed_issuers;
 use crate::cmp::{Acceptance, Difference, differences};
 use crate::cms::pkcs12::is_pkcs12;
@@ -37,7 +38,7 @@ pub struct Import<'a> {
     pub anchors: &'a TrustAnchors,
     /// Untrusted helpers for the path, besides those that come with the certificate.
     pub intermediates: &'a [Certificate],
-    /// CRLs and OCSP answers at hand.
+    /// CRLs and OCSP answers at hand, besides what device memory keeps and knows: that is asked in every case.
     pub status: StatusSources,
     /// What the path is checked for; by default RFC 5280 section 6.1 at the present.
     pub checks: Checks,
@@ -154,7 +155,13 @@ impl<'a> Import<'a> {
         let mut pool = held.all;
         pool.retain(|other| *other != certificate);
         pool.extend_from_slice(self.intermediates);
-        let report = validate(&*self.provider, self.anchors, &certificate, &pool, &self.status, &self.checks);
+        // What comes into device memory is judged by what that knows.
+        let mut status = self.status.clone();
+        StatusMemory::of_store(self.store).attach(&mut status);
+        let status = status.recalled(&certificate, &pool);
+        let mut checks = self.checks.clone();
+        checks.revocation = checks.revocation.looking_at(&status);
+        let report = validate(&*self.provider, self.anchors, &certificate, &pool, &status, &checks);
         let Some(path) = report.path() else {
             let words = format!("the certificate for \"{name}\" does not stand up to the enrolment anchors");
             let error = report.error().unwrap_or_else(|| Error::new(Code::NoPath, "no path"));

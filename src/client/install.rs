@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use super::bearers;
 use super::run::{Decision, Event, Owner, system_time};
+use super::status::StatusMemory;
 use super::subject::Subject;
 use super::way::Client;
 use crate::cmp::{Issued, Operation, RequestKind, RequestedKey, SavedOperation, SignRequest, Signer};
@@ -109,7 +110,7 @@ impl Client {
         owner: &mut dyn Owner,
     ) -> Result<Identity, Error> {
         let _alone = to.converse()?;
-        to.begin_as(&operation, &NewKey::Held(key), true)?;
+        to.begin_as(&mut operation, &NewKey::Held(key), true)?;
         self.complete_into(to, &mut operation, exchange, owner)
     }
 
@@ -123,8 +124,8 @@ impl Client {
     ) -> Result<Identity, Error> {
         let _alone = to.converse()?;
         match key {
-            Some(key) => to.begin(&operation, &NewKey::Held(key))?,
-            None => to.begin_central(&operation)?,
+            Some(key) => to.begin(&mut operation, &NewKey::Held(key))?,
+            None => to.begin_central(&mut operation)?,
         }
         self.complete_into(to, &mut operation, exchange, owner)
     }
@@ -212,15 +213,23 @@ impl Destination<'_> {
         Ok(alone)
     }
 
-    /// Keeps the new key of an operation that has not begun.
+    /// What comes into this device memory is judged by what that knows: who was revoked before signs no answer to it.
+    fn bind(&self, operation: &mut Operation) {
+        let mut status = operation.context().signer_status.clone();
+        StatusMemory::of_store(self.store).attach(&mut status);
+        operation.set_signer_status(status);
+    }
+
+    /// Keeps the new key of an operation that has not begun, and has it ask this device memory about who answers.
     ///
     /// Errors: [`Code::State`] if an earlier enrolment under this name is unfinished, or the operation is under way.
-    pub fn begin(&self, operation: &Operation, key: &NewKey<'_>) -> Result<(), Error> {
+    pub fn begin(&self, operation: &mut Operation, key: &NewKey<'_>) -> Result<(), Error> {
         self.begin_as(operation, key, false)
     }
 
     /// `may_go_beside`: a PKCS#10 request that is out for the same name, and its key, stay where they are.
-    fn begin_as(&self, operation: &Operation, key: &NewKey<'_>, may_go_beside: bool) -> Result<(), Error> {
+    fn begin_as(&self, operation: &mut Operation, key: &NewKey<'_>, may_go_beside: bool) -> Result<(), Error> {
+        self.bind(operation);
         let Some(signer) = operation.request().new_key() else {
             return Err(Error::new(Code::InvalidArgument, "the operation is not about a new key: nothing to install"));
         };
@@ -246,7 +255,8 @@ impl Destination<'_> {
     }
 
     /// The same for an operation whose key the CA's side is to make: it is kept as soon as it comes.
-    pub fn begin_central(&self, operation: &Operation) -> Result<(), Error> {
+    pub fn begin_central(&self, operation: &mut Operation) -> Result<(), Error> {
+        self.bind(operation);
         if operation.request().certificate().is_none_or(|request| request.key.own().is_some()) {
             return Err(Error::new(Code::InvalidArgument, "the operation does not ask for a key: nothing will come"));
         }
@@ -345,7 +355,9 @@ impl Destination<'_> {
             Some(key) if !Operation::awaits_key(&saved)? => Some(key),
             _ => self.key_of_saved(&saved)?.map(|pending| signer_of(self.store, &pending.key)).transpose()?,
         };
-        Ok(Continued::Operation(Box::new(client.restored(signer, &saved)?)))
+        let mut operation = client.restored(signer, &saved)?;
+        self.bind(&mut operation);
+        Ok(Continued::Operation(Box::new(operation)))
     }
 
     /// What device memory has of what was interrupted.

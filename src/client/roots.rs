@@ -1,14 +1,17 @@
 //! A root's successor takes its place beside it, once the old one has vouched for it.
 
+use crate::client::status::StatusMemory;
 use crate::cmp::RootUpdate;
 use crate::codes::Code;
 use crate::error::Error;
 use crate::store::{AnchorSet, Store};
+use crate::validation::{Checks, RevocationPolicy, StatusSources, validate};
 
 /// Puts the new root of a checked update among the anchors of a set in device memory, beside the old one, under which
 /// certificates may live on (RFC 9810 section 4.4). `false`, and nothing changes, if it is there already.
 ///
-/// Errors: [`Code::NotFound`] if the old root is not in that set: what vouches for the new one is not trusted there.
+/// Errors: [`Code::NotFound`] if the old root is not in that set: what vouches for the new one is not trusted there. [`Code::Revoked`] if
+/// this device memory knows that what leads from one to the other is revoked.
 pub fn add_root(store: &Store, set: AnchorSet, update: &RootUpdate) -> Result<bool, Error> {
     let _hold = store.hold()?;
     let mut anchors = store.anchors(set)?;
@@ -20,9 +23,26 @@ pub fn add_root(store: &Store, set: AnchorSet, update: &RootUpdate) -> Result<bo
     if anchors.contains(update.new_root()) {
         return Ok(false);
     }
+    check_link(store, update)?;
     anchors.push(update.new_root().clone());
     store.set_anchors(set, &anchors)?;
     Ok(true)
+}
+
+/// The update was judged where it came from, and perhaps not by what this device memory knows.
+fn check_link(store: &Store, update: &RootUpdate) -> Result<(), Error> {
+    let (link, provider) = (update.new_with_old(), store.provider());
+    let mut status = StatusSources::none();
+    StatusMemory::of_store(store).attach(&mut status);
+    let status = status.recalled(link, &[]);
+    let anchors = std::iter::once(update.old_root().clone()).collect();
+    let mut checks = Checks::at_unknown_time();
+    checks.revocation = RevocationPolicy::soft_fail();
+    let report = validate(&**provider, &anchors, link, &[], &status, &checks);
+    match report.error() {
+        Some(error) if error.code() == Code::Revoked => Err(error.context("newWithOld, which leads to the new root")),
+        _ => Ok(()),
+    }
 }
 
 /// The same for every set that holds the old root, of whatever purpose; sets that do not hold it are none of its affair.

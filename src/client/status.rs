@@ -37,7 +37,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use certificate_store::CertificateQuery;
-pub(crate) use kept::add_kept_crls;
 pub use kept::{CrlSubject, keep_crl, kept_crls};
 pub use memory::StatusMemory;
 pub use numbers::StoredCrlNumbers;

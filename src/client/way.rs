@@ -6,9 +6,11 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::signer_status::SignerFetch;
+use super::status::StatusMemory;
 use crate::cmp::{Context, Credential, Possession};
 use crate::codes::Code;
 use crate::error::Error;
+use crate::store::Store;
 use crate::transport::{Cancel, Exchange, ExchangeLimits, Scheme, TlsConfig, TransportError, Url};
 
 /// A client: settings that were checked, shared by its operations. Cheap to clone, safe to share between threads.
@@ -74,6 +76,16 @@ impl Client {
     #[cfg(feature = "http")]
     #[must_use]
     pub(super) fn over_tls(&self, tls: TlsConfig) -> Client {
+        let way = Way { tls: Arc::new(tls), ..(*self.way).clone() };
+        Client { way: Arc::new(way), ..self.clone() }
+    }
+
+    /// The same client, which asks this device memory about TLS servers, as
+    /// [`Config::use_signer_store`](crate::client::Config::use_signer_store) has it. For the way of an operation that is bound to it.
+    #[must_use]
+    pub fn asking(&self, store: &Store) -> Client {
+        let mut tls = (*self.way.tls).clone();
+        StatusMemory::of_store(store).attach(&mut tls.status);
         let way = Way { tls: Arc::new(tls), ..(*self.way).clone() };
         Client { way: Arc::new(way), ..self.clone() }
     }

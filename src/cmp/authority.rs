@@ -20,7 +20,7 @@ use crate::error::{Error, Refused, Rule};
 use crate::limits::PathBudget;
 use crate::prelude::*;
 use crate::time::Time;
-use crate::validation::{Checks, RevocationMode, TrustAnchors, is_ca, same_name, validate};
+use crate::validation::{Checks, RevocationMode, TrustAnchors, is_ca, same_name};
 
 pub(super) const ANSWERS: Rule =
     Rule::new("RFC 9483 section 3.5 (P9)", "a signer with a path to the CMP anchors, digitalSignature and authority");
@@ -107,7 +107,7 @@ fn find_path(
         Act::Answer(_) | Act::GeneratedKey(_) => &*context.cmp_anchors,
     };
     let mut checks = context.checks_at(now);
-    checks.revocation = context.signer_revocation.clone();
+    checks.revocation = context.revocation();
     let chain = match path(context, anchors, signer, came, &checks) {
         Ok(chain) => chain,
         Err(cause) => {
@@ -182,7 +182,7 @@ pub(super) fn is_authenticated(
         return None;
     }
     let mut checks = context.checks_at(now);
-    checks.revocation = context.signer_revocation.clone();
+    checks.revocation = context.revocation();
     path(context, &context.cmp_anchors, signer, came, &checks).ok().filter(|chain| !is_confined_by_name(chain))
 }
 
@@ -313,7 +313,7 @@ fn path(
     checks: &Checks,
 ) -> Result<Vec<Certificate>, Error> {
     let attempt = |pool: &[Certificate], checks: &Checks| {
-        let report = validate(&*context.provider, anchors, certificate, pool, &context.signer_status, checks);
+        let report = context.validate(anchors, certificate, pool, checks);
         match (report.path(), report.error()) {
             (Some(path), _) => Ok(path.chain().to_vec()),
             (None, Some(error)) => Err(error),

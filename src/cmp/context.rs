@@ -14,7 +14,7 @@ use crate::crypto::keys::same_public_key;
 use crate::crypto::{DigestAlgorithm, Provider};
 use crate::error::Error;
 use crate::time::Time;
-use crate::validation::{Checks, TrustAnchors};
+use crate::validation::{Checks, Report, RevocationMode, RevocationPolicy, TrustAnchors, validate};
 
 /// The settings of a CMP client: its credential and its [`Options`], whose fields are reached as its own. Shared by its operations, never
 /// changed by them.
@@ -52,6 +52,27 @@ impl Context {
     /// What a path is checked for where two clocks meet: the one door for certificates that come by CMP.
     pub(super) fn checks_at(&self, now: Time) -> Checks {
         Checks { clock_skew_seconds: self.clock_skew_seconds, allow_weak: self.tolerance.allow_weak, ..Checks::at(now) }
+    }
+
+    /// Validates with all that is at hand about the status of these certificates, where it is asked for: the one door to a verdict on what
+    /// comes by CMP. Memories are asked for what they have by now.
+    pub(super) fn validate(
+        &self,
+        anchors: &TrustAnchors,
+        certificate: &Certificate,
+        pool: &[Certificate],
+        checks: &Checks,
+    ) -> Report {
+        let mut status = Cow::Borrowed(&self.signer_status);
+        if checks.revocation.mode != RevocationMode::Off {
+            status = self.signer_status.recalled(certificate, pool);
+        }
+        validate(&*self.provider, anchors, certificate, pool, &status, checks)
+    }
+
+    /// What is asked of the status of signers: of what is known against them, also where nothing was said of revocation.
+    pub(super) fn revocation(&self) -> RevocationPolicy {
+        self.signer_revocation.clone().looking_at(&self.signer_status)
     }
 
     /// How far messageTime may be off; `None`: it is not looked at.

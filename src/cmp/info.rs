@@ -18,7 +18,7 @@ use crate::crypto::{KeyKind, SignatureAlgorithm};
 use crate::error::{Error, Rule};
 use crate::prelude::*;
 use crate::time::Time;
-use crate::validation::{Crl, RevocationMode, TrustAnchors, same_name, validate};
+use crate::validation::{Crl, RevocationMode, TrustAnchors, same_name};
 
 const ROOT_UPDATE: Rule = Rule::new(
     "RFC 9483 section 4.3.2, RFC 9810 section 4.4 (S3)",
@@ -385,13 +385,13 @@ fn leads_to(
     let mut checks = context.checks_at(now);
     // A root is trusted for years, by whoever reads it here: not on the strength of a signature that can be made for another.
     checks.allow_weak = false;
-    checks.revocation = context.signer_revocation.clone();
+    checks.revocation = context.revocation();
     if checks.revocation.mode == RevocationMode::HardFail {
         // A link is rarely asked about; what is known against it counts as against any signer.
         checks.revocation.mode = RevocationMode::SoftFail;
     }
     let pool: Vec<Certificate> = context.intermediates.clone();
-    let report = validate(&*context.provider, &anchors, certificate, &pool, &context.signer_status, &checks);
+    let report = context.validate(&anchors, certificate, &pool, &checks);
     if report.path().is_some() {
         return Ok(());
     }

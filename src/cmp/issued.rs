@@ -211,7 +211,7 @@ pub(super) fn check_issued(
     let pool: Vec<Certificate> = context.intermediates.iter().chain(helpers).cloned().collect();
     let mut checks = context.checks_at(judged_at(context, request, certificate, now)?);
     checks.revocation = revocation_of_issued(context);
-    let report = validate(&*context.provider, &anchors, certificate, &pool, &context.signer_status, &checks);
+    let report = context.validate(&anchors, certificate, &pool, &checks);
     match report.path() {
         Some(path) => Ok(path.chain()[1..].to_vec()),
         None => {
@@ -244,10 +244,8 @@ pub(super) fn check_issued(
 /// that is known to be revoked. Nobody can have its status yet, so a missing one is no reason to refuse, whatever is asked
 /// of signers.
 fn revocation_of_issued(context: &Context) -> RevocationPolicy {
-    let StatusSources { crls, ocsp, revoked, .. } = &context.signer_status;
-    let is_at_hand = !crls.is_empty() || !ocsp.is_empty() || !revoked.is_empty();
-    let mode = if is_at_hand { RevocationMode::SoftFail } else { RevocationMode::Off };
-    RevocationPolicy { mode, scope: RevocationScope::WholeChain, ..context.signer_revocation.clone() }
+    let unasked = RevocationPolicy { mode: RevocationMode::Off, ..context.signer_revocation.clone() };
+    RevocationPolicy { scope: RevocationScope::WholeChain, ..unasked.looking_at(&context.signer_status) }
 }
 
 /// When an issued certificate is judged. One that begins later is judged as of then: it is the CA's word and can only be had

@@ -28,9 +28,9 @@ pub struct Options {
     pub recipient: Option<Name>,
     /// Which of the certificates under the CMP anchors may sign answers (RFC 9483 section 3.5: local authorisation).
     pub authorisation: SignerAuthorisation,
-    /// Status data about signers of answers, and whether it is asked for.
+    /// Status data about signers of answers, and memories of it, which are asked at each answer.
     pub signer_status: StatusSources,
-    /// See `signer_status`.
+    /// Whether a status is asked for. What is in `signer_status` is looked at also where this is off, and refuses who is revoked.
     pub signer_revocation: RevocationPolicy,
     /// Ask the CA to do without certConf (RFC 9483 section 4.1.1). Off: confirm explicitly.
     pub ask_implicit_confirm: bool,

@@ -42,16 +42,17 @@ impl SealedPassphrase {
             return Err(Error::new(Code::InvalidArgument, "reference value or revocation passphrase is empty"));
         }
         let mut checks = Checks::at(now);
-        checks.revocation = context.signer_revocation.clone();
+        checks.revocation = context.revocation();
         let mut pool = context.intermediates.clone();
         if let Credential::Signature { chain, .. } = &context.credential {
             pool.extend_from_slice(chain);
         }
+        let status = context.signer_status.recalled(recipient, &pool);
         let request = PeerRequest {
             anchors: &context.cmp_anchors,
             certificate: recipient,
             pool: &pool,
-            status: &context.signer_status,
+            status: &status,
             checks,
             purpose: Purpose::Any,
             names: NameCheck::NotChecked,

@@ -30,10 +30,11 @@ mod record;
 mod removal;
 mod repair;
 
+use std::any::Any;
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 
 pub use backend::{Backend, key_names};
 pub use callback::{CallbackBackend, RawStorage};
@@ -66,22 +67,26 @@ pub(crate) use record::REVOKED_RECORD;
 /// dash. Calls that change something take the home's lock for their time ([`StoreErrorKind::Locked`] if another process
 /// has it); [`Store::hold`] keeps it over several calls. Reading needs no lock and never sees a half state. Callbacks
 /// (storage, the secret for keys) must not call the store again.
+///
+/// A clone is the same handle: it shares all, its turns too.
+#[derive(Clone)]
 pub struct Store {
-    backend: Mutex<Box<dyn Backend>>,
+    backend: Arc<Mutex<Box<dyn Backend>>>,
     /// What was there at the start is durable.
-    is_settled: AtomicBool,
+    is_settled: Arc<AtomicBool>,
     /// How often waits for another's lock were ended.
     ended_waits: Arc<AtomicU64>,
     provider: Arc<dyn Provider>,
     options: StoreOptions,
     /// Which thread changes something, or holds the lock, and how many calls deep.
-    turn: Mutex<Option<(usize, usize)>>,
-    freed: Condvar,
+    turn: Arc<Mutex<Option<(usize, usize)>>>,
+    freed: Arc<Condvar>,
     conversations: conversation::Conversations,
-    on_change: Mutex<Option<change::OnChange>>,
-    opener: Mutex<Option<KeyOpener>>,
-    maker: Mutex<Option<Arc<dyn KeyMaker>>>,
-    beside: beside::BesideHome,
+    on_change: Arc<Mutex<Option<change::OnChange>>>,
+    opener: Arc<Mutex<Option<KeyOpener>>>,
+    maker: Arc<Mutex<Option<Arc<dyn KeyMaker>>>>,
+    companion: Arc<Mutex<Option<Weak<dyn Any + Send + Sync>>>>,
+    beside: Arc<beside::BesideHome>,
 }
 
 impl Store {
@@ -91,17 +96,18 @@ impl Store {
         backend.end_waits_by(Arc::clone(&ended_waits));
         Store {
             ended_waits,
-            beside: beside::BesideHome::at(backend.home()),
-            backend: Mutex::new(backend),
-            is_settled: AtomicBool::new(false),
+            beside: Arc::new(beside::BesideHome::at(backend.home())),
+            backend: Arc::new(Mutex::new(backend)),
+            is_settled: Arc::default(),
             provider,
             options,
-            turn: Mutex::default(),
-            freed: Condvar::new(),
+            turn: Arc::default(),
+            freed: Arc::default(),
             conversations: Arc::default(),
-            on_change: Mutex::default(),
-            opener: Mutex::default(),
-            maker: Mutex::default(),
+            on_change: Arc::default(),
+            opener: Arc::default(),
+            maker: Arc::default(),
+            companion: Arc::default(),
         }
     }
 
@@ -378,6 +384,23 @@ impl Store {
         self.beside.left()
     }
 
+    /// What checks and encrypts its records.
+    pub(crate) fn provider(&self) -> &Arc<dyn Provider> {
+        &self.provider
+    }
+
+    /// What a layer above makes of this device memory: one for all who ask by this handle, as long as any of them holds it.
+    pub(crate) fn companion<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
+        let mut place = self.companion.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = place.as_ref().and_then(Weak::upgrade).and_then(|held| held.downcast::<T>().ok());
+        held.unwrap_or_else(|| {
+            let made = Arc::new(make());
+            let shared: Arc<dyn Any + Send + Sync> = made.clone();
+            *place = Some(Arc::downgrade(&shared));
+            made
+        })
+    }
+
     /// Ends the waits of this handle for another process that changes the same device memory, from another thread: what waits
     /// fails with [`StoreErrorKind::Locked`] within 10 ms, and has changed nothing.
     pub fn end_waits(&self) {
@@ -501,7 +524,7 @@ struct Entered(usize);
 
 impl Entered {
     fn by(store: &Store) -> Result<Self, StoreError> {
-        let address = std::ptr::from_ref(store).addr();
+        let address = Arc::as_ptr(&store.backend).addr();
         let mut entered = ENTERED.get();
         if entered.contains(&address) {
             let words = "a callback of device memory must not use it";

@@ -63,6 +63,17 @@ impl StatusSources {
         join(&mut self.kept, &other.kept);
     }
 
+    /// With what the memories of documents have about these certificates by now.
+    pub fn recalled(&self, certificate: &Certificate, pool: &[Certificate]) -> Cow<'_, Self> {
+        if self.kept.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let all: Vec<Certificate> = core::iter::once(certificate).chain(pool).cloned().collect();
+        let mut status = self.clone();
+        self.kept.iter().for_each(|watch| watch.recall(&all, &mut status));
+        Cow::Owned(status)
+    }
+
     /// The helpers for a path, and behind them the certificates that are kept with the data: who signed it, found earlier. A
     /// peer that leaves them out does not undo what they have signed.
     pub(super) fn with_signers<'p>(&self, pool: &'p [Certificate]) -> Cow<'p, [Certificate]> {

@@ -73,7 +73,7 @@ fn a_list_that_names_the_certificate_is_kept_and_says_so() {
     assert_eq!(kept_crls(provider(), &store).unwrap().len(), 1);
 }
 
-fn update(ca: &mut MockCa) -> RootUpdate {
+pub fn update(ca: &mut MockCa) -> RootUpdate {
     let new = Party::root("Operator root");
     let link = Builder::ca("Operator root").key(&new.key).signed_by(&ca.root);
     let value = sequence(&[new.certificate.as_der(), &element(0xa0, &[link.certificate.as_der()])]);

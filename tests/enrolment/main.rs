@@ -1,5 +1,6 @@
 //! Enrolment, revocation and questions as stories: a device, a CA in memory, a pretend clock; no network, no sleeping.
 
+mod asked_memory;
 mod base_stations;
 mod bearer;
 mod bearer_met;

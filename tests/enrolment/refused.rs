@@ -562,7 +562,7 @@ fn a_signer_that_device_memory_knows_as_revoked_is_refused() {
         let report = validate(provider, &anchors, &ca.signer.certificate, pool, &met, &checks);
         assert_eq!(report.is_valid(), !is_revoked);
         let mut config = Device::config(&ca);
-        config.use_signer_store(&store).unwrap();
+        config.use_signer_store(&store);
         let outcome = Device::enrolling_as(&config).run(&mut ca);
         assert_eq!(outcome.is_ok(), !is_revoked);
         if let Err(error) = outcome {

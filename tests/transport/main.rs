@@ -9,6 +9,8 @@ mod fetching;
 mod files;
 mod http;
 #[cfg(feature = "tls")]
+mod known_servers;
+#[cfg(feature = "tls")]
 mod mutual;
 mod server;
 #[cfg(feature = "tls")]

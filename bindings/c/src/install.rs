@@ -130,7 +130,7 @@ fn devid_op_install_into(
     }
     if op.operation.request().certificate().is_some_and(|request| request.key.own().is_none()) {
         let installing = Installing::new(store, name, purpose).alone()?;
-        installing.destination().begin_central(&op.operation)?;
+        installing.destination().begin_central(&mut op.operation)?;
         op.installing = Some(installing);
         return Ok(());
     }
@@ -143,7 +143,7 @@ fn devid_op_install_into(
     let reference = if is_kept { None } else { key_reference(&signer, reference)? };
     let installing = Installing::new(store, name, purpose).alone()?;
     let key = if is_kept { NewKey::Pending(name) } else { new_key(&signer, reference.as_ref()) };
-    installing.destination().begin(&op.operation, &key)?;
+    installing.destination().begin(&mut op.operation, &key)?;
     op.installing = Some(installing);
     Ok(())
 }

@@ -150,7 +150,11 @@ pub(super) fn with_exchange<T>(
     }
     let built_in = match &mut op.built_in {
         Some(built_in) => built_in,
-        empty => empty.insert(op.session.client.exchange()?),
+        // A device memory that the operation is bound to is asked about TLS servers too.
+        empty => empty.insert(match &op.installing {
+            Some(installing) => op.session.client.asking(installing.destination().store).exchange()?,
+            None => op.session.client.exchange()?,
+        }),
     };
     let done = use_it(&mut op.operation, built_in, &op.callbacks, &op.session);
     done.map_err(|error| op.session.client.with_path(error))

@@ -29,7 +29,8 @@ fn devid_config_set_signer_revocation(
 
 /// Gets status data about certificates that sign answers by the URLs in them (CDP, AIA), as this fetcher does for peers: with its
 /// sources, limits and hosts, keeping what is good where it does; by the proxy and the TLS settings of these settings.
-/// devid_config_set_signer_revocation() says whether the status is asked for, and what follows where there is none.
+/// devid_config_set_signer_revocation() says whether the status is asked for, and what follows where there is none. Who is known as
+/// revoked where the fetcher keeps what is good is refused in every case, also by steps.
 ///
 /// For devid_op_run(), devid_renewal_run() and the like; a program that carries messages itself gives the data by
 /// devid_config_add_signer_crls().
@@ -98,13 +99,15 @@ fn devid_config_add_signer_ocsp(config: &mut devid_config, response: &[u8]) -> R
     Ok(())
 }
 
-/// Uses what device memory keeps for signers of answers: its CRLs as they are now, who was revoked before, and the highest CRL
-/// numbers seen, so that an older list cannot be played back.
+/// Asks device memory about signers of answers and TLS servers: who was revoked before, the CRLs that it keeps at that moment, and the
+/// highest CRL numbers seen, so that an older list cannot be played back. What is bound to a device memory asks that by itself:
+/// devid_op_install_into(), devid_op_resume(), devid_renewal_run().
 ///
 /// @param store   Used as long as clients made with these settings are. Not NULL.
 #[export]
 fn devid_config_set_signer_store(config: &mut devid_config, store: &devid_store) -> Result<(), Error> {
-    config.config.use_signer_store(store)
+    config.config.use_signer_store(store);
+    Ok(())
 }
 
 /// Adds a field to generalInfo of requests (RFC 9810 section 5.1.1), such as a vendor's. Profile, implicitConfirm and what else this

@@ -34,8 +34,7 @@ impl Device {
             }
         }
         // Who was revoked there once is not believed here, and no list older than one seen there counts.
-        config.use_signer_store(&self.store)?;
-        config.use_tls_store(&self.store)?;
+        config.use_signer_store(&self.store);
         if with_login && !reading.login(&mut config)? {
             if let Some(name) = self.factory() {
                 self.log_in_as(&mut config, name)?;

@@ -126,6 +126,7 @@ impl Renewal<'_> {
                 anchors.add(anchor);
             }
         }
+        config.use_signer_store(self.to.store);
         self.show_identity(&mut config, standing);
         // The server's certificate is judged by the time that is told here, which goes on meanwhile.
         if config.tls.time == TlsTime::System {

@@ -217,9 +217,12 @@ impl StatusFetcher {
     /// What this memory holds about whatever may be on a path, and those that the question came with.
     fn recall_all(&self, question: &StatusQuestion<'_>, pool: &[Certificate], status: &mut StatusSources) {
         self.memory.recall(std::iter::once(question.leaf).chain(pool), status);
-        if !question.known.kept.is_empty() {
+        let known = question.known.kept.iter();
+        let mut others =
+            known.filter(|watch| !std::ptr::addr_eq(Arc::as_ptr(watch), Arc::as_ptr(&self.memory))).peekable();
+        if others.peek().is_some() {
             let all: Vec<Certificate> = std::iter::once(question.leaf).chain(pool).cloned().collect();
-            question.known.kept.iter().for_each(|watch| watch.recall(&all, status));
+            others.for_each(|watch| watch.recall(&all, status));
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::cache::{Cache, KeptLists};
+use super::cache::Cache;
 use super::document::{CRL, Item};
 use super::memory::{issuer_key, list_key};
 use super::{StatusMemory, StatusOptions};
@@ -96,30 +96,17 @@ pub fn keep_crl(
 /// All CRLs that device memory keeps and that can be read, fetched or put there; nothing in them is believed before it is checked
 /// again.
 pub fn kept_crls(provider: &Arc<dyn Provider>, store: &Arc<Store>) -> Result<Vec<Arc<Crl>>, Error> {
-    let mut status = StatusSources::none();
-    add_kept_crls(provider, store, &mut status)?;
-    Ok(status.crls)
-}
-
-/// Adds all CRLs that device memory keeps to other status data, and whether some cannot be read.
-pub(crate) fn add_kept_crls(
-    provider: &Arc<dyn Provider>,
-    store: &Arc<Store>,
-    status: &mut StatusSources,
-) -> Result<(), Error> {
     let options = StatusOptions::default();
     let cache = Cache::new(provider.clone(), Some(store.clone()), options.max_kept, options.max_kept_bytes);
-    let KeptLists { items, unread } = cache.stored_lists()?;
-    let before = status.crls.len();
-    for item in items {
+    let mut kept: Vec<Arc<Crl>> = Vec::new();
+    for item in cache.stored_lists()?.items {
         let Item::Crls(crls) = item else { continue };
         for crl in crls {
             // One list stands under each URL of its distribution point.
-            if !status.crls[before..].iter().any(|known| known.der() == crl.der()) {
-                status.crls.push(crl);
+            if !kept.iter().any(|known| known.der() == crl.der()) {
+                kept.push(crl);
             }
         }
     }
-    status.unread = status.unread.take().or(unread);
-    Ok(())
+    Ok(kept)
 }

@@ -51,6 +51,11 @@ impl StatusMemory {
         }
     }
 
+    /// Of a device memory: the same one for all who ask with this handle of it.
+    pub(crate) fn of_store(store: &Store) -> Arc<Self> {
+        store.companion(|| StatusMemory::new(store.provider().clone(), Some(Arc::new(store.clone()))))
+    }
+
     /// The highest CRL numbers seen.
     pub fn crl_numbers(&self) -> Arc<dyn CrlNumbers> {
         self.numbers.clone()

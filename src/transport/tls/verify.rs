@@ -95,7 +95,7 @@ impl Verifier {
             .with_name(PeerName::host(&server_name.to_str()));
         checks.clock_skew_seconds = config.clock_skew_seconds;
         checks.revocation = config.revocation.clone().looking_at(&config.status);
-        let mut status = config.status.clone();
+        let mut status = config.status.recalled(&leaf, &pool).into_owned();
         if !ocsp_response.is_empty() {
             // RFC 6066 section 8: what is stapled is judged like any other response, and may be useless.
             status.ocsp.extend(OcspResponse::from_der(ocsp_response).ok().map(Arc::new));

@@ -557,6 +557,7 @@ class Config(Handle):
 
         Its sources, limits, hosts and memory are taken over, not a fetch function of its own; the way is that of these
         settings. :meth:`set_signer_revocation` says whether the status is asked for, and what follows where there is none.
+        Who is known as revoked in the fetcher's memory is refused in every case, also by steps.
         """
         with fetcher._use() as pointer:
             self._set("devid_config_set_signer_fetcher", pointer)
@@ -581,7 +582,10 @@ class Config(Handle):
         self._add_file("devid_config_add_signer_ocsp", response, "response")
 
     def use_signer_store(self, store: Store) -> None:
-        """Uses what device memory keeps: its CRLs as they are now, and the highest CRL numbers seen."""
+        """Asks device memory about signers of answers and TLS servers: who was revoked, its CRLs, the highest CRL numbers.
+
+        What is bound to a device memory asks that by itself: ``install_into``, ``resume``, :class:`Renewal`.
+        """
         with store._use() as memory:
             self._set("devid_config_set_signer_store", memory)
 
