@@ -31,6 +31,25 @@ pub(crate) fn quoted(text: &str) -> String {
     shown
 }
 
+/// A URI as it may be shown, kept or repeated: without user name and password (RFC 3986 section 3.2.1), and without a PIN and all that
+/// follows it (RFC 7512 section 2.4), whether it stands in the query, where it belongs, or not. Other texts stay as they are.
+#[cfg(any(test, feature = "pkcs11", feature = "settings"))]
+pub(crate) fn uri(text: &str) -> String {
+    const HIDDEN: &str = "(not shown)";
+    let Some((scheme, rest)) = text.split_once(':') else { return text.to_owned() };
+    if scheme.eq_ignore_ascii_case("pkcs11") {
+        let lower = text.to_ascii_lowercase();
+        let pin = ["pin-value", "pin-source"].iter().filter_map(|name| lower.find(name).map(|at| at + name.len())).min();
+        return pin.map_or_else(|| text.to_owned(), |end| format!("{}={HIDDEN}", &text[..end]));
+    }
+    let Some(rest) = rest.strip_prefix("//") else { return text.to_owned() };
+    let (authority, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    match authority.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://{HIDDEN}@{host}{target}"),
+        None => text.to_owned(),
+    }
+}
+
 /// One character of such a text, in quotes.
 pub(crate) fn character(c: char) -> String {
     match is_misleading(c) || c == '\'' {
@@ -96,6 +115,24 @@ mod tests {
             [1000, 30_000, 250, 1500].map(|thousandths| duration(core::time::Duration::from_millis(thousandths)));
         assert_eq!(times, ["1 second", "30 seconds", "250 milliseconds", "1.5 seconds"]);
         assert_eq!([character('x'), character('\n')], ["'x'", "the character U+000A"]);
+    }
+
+    #[test]
+    fn a_uri_is_shown_without_login_and_pin() {
+        for (text, shown) in [
+            ("http://user:geheim@host:80/a@b?c", "http://(not shown)@host:80/a@b?c"),
+            ("https://geheim@a@host", "https://(not shown)@host"),
+            ("coap://ge/heim", "coap://ge/heim"),
+            ("http://host/x?mail=a@b", "http://host/x?mail=a@b"),
+            ("pkcs11:token=a;object=b?pin-value=geheim&module-path=/x", "pkcs11:token=a;object=b?pin-value=(not shown)"),
+            ("PKCS11:token=a;PIN-VALUE=geheim", "PKCS11:token=a;PIN-VALUE=(not shown)"),
+            ("pkcs11:object=a?module-path=/x&pin-source=file:/geheim", "pkcs11:object=a?module-path=/x&pin-source=(not shown)"),
+            ("pkcs11:token=a;object=b", "pkcs11:token=a;object=b"),
+            ("env:PIN", "env:PIN"),
+            ("CN=a@b", "CN=a@b"),
+        ] {
+            assert_eq!(uri(text), shown);
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub fn open_token_keys(store: &Store, module: Option<&str>, pin: PinSource) {
 /// Checks a URI that says where new keys are to be made: it names a token and, by `object`, what the keys are called. It has no
 /// `id`, as each key gets its own.
 pub fn check_key_template(uri: &str) -> Result<(), Error> {
-    let invalid = |words: &str| Error::new(Code::InvalidArgument, format!("{uri}: {words}"));
+    let invalid = |words: &str| Error::new(Code::InvalidArgument, format!("{}: {words}", crate::words::uri(uri)));
     let read = TokenUri::parse(uri).map_err(|words| invalid(&words))?;
     match (read.object.as_deref(), &read.id, &read.module_path) {
         (None | Some(""), ..) => Err(invalid("new keys need a name, object=...")),

@@ -127,3 +127,19 @@ def test_what_is_said_of_a_key_tells_what_it_looks_like() -> None:
     }.items():
         with pytest.raises(devid.Error, match=word):
             devid.Key.load(forms[form])
+
+
+def test_a_login_or_a_pin_in_a_uri_is_repeated_nowhere() -> None:
+    for url in ("http://user:geheim@127.0.0.1:9/pkix", "https://geheim@a@host", "coap://geheim@[::1]:5683/a?b@c"):
+        config = devid.Config(url)
+        assert "geheim" not in repr(config) and "@" not in repr(config)
+        config.set_secret("4711", "x" * 16)
+        with pytest.raises(devid.Error) as refused:
+            devid.Client(config).ask_ca_certs().run()
+        assert "geheim" not in str(refused.value), url
+    assert repr(devid.Config("http://127.0.0.1:9/pkix/a@b")) == "<Config for http://127.0.0.1:9/pkix/a@b>"
+    settings = devid.Config("http://127.0.0.1:9/")
+    for place in ("pkcs11:token=x;object=y?pin-value=geheim", "pkcs11:object=y;pin-value=geheim", "pkcs11:?PIN-SOURCE=geheim"):
+        with pytest.raises(devid.Error) as unusable:
+            devid.Renewal(settings, "x", new_key=place)
+        assert "geheim" not in str(unusable.value), place

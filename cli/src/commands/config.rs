@@ -12,8 +12,9 @@ pub fn run(command: &Config, arguments: &Arguments, output: Output) -> Result<Ex
     match &command.action {
         ConfigAction::Show => {
             let loaded = loaded()?;
-            let text = toml::to_string_pretty(&loaded.table).map_err(|e| Failure::settings(e.to_string()))?;
-            output.result("config show", &text, json!({ "files": loaded.files, "settings": loaded.table }));
+            let table = loaded.shown();
+            let text = toml::to_string_pretty(&table).map_err(|e| Failure::settings(e.to_string()))?;
+            output.result("config show", &text, json!({ "files": loaded.files, "settings": table }));
         }
         ConfigAction::Check => return check(&loaded()?, output),
         ConfigAction::Explain { key: None } => {

@@ -39,6 +39,7 @@ mod peers;
 mod reading;
 mod secret;
 mod settings;
+mod shown;
 mod standing;
 mod tuning;
 mod values;
@@ -274,6 +275,7 @@ impl Device {
         let Some(uri) = reading.key_place(name, identity)? else { return Ok(default_provider().generate_key(kind)?) };
         let setting = format!("identity.{name}.key-at");
         reading::of(&setting, self.store.make_key(uri, kind))?.ok_or_else(|| {
+            let uri = crate::words::uri(uri);
             wrong(format!("{setting}: \"{uri}\": a pkcs11: URI, in the token of device.pkcs11, is expected"))
         })
     }
@@ -356,7 +358,7 @@ impl Device {
     /// Without support for tokens there is none.
     #[cfg(not(feature = "pkcs11"))]
     pub fn token_key(_: &Settings, uri: &str, _: Option<KeyKind>) -> Result<Arc<dyn PrivateKey>, Error> {
-        Err(wrong(format!("{uri}: this build has no support for PKCS#11 tokens")))
+        Err(wrong(format!("{}: this build has no support for PKCS#11 tokens", crate::words::uri(uri))))
     }
 }
 

@@ -335,7 +335,10 @@ class Config(Handle):
     def set_server(self, url: str) -> None:
         """The CMP server; the path is used as it stands. ``https`` needs TLS anchors, ``coap`` goes by UDP."""
         self._set("devid_config_set_server", text(url, "url"))
-        self._server = url.split("?")[0]
+        # Without a login: it is refused when a client is made, and shown nowhere.
+        scheme, separator, rest = url.partition("://")
+        host, slash, path = rest.split("?")[0].partition("/")
+        self._server = scheme + separator + host.rpartition("@")[2] + slash + path
 
     def set_proxy(self, url: Optional[str]) -> None:
         """The HTTP proxy, ``http://host:port``; to an ``https`` server it makes a tunnel. The environment is never asked."""
