@@ -39,7 +39,8 @@ pub(crate) fn uri(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once(':') else { return text.to_owned() };
     if scheme.eq_ignore_ascii_case("pkcs11") {
         let lower = text.to_ascii_lowercase();
-        let pin = ["pin-value", "pin-source"].iter().filter_map(|name| lower.find(name).map(|at| at + name.len())).min();
+        let pin =
+            ["pin-value", "pin-source"].iter().filter_map(|name| lower.find(name).map(|at| at + name.len())).min();
         return pin.map_or_else(|| text.to_owned(), |end| format!("{}={HIDDEN}", &text[..end]));
     }
     let Some(rest) = rest.strip_prefix("//") else { return text.to_owned() };
@@ -124,9 +125,15 @@ mod tests {
             ("https://geheim@a@host", "https://(not shown)@host"),
             ("coap://ge/heim", "coap://ge/heim"),
             ("http://host/x?mail=a@b", "http://host/x?mail=a@b"),
-            ("pkcs11:token=a;object=b?pin-value=geheim&module-path=/x", "pkcs11:token=a;object=b?pin-value=(not shown)"),
+            (
+                "pkcs11:token=a;object=b?pin-value=geheim&module-path=/x",
+                "pkcs11:token=a;object=b?pin-value=(not shown)",
+            ),
             ("PKCS11:token=a;PIN-VALUE=geheim", "PKCS11:token=a;PIN-VALUE=(not shown)"),
-            ("pkcs11:object=a?module-path=/x&pin-source=file:/geheim", "pkcs11:object=a?module-path=/x&pin-source=(not shown)"),
+            (
+                "pkcs11:object=a?module-path=/x&pin-source=file:/geheim",
+                "pkcs11:object=a?module-path=/x&pin-source=(not shown)",
+            ),
             ("pkcs11:token=a;object=b", "pkcs11:token=a;object=b"),
             ("env:PIN", "env:PIN"),
             ("CN=a@b", "CN=a@b"),

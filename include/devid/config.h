@@ -359,7 +359,8 @@ typedef struct devid_fetcher devid_fetcher;
 /**
  * Gets status data about certificates that sign answers by the URLs in them (CDP, AIA), as this fetcher does for peers: with its
  * sources, limits and hosts, keeping what is good where it does; by the proxy and the TLS settings of these settings.
- * devid_config_set_signer_revocation() says whether the status is asked for, and what follows where there is none.
+ * devid_config_set_signer_revocation() says whether the status is asked for, and what follows where there is none. Who is known as
+ * revoked where the fetcher keeps what is good is refused in every case, also by steps.
  *
  * For devid_op_run(), devid_renewal_run() and the like; a program that carries messages itself gives the data by
  * devid_config_add_signer_crls().
@@ -441,8 +442,9 @@ devid_status devid_config_add_signer_ocsp(devid_config *config,
                                           devid_error **err);
 
 /**
- * Uses what device memory keeps for signers of answers: its CRLs as they are now, who was revoked before, and the highest CRL
- * numbers seen, so that an older list cannot be played back.
+ * Asks device memory about signers of answers and TLS servers: who was revoked before, the CRLs that it keeps at that moment, and the
+ * highest CRL numbers seen, so that an older list cannot be played back. What is bound to a device memory asks that by itself:
+ * devid_op_install_into(), devid_op_resume(), devid_renewal_run().
  *
  * @param config  Not NULL.
  * @param store   Used as long as clients made with these settings are. Not NULL.

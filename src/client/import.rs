@@ -12,6 +12,7 @@ use crate::asn1::name::{self, Name};
 use crate::asn1::pem::{self, Held};
 use crate::asn1::pkcs10::CertificationRequest;
 use crate::asn1::x509::Certificate;
+use crate::client::certificates::held_certificates;
 use crate::client::status::StatusMemory;
 use crate::cmp::issued::misnamed_issuers;
 use crate::cmp::{Acceptance, Difference, differences};
@@ -22,7 +23,6 @@ use crate::crypto::keys::same_public_key;
 use crate::crypto::{Provider, default_provider};
 use crate::error::Error;
 use crate::features::{self, needs};
-use crate::limits;
 use crate::store::{Identity, NewIdentity, NewKey, Store, StoreError, StoreErrorKind};
 use crate::time::Time;
 use crate::validation::{Checks, StatusSources, TrustAnchors, validate};
@@ -335,25 +335,6 @@ impl<'a> Import<'a> {
         }
         Error::new(Code::NotFound, words)
     }
-}
-
-/// All certificates in a file: certificates in PEM, base64 or DER, and PKCS#7, in BER too. Doubles are left out; blocks of
-/// other things (private keys, encrypted or not) are skipped, and so are certificates that cannot be read beside others that can.
-///
-/// Some CAs armour PKCS#7 as `CERTIFICATE`: what a block is, is told from its content.
-pub fn certificates_from_bytes(input: &[u8]) -> Result<Vec<Certificate>, Error> {
-    Ok(held_certificates(input, false)?.all)
-}
-
-/// The same of what a peer sent as its own. The first must be one that can be read: whose key the peer has proved to hold is told
-/// by the place, and another must not slip into it.
-pub fn sent_certificates(input: &[u8]) -> Result<Vec<Certificate>, Error> {
-    Ok(held_certificates(input, true)?.all)
-}
-
-/// The same, and what begins as a certificate and cannot be read. `first_counts`: but for the first, which must be one that can.
-pub fn held_certificates(input: &[u8], first_counts: bool) -> Result<Held<Certificate>, Error> {
-    Ok(Certificate::up_to(input, limits::MAX_CMS_CERTIFICATES, first_counts)?)
 }
 
 const KEY_IN_PEM: &str =

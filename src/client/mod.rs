@@ -9,6 +9,7 @@
 //! | [`install`] | enrolment straight into device memory: no crash loses or mixes an identity |
 //! | `bearers` | signers without authority that were met before |
 //! | [`offline`] | enrolment without a network: PKCS#10 goes out, its key and the request are kept |
+//! | [`certificates`] | certificates as they come in files and from peers |
 //! | [`import`] | a certificate that comes back by any means finds its key and is installed |
 //! | [`renewal`] | what is due and when to ask again; does a due step; devices without a clock |
 //! | `device` | a device as a whole, by a settings file or a few values: the easy way in (feature `settings`) |
@@ -24,6 +25,7 @@
 //! | [`status`] | a validation that gets status data and missing issuers by URL, and keeps what is good |
 
 mod bearers;
+pub mod certificates;
 pub mod config;
 pub mod crl_file;
 #[cfg(all(feature = "settings", unix))]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::asn1::oid::Oid;
 use crate::asn1::x509::Certificate;
-use crate::client::import::sent_certificates;
+use crate::client::certificates::sent_certificates;
 use crate::client::peer_certificates::end_entity_of;
 use crate::client::status::StatusMemory;
 use crate::crypto::{Provider, default_provider};

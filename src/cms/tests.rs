@@ -178,7 +178,7 @@ fn files_of_certificates_are_read_in_ber_and_base64_and_certificates_keep_their_
     {
         assert_eq!(certificates_from_pkcs7(&input).unwrap(), core::slice::from_ref(&certificate));
         assert_eq!(
-            crate::client::import::certificates_from_bytes(&input).unwrap(),
+            crate::client::certificates::certificates_from_bytes(&input).unwrap(),
             core::slice::from_ref(&certificate)
         );
     }

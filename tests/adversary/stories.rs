@@ -5,7 +5,7 @@ use devid::asn1::der::{Cursor, element, sequence};
 use devid::asn1::oid;
 use devid::asn1::pem;
 use devid::asn1::x509::Certificate;
-use devid::client::import::{certificates_from_bytes, sent_certificates};
+use devid::client::certificates::{certificates_from_bytes, sent_certificates};
 use devid::crypto::algorithm::encode_oid;
 use devid::validation::{KeyUsage, RevocationMode};
 

@@ -2,7 +2,7 @@
 
 use devid::asn1::der::{Cursor, element, sequence};
 use devid::asn1::oid;
-use devid::client::import::certificates_from_bytes;
+use devid::client::certificates::certificates_from_bytes;
 use devid::cms::{NewPkcs12, Pkcs12, Pkcs12Mac, certificates_from_pkcs7};
 use devid::inspect::{Format, inspect};
 use devid::validation::{Crl, OcspResponse};

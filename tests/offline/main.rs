@@ -294,7 +294,7 @@ fn what_must_not_be_installed_is_refused_with_the_reason() {
 /// Certificates that cannot be read beside those that can, in any kind of file: the others count, and alone they are named.
 #[test]
 fn a_damaged_certificate_spoils_no_file() {
-    use devid::client::import::{certificates_from_bytes, sent_certificates};
+    use devid::client::certificates::{certificates_from_bytes, sent_certificates};
     let root = Party::root("Root");
     let good = root.leaf("good").certificate;
     let armour = |der: &[u8]| pem::encode("CERTIFICATE", der).to_string();

@@ -6,7 +6,7 @@ use super::texts::{Text, Texts};
 use devid_core::asn1::distribution_point::{ca_issuers_urls, cdp_urls, ocsp_urls};
 use devid_core::asn1::x509::{Certificate, serial_text};
 use devid_core::asn1::{name, pem};
-use devid_core::client::import::sent_certificates;
+use devid_core::client::certificates::sent_certificates;
 use devid_core::validation::alternative_names;
 
 /// A certificate as it came. Nothing in it is checked or to be believed: see devid_validate().

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::args::choice;
 use super::prelude::*;
 use devid_core::asn1::oid::Oid;
-use devid_core::client::import::certificates_from_bytes;
+use devid_core::client::certificates::certificates_from_bytes;
 use devid_core::client::subject::purpose_oid;
 use devid_core::client::validator::Validator;
 use devid_core::validation::{Crl, KeyUsage, NameCheck, OcspResponse, PeerName, Profile, Purpose};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use devid::asn1::pkcs10::CertificationRequest;
 use devid::asn1::x509::Certificate;
-use devid::client::import::held_certificates;
+use devid::client::certificates::held_certificates;
 use devid::cms::pkcs12::{Pkcs12, is_pkcs12};
 use devid::crypto::keys::load_private_key;
 use devid::crypto::{PrivateKey, default_provider};

@@ -10,7 +10,7 @@ use super::secret::Source;
 use super::wrong;
 use crate::asn1::Asn1Error;
 use crate::asn1::x509::Certificate;
-use crate::client::import::held_certificates;
+use crate::client::certificates::held_certificates;
 use crate::crypto::keys::load_private_key;
 use crate::crypto::{PrivateKey, default_provider};
 use crate::error::Error;

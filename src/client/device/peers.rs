@@ -2,7 +2,7 @@
 
 use super::settings::StatusCheck;
 use super::{Device, read_certificates, wrong};
-use crate::client::import::sent_certificates;
+use crate::client::certificates::sent_certificates;
 use crate::client::peer_certificates::end_entity_of;
 use crate::client::subject::purpose_oid;
 use crate::crypto::default_provider;

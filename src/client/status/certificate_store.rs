@@ -8,7 +8,7 @@ use super::{StatusFetcher, Wanted};
 use crate::asn1::der::{element, sequence};
 use crate::asn1::pem;
 use crate::asn1::x509::Certificate;
-use crate::client::import::certificates_from_bytes;
+use crate::client::certificates::certificates_from_bytes;
 use crate::codes::Code;
 use crate::crypto::{DigestAlgorithm, Provider};
 use crate::error::Error;
