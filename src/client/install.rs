@@ -142,8 +142,13 @@ impl Client {
         owner: &mut dyn Owner,
     ) -> Result<Identity, Error> {
         let _alone = to.converse()?;
-        operation.hold_until_valid();
-        let known = bearers::known(to.store, operation, owner.now());
+        let now = owner.now();
+        let is_of_use = |identity: &Identity| identity.certificate.not_before() <= now;
+        match to.store.current(to.name).ok().filter(is_of_use) {
+            Some(identity) => operation.hold_beside_one_valid_until(identity.certificate.not_after()),
+            None => operation.hold_until_valid(),
+        }
+        let known = bearers::known(to.store, operation, now);
         operation.know_bearers(known);
         let mut installing = Installing { to, owner };
         let outcome = self.run_over(operation, exchange, &mut installing);

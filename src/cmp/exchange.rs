@@ -43,6 +43,9 @@ const MOST_DROPPED: u32 = 245;
 /// The end of a wait that somebody else has measured: see [`Operation::end_wait`](super::Operation).
 pub(super) const ENDED: Time = Time::from_unix(i64::MIN);
 
+/// How far two clocks may differ that are both right, in seconds.
+const CLOSE_SECONDS: i64 = 3600;
+
 /// What is wanted, and by what means: all that an operation is before it has begun.
 #[derive(Clone)]
 pub(super) struct Plan {
@@ -50,6 +53,8 @@ pub(super) struct Plan {
     pub request: Request,
     /// Whether it ends only once the certificate is valid.
     pub holds_until_valid: bool,
+    /// The end of the certificate that it is to take the place of, while that is of use.
+    pub replaces_until: Option<Time>,
     /// Whether that wait is bound: see [`Operation::bound_validity`](super::Operation::bound_validity).
     pub bounds_validity: bool,
     /// Signers without authority that are known from before; `None` where there is no device memory that would know.
@@ -58,7 +63,7 @@ pub(super) struct Plan {
 
 impl Plan {
     pub fn new(context: Arc<Context>, request: Request) -> Self {
-        Plan { context, request, holds_until_valid: false, bounds_validity: false, bearers: None }
+        Plan { context, request, holds_until_valid: false, replaces_until: None, bounds_validity: false, bearers: None }
     }
 }
 
@@ -188,6 +193,30 @@ impl Exchange {
     /// begin: neither of the two holds back what is valid by the other.
     pub fn later_clock(&self, now: Time) -> Time {
         now.max(self.owners_clock(now))
+    }
+
+    /// The clock by which a certificate that begins then is waited for: the latest that is authentic, so that none holds back what is valid
+    /// by another. Where it would take the place of one that is valid until then, and the clocks contradict each other, the owner's: one
+    /// wrong word of the CA does not end what is valid. Who knows no time at all has nothing to wait by: it begins now.
+    pub fn ripens_by(&self, begins: Time, now: Time) -> Time {
+        let own = self.owners_clock(now);
+        let peer = self.transaction.peer_time;
+        if self.waits_by_own(begins, own) {
+            return own;
+        }
+        if !self.plan.context.send_message_time && peer.is_none() && self.plan.replaces_until.is_none() {
+            return now.max(begins);
+        }
+        self.later_clock(now).max(peer.unwrap_or(now))
+    }
+
+    fn waits_by_own(&self, begins: Time, own: Time) -> bool {
+        begins.since(own) > CLOSE_SECONDS && self.plan.replaces_until.is_some_and(|end| own <= end && begins <= end)
+    }
+
+    /// Whether a certificate that begins then is waited for by the owner's clock, as long as it does not come near.
+    pub fn may_wait_by_own(&self, begins: Time) -> bool {
+        self.clock_off_seconds() > CLOSE_SECONDS && self.plan.replaces_until.is_some_and(|end| begins <= end)
     }
 
     pub fn clock_off_seconds(&self) -> i64 {

@@ -172,7 +172,11 @@ impl Operation {
             State::Waiting(Waiting { until, seconds, reason, then }) => {
                 // By the clock of the owner, who compares it with that.
                 let off = begun.exchange.clock_off_seconds();
-                let off = if let Then::Valid(_) = then { off.max(0) } else { off };
+                let off = match then {
+                    Then::Valid(issued) if begun.exchange.may_wait_by_own(issued.certificate.not_before()) => 0,
+                    Then::Valid(_) => off.max(0),
+                    Then::Poll(..) => off,
+                };
                 Action::Wait { until: until.plus(-off), seconds: *seconds, reason }
             }
             State::SignPossession { .. } | State::SignMessage { .. } => Action::Sign(begun.to_sign()?),
@@ -333,6 +337,13 @@ impl Operation {
         self.plan_mut().holds_until_valid = true;
     }
 
+    /// The same for one that takes the place of a certificate which is valid until `end`: where the clocks contradict each other, it is the
+    /// owner's by which its time is waited for.
+    pub(crate) fn hold_beside_one_valid_until(&mut self, end: Time) {
+        self.hold_until_valid();
+        self.plan_mut().replaces_until = Some(end);
+    }
+
     /// What became of a request for revocation, once that is done.
     pub fn revoked(&self) -> Option<&Revoked> {
         match self.state()? {
@@ -469,7 +480,10 @@ impl Begun {
                 if let (Then::Valid(issued), true) = (&waiting.then, exchange.plan().bounds_validity) {
                     exchange.still_worth_waiting_for(issued, later)?;
                 }
-                let left = waiting.until.since(if let Then::Valid(_) = waiting.then { later } else { now });
+                let left = waiting.until.since(match &waiting.then {
+                    Then::Valid(issued) => exchange.ripens_by(issued.certificate.not_before(), now),
+                    Then::Poll(..) => now,
+                });
                 if left > 0 {
                     waiting.seconds = u32::try_from(left).unwrap_or(u32::MAX);
                     return Ok(Next::Ask);

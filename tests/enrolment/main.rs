@@ -7,6 +7,7 @@ mod bearer_met;
 mod broken;
 mod broken_encrypted;
 mod by_file;
+mod clock_ahead;
 mod clocks;
 mod confined;
 mod counted;

@@ -173,7 +173,9 @@ fn standing(clock: Clock, facts: &Facts) -> Standing {
 fn alarm(policy: &Policy, now: Option<Time>, standing: Standing, facts: &Facts) -> Alarm {
     match standing {
         Standing::Absent | Standing::Expired | Standing::Revoked | Standing::Damaged => return Alarm::Unusable,
-        Standing::Valid | Standing::NotYetValid | Standing::Unknown => {}
+        // By the clock; once the CA has been asked, by it as well.
+        Standing::NotYetValid => return if facts.attempts.count > 0 { Alarm::Unusable } else { Alarm::Late },
+        Standing::Valid | Standing::Unknown => {}
     }
     let (Some(now), Some((begin, end))) = (now, facts.standing()) else { return Alarm::Quiet };
     if end >= Time::FOREVER {

@@ -164,6 +164,16 @@ impl Planner {
         Ok(scene.plan(&self.policy))
     }
 
+    /// Whether the time would be asked for again by the one that an answer has just told: that changes nothing. `plan`: by which it was
+    /// asked for; the attempt itself does not count.
+    fn asks_again(&self, store: &Store, name: &str, now: Time, plan: &Plan) -> Result<bool, Error> {
+        let mut scene = self.scene(store, name, Some(now))?;
+        scene.believe(now);
+        scene.facts.end_wait();
+        scene.facts.attempts.count = plan.attempts;
+        Ok(scene.plan(&self.policy).step == Step::LearnTime)
+    }
+
     /// By a time that an answer has told nothing is due for so many seconds; `None`: something is. Where the answer is behind what was
     /// known before, what is left is left by its own time: nothing is due before it has got there, and until then it would say
     /// the same again. A CA whose clock stands still or is set back again is not asked without end either.

@@ -187,8 +187,7 @@ impl Renewal<'_> {
                 Ok(told) => {
                     let now = told.now;
                     learnt = Some(told);
-                    let then = planner.plan_by_answer(store, name, now)?;
-                    if then.step == Step::LearnTime {
+                    if planner.asks_again(store, name, now, &plan)? {
                         return self.after_learning(plan, now, clock);
                     }
                     planner.note_time_learnt(store, name, &plan)?;
@@ -225,7 +224,7 @@ impl Renewal<'_> {
         }
         let napped = Napped::default();
         let mut napping = Napping::new(owner, planner.policy.longest_nap_seconds, &napped);
-        let at_least = plan.clock.at_least().unwrap_or(Time::from_unix(0));
+        let at_least = self.at_least(plan.clock);
         let mut keeper = match plan.clock {
             Clock::Known(now) => Timekeeper::with_clock(&mut napping, now),
             _ => Timekeeper::without_clock(&mut napping, at_least),
@@ -527,6 +526,12 @@ impl Renewal<'_> {
             Err(error) if error.facts().phase.is_none() => napped.records(Err(error)),
             outcome => outcome,
         }
+    }
+
+    /// It is at least this late: no certificate in use was made before its notBefore.
+    pub(super) fn at_least(&self, clock: Clock) -> Time {
+        let begin = || Some(self.to.store.current(self.to.name).ok()?.certificate.not_before());
+        clock.at_least().or_else(begin).unwrap_or(Time::from_unix(0))
     }
 
     /// The time was learnt, and the certificate still begins later: that is a failure, waited out like others.

@@ -119,7 +119,7 @@ impl Renewal<'_> {
         // A clock that says less than notBefore of the certificate in use is no lower bound worth anything.
         let bound = match known {
             Clock::Known(_) => Time::from_unix(0),
-            other => other.at_least().unwrap_or(Time::from_unix(0)),
+            other => self.at_least(other),
         };
         let mut napping = Napping::new(owner, self.planner.policy.longest_nap_seconds, napped);
         let mut keeper =
