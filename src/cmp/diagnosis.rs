@@ -318,16 +318,16 @@ impl Case<'_> {
         self.answer.is_some_and(|answer| answer.header().pvno == 1)
     }
 
-    /// Whether no certificate that came has the sender's name or the senderKID.
+    /// Whether certificates came, and none has the sender's name or the senderKID.
     fn nobody_fits(&self) -> bool {
         let Some(answer) = self.answer else { return false };
         let header = answer.header();
         let kid = header.sender_kid.as_deref();
         let sender = header.sender.as_deref().unwrap_or_default();
-        !answer
-            .extra_certs()
-            .iter()
-            .any(|one| (kid.is_some() && one.subject_key_identifier() == kid) || same_name(sender, one.subject()))
+        let fits = |one: &crate::asn1::x509::Certificate| {
+            (kid.is_some() && one.subject_key_identifier() == kid) || same_name(sender, one.subject())
+        };
+        !answer.extra_certs().is_empty() && !answer.extra_certs().iter().any(fits)
     }
 
     fn texts_contain(&self, any: &[&str]) -> bool {
