@@ -2426,10 +2426,11 @@ devid_status devid_validator_set_any_name(devid_validator *validator,
                                           devid_error **err);
 
 /**
- * Adds CRLs, complete and delta, in any order. They are believed only as far as they prove themselves.
+ * Adds CRLs, complete and delta, in any order. They are believed only as far as they prove themselves. One that cannot be read beside
+ * others may revoke: the status is not known then, and the report says why.
  *
  * @param validator  Not NULL.
- * @param data       CRLs, DER (one), PEM (any number) or PKCS#7. Not NULL.
+ * @param data       CRLs, any number: DER, PEM or PKCS#7. Not NULL.
  * @param data_len   Length of `data` in bytes.
  * @param err        Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.

@@ -220,7 +220,7 @@ fn what_cannot_be_read_beside_what_can_is_told_with_its_setting() {
         let judged = with(key.path, file, true);
         let name = key.path.replace('*', "device");
         let is_told = |one: &Judged| {
-            one.words.starts_with(&name) && one.words.contains("passed over") && one.words.contains("block 1 (")
+            one.words.starts_with(&name) && one.words.contains("cannot be read") && one.words.contains("block 1 (")
         };
         assert!(judged.iter().any(|one| !one.fails && is_told(one)), "{name}: {judged:?}");
     }

@@ -156,9 +156,25 @@ fn peers_are_judged_by_the_first_certificate_of_the_file() {
     let block = |name: &str| devid::asn1::pem::encode("X509 CRL", &std::fs::read(story.path(name)).unwrap());
     let bundle = [block("root.crl"), block("issuing.crl")].map(|block| block.to_string()).concat();
     std::fs::write(story.path("bundle.pem"), bundle).unwrap();
+    let der = ["root.crl", "issuing.crl"].map(|name| std::fs::read(story.path(name)).unwrap());
+    std::fs::write(story.path("bundle.der"), der.concat()).unwrap();
     let arguments = ["--json", "validate", &story.path("peer-revoked.pem"), "--trust", &root, "--untrusted", &issuing];
-    let bundled = story.run(&[&arguments[..], &["--name", "any", "--crl", &story.path("bundle.pem")]].concat());
-    assert_eq!(json(&String::from_utf8(bundled.stdout).unwrap())["error"]["code"], "REVOKED");
+    for bundle in ["bundle.pem", "bundle.der"] {
+        let bundled = story.run(&[&arguments[..], &["--name", "any", "--crl", &story.path(bundle)]].concat());
+        assert_eq!(json(&String::from_utf8(bundled.stdout).unwrap())["error"]["code"], "REVOKED", "{bundle}");
+    }
+    // One that cannot be read is told, with its place and its file where it is the only one.
+    std::fs::write(story.path("cut.crl"), &der[1][..der[1].len() - 9]).unwrap();
+    std::fs::write(story.path("cut.der"), [&der[0][..], &der[1][..der[1].len() - 9]].concat()).unwrap();
+    let peer = story.path("peer-good.pem");
+    let by = |crl: &str| {
+        let more = ["--name", "any", "--crl", &story.path(crl)];
+        story.run(&[&["validate", &peer], &arguments[3..], &more].concat())
+    };
+    let (alone, beside) = (by("cut.crl"), by("cut.der"));
+    let words = String::from_utf8_lossy(&alone.stderr).into_owned();
+    assert!(alone.status.code() == Some(3) && words.contains("cut.crl"), "{words}");
+    assert!(String::from_utf8_lossy(&beside.stdout).contains("behind others, from byte"));
     for (peer, name, code) in
         [("peer-good.pem", "dns:other.example", "NAME"), ("peer-revoked.pem", "dns:revoked.peer.example", "REVOKED")]
     {
@@ -185,6 +201,13 @@ fn all_lists_of_a_file_count_for_signers_of_answers_too() {
         let words = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.success(), is_enough, "{file}: {words}");
         assert!(is_enough || words.contains("status") || words.contains("revo"), "{words}");
+    }
+    let der = ["root.crl", "issuing.crl"].map(|name| std::fs::read(story.path(name)).unwrap()).concat();
+    for (file, length, is_enough) in [("both.der.crl", der.len(), true), ("cut.der.crl", der.len() - 9, false)] {
+        std::fs::write(story.path(file), &der[..length]).unwrap();
+        let crls = format!("ca.trust.crls=[{:?}]", story.path(file));
+        let output = story.run(&["-o", "ca.trust.status=\"hard\"", "-o", &crls, "ca", "certs"]);
+        assert_eq!(output.status.success(), is_enough, "{file}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
 

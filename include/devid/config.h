@@ -410,10 +410,10 @@ devid_status devid_config_set_signer_status_age(devid_config *config,
                                                 devid_error **err);
 
 /**
- * Adds CRLs about signers of answers and the CAs above them.
+ * Adds CRLs about signers of answers and the CAs above them, as devid_validator_add_crls().
  *
  * @param config    Not NULL.
- * @param crls      DER (one), PEM (any number) or PKCS#7. Not NULL.
+ * @param crls      Any number: DER, PEM or PKCS#7. Not NULL.
  * @param crls_len  Length of `crls` in bytes.
  * @param err       Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
@@ -426,10 +426,10 @@ devid_status devid_config_add_signer_crls(devid_config *config,
                                           devid_error **err);
 
 /**
- * Adds an OCSP response about a signer of answers.
+ * Adds OCSP responses about signers of answers, as devid_validator_add_ocsp().
  *
  * @param config        Not NULL.
- * @param response      OCSPResponse, DER or PEM. Not NULL.
+ * @param response      Any number: DER or PEM. Not NULL.
  * @param response_len  Length of `response` in bytes.
  * @param err           Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_DER.

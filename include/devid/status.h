@@ -51,11 +51,11 @@ devid_status devid_validator_add_trusted_responder(devid_validator *validator,
                                                    devid_error **err);
 
 /**
- * Adds a big CRL in a file, with its index in another one, so that it need not be made anew. Both are read into memory: what
- * becomes of the files afterwards does not matter. Pipes, devices and folders are refused.
+ * Adds the CRLs of a file as devid_validator_add_crls(), with the index of a big one in another file, so that it need not be made anew. Both
+ * are read into memory: what becomes of the files afterwards does not matter. Pipes, devices and folders are refused.
  *
  * @param validator   Not NULL.
- * @param path        The CRL, DER. Not NULL.
+ * @param path        The CRL, DER; several, PEM and PKCS#7 are read without an index. Not NULL.
  * @param index_path  Where its index is kept: read if it fits the CRL, else made anew and written there if that is possible. It is
  *                    checked, so that a damaged one hides nothing. NULL: the index is made each time. May be NULL.
  * @param err         Receives details on failure, else NULL. May be NULL.

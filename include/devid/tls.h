@@ -74,10 +74,10 @@ devid_status devid_config_add_tls_pin(devid_config *config,
                                       devid_error **err);
 
 /**
- * Adds CRLs that HTTPS servers are looked up in.
+ * Adds CRLs that HTTPS servers are looked up in, as devid_validator_add_crls().
  *
  * @param config    Not NULL.
- * @param data      CRLs, DER (one), PEM (any number) or PKCS#7. Not NULL.
+ * @param data      CRLs, any number: DER, PEM or PKCS#7. Not NULL.
  * @param data_len  Length of `data` in bytes.
  * @param err       Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.

@@ -72,12 +72,13 @@ devid_status devid_validator_add_intermediates(devid_validator *validator,
 typedef struct devid_ocsp_request devid_ocsp_request;
 
 /**
- * Adds an OCSP response: stapled by the peer, or fetched. It is believed only as far as it proves itself.
+ * Adds OCSP responses: stapled by the peer, fetched, or of a file. They are believed only as far as they prove themselves, and one that
+ * cannot be read beside others is as a CRL that cannot be.
  *
  * @param validator  Not NULL.
- * @param data       The response, DER or PEM. Not NULL.
+ * @param data       Responses, any number: DER or PEM. One, if there is a request. Not NULL.
  * @param data_len   Length of `data` in bytes.
- * @param request    The request it answers, whose nonce it must carry; NULL for a stapled response. May be NULL.
+ * @param request    The request it answers, whose nonce it must carry; NULL for others. May be NULL.
  * @param err        Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_DER; DEVID_E_NONCE.
  */

@@ -107,6 +107,24 @@ impl Asn1Error {
         Asn1Error { structure, problem: Problem::TooLarge { what, limit, found }, offset: 0 }
     }
 
+    /// The same error with its place in a file, where there are others.
+    #[cold]
+    pub(crate) fn at(self, place: &str) -> Self {
+        match (self.structure, &self.problem) {
+            (structure, Problem::Invalid(rule)) => {
+                let rule = format!("{rule} ({place})");
+                Asn1Error { problem: Problem::Invalid(rule.into()), structure, offset: self.offset }
+            }
+            (_, Problem::NotPem(rule)) => Asn1Error::pem(format!("{rule} ({place})")),
+            (_, Problem::TooLarge { .. }) => self,
+            (structure, _) => {
+                let words = self.to_string();
+                let words = words.strip_prefix(structure).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&words);
+                Asn1Error::invalid(structure, format!("{words} ({place})"))
+            }
+        }
+    }
+
     /// The `der` crate's error, told which structure it befell.
     #[cold]
     pub fn from_der(structure: &'static str, error: ::der::Error) -> Self {

@@ -97,7 +97,7 @@ impl Kind {
         }
     }
 
-    fn structure(self) -> &'static str {
+    pub(crate) fn structure(self) -> &'static str {
         match self {
             Kind::Certificate => "Certificate",
             Kind::Request => "PKCS#10",

@@ -16,6 +16,7 @@ pub mod crmf;
 pub mod der;
 pub(crate) mod directory_string;
 pub mod distribution_point;
+pub(crate) mod documents;
 mod element;
 pub mod encrypted_key;
 pub mod fields;

@@ -5,7 +5,7 @@ use alloc::borrow::Cow;
 use base64ct::{Base64, Encoding};
 use zeroize::Zeroizing;
 
-use super::der::{Asn1Error, Cursor, Problem};
+use super::der::{Asn1Error, Cursor};
 use crate::prelude::*;
 
 /// One armoured block, not yet decoded: what is asked for is, the rest may be anything.
@@ -26,19 +26,7 @@ impl Block<'_> {
 
     /// The same error as one of this block, where there are others.
     pub fn place(&self, error: Asn1Error) -> Asn1Error {
-        match (error.structure, &error.problem) {
-            (structure, Problem::Invalid(rule)) => {
-                let rule = format!("{rule} (block {}, {})", self.number, self.label);
-                Asn1Error { problem: Problem::Invalid(rule.into()), structure, offset: error.offset }
-            }
-            (_, Problem::NotPem(rule)) => Asn1Error::pem(format!("{rule} (block {}, {})", self.number, self.label)),
-            (_, Problem::TooLarge { .. }) => error,
-            (structure, _) => {
-                let words = error.to_string();
-                let words = words.strip_prefix(structure).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&words);
-                Asn1Error::invalid(structure, format!("{words} (block {}, {})", self.number, self.label))
-            }
-        }
+        error.at(&format!("block {}, {}", self.number, self.label))
     }
 
     /// Whether the block has headers of RFC 1421, as traditional keys under a password have.
@@ -164,6 +152,20 @@ impl<T> Held<T> {
         Ok(held)
     }
 
+    /// Nothing yet.
+    pub(crate) const fn none() -> Self {
+        Held { all: Vec::new(), unread: Vec::new() }
+    }
+
+    /// One more that was read, or why it cannot be.
+    pub(crate) fn take(&mut self, read: Result<T, Asn1Error>) {
+        match read {
+            Ok(one) => self.all.push(one),
+            Err(error) if self.unread.len() < MOST_TOLD => self.unread.push(error),
+            Err(_) => {}
+        }
+    }
+
     /// All, where there is any; else why the first cannot be read, or what there is in its place.
     pub(crate) fn or(mut self, none: impl FnOnce() -> Asn1Error) -> Result<Self, Asn1Error> {
         match (self.all.is_empty(), self.unread.is_empty()) {
@@ -171,6 +173,11 @@ impl<T> Held<T> {
             (true, false) => Err(self.unread.swap_remove(0)),
             (true, true) => Err(none()),
         }
+    }
+
+    /// All, if none of them cannot be read.
+    pub(crate) fn whole(mut self) -> Result<Vec<T>, Asn1Error> {
+        if self.unread.is_empty() { Ok(self.all) } else { Err(self.unread.swap_remove(0)) }
     }
 }
 
@@ -190,6 +197,20 @@ pub fn without_padding(input: &[u8]) -> &[u8] {
         Some((der, behind)) if behind.iter().all(|byte| *byte == 0 || byte.is_ascii_whitespace()) => der,
         _ => input,
     }
+}
+
+/// Where a structure in DER begins behind or between the blocks of a text, in bytes from its start. No line of text begins so.
+pub(crate) fn der_beside_blocks(input: &[u8]) -> Option<usize> {
+    let mut open: Option<&str> = None;
+    for line in lines(input) {
+        match (open, begin_label(line.text)) {
+            (_, Some(label)) => open = Some(label),
+            (Some(label), None) if is_end(line.text, label) => open = None,
+            (None, None) if matches!(line.text, [0x30, 0x80..=0x84, ..]) => return Some(line.start),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// What a text without the wanted block holds instead, for an error.

@@ -7,7 +7,7 @@ use super::ber;
 use super::der::{Asn1Error, Cursor};
 use super::fields::read_oid;
 use super::oid;
-use super::pem::Block;
+use super::pem::{Block, Held};
 use super::x509::Certificate;
 use crate::limits;
 use crate::prelude::*;
@@ -39,11 +39,12 @@ pub(crate) fn certificates(input: &[u8], first_counts: bool) -> Result<Vec<Certi
     Ok(found)
 }
 
-/// The revocation lists in it, DER.
-pub(crate) fn lists(input: &[u8]) -> Result<Vec<Vec<u8>>, Asn1Error> {
-    let mut found = Vec::new();
+/// The revocation lists in it, DER; other formats (RFC 5652 section 10.2.1) are told.
+pub(crate) fn lists(input: &[u8]) -> Result<Held<Vec<u8>>, Asn1Error> {
+    let mut found = Held::none();
     each(input, 1, "RevocationInfoChoices", |choice| {
-        found.extend(choice.map(<[u8]>::to_vec));
+        let no_list = || Asn1Error::invalid("RevocationInfoChoices", "a choice that is no CRL in DER");
+        found.take(choice.map(<[u8]>::to_vec).ok_or_else(no_list));
         Ok(())
     })?;
     Ok(found)

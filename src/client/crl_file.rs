@@ -7,31 +7,32 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::asn1::crl::Bytes;
-use crate::asn1::pem::Held;
 use crate::limits::MAX_CRL_BYTES;
-use crate::validation::{Crl, INDEX_MAGIC};
+use crate::validation::{INDEX_MAGIC, StatusSources};
 use crate::{Code, Error};
 
-/// The CRL in a file (DER or base64), with its index in another one, if that is wanted. An index that is missing, damaged or of another list is
-/// made anew; one that cannot be written is no reason to do without the list.
+/// Adds the CRLs of a file in any form: a CA's own and those of the CAs above it often stand in one. The index of a file of one list is kept in
+/// another file, if that is wanted. An index that is missing, damaged or of another list is made anew; one that cannot be written is no reason
+/// to do without the list.
 ///
 /// # Errors
 ///
-/// As of [`crate::files::read`]; what is wrong with the list; [`Code::InvalidArgument`], and nothing is changed, if something else than an
-/// index stands in its place.
-pub fn crl_from_file(path: &Path, index: Option<&Path>) -> Result<Crl, Error> {
-    let list = read(path)?;
-    let Some(index) = index else { return Ok(Crl::from_document(list)?) };
-    let kept = read_index(index)?;
-    let kept = kept.and_then(|kept| Crl::from_bytes_with_index(list.clone(), kept).ok());
-    if let Some(crl) = kept {
-        return Ok(crl);
+/// As of [`crate::files::read`]; what is wrong with the only list; [`Code::InvalidArgument`], and nothing is changed, if something else than
+/// an index stands in its place.
+pub fn add_crl_file(status: &mut StatusSources, path: &Path, index: Option<&Path>) -> Result<(), Error> {
+    let (before, kept) = (status.crls.len(), index.map(read_index).transpose()?.flatten());
+    let of_file = |error| Error::from(error).context(&crate::files::shown(path));
+    status.add_crls(read(path)?).map_err(of_file)?;
+    let (Some(index), [crl]) = (index, &mut status.crls[before..]) else { return Ok(()) };
+    let Some(crl) = Arc::get_mut(crl) else { return Ok(()) };
+    if kept.is_some_and(|kept| crl.take_index(kept).is_ok()) {
+        return Ok(());
     }
-    let crl = Crl::from_document(list)?;
-    let Some(made) = crl.index_to_bytes() else { return Ok(crl) };
-    // One that cannot be written is made again the next time.
-    let _ = write_whole(index, &made);
-    Ok(crl)
+    if let Some(made) = crl.index_to_bytes() {
+        // One that cannot be written is made again the next time.
+        let _ = write_whole(index, &made);
+    }
+    Ok(())
 }
 
 /// What stands in an index's place, if anything can be read there: an index, whole or damaged, or nothing yet. Another file is somebody's,
@@ -52,21 +53,6 @@ fn read_index(path: &Path) -> Result<Option<Bytes>, Error> {
         return refused("another file");
     }
     Ok(Some(kept))
-}
-
-/// All CRLs of a file in DER, base64 or PEM: a CA's own and those of the CAs above it often stand in one.
-///
-/// # Errors
-///
-/// As of [`crl_from_file`].
-pub fn crls_from_file(path: &Path) -> Result<Vec<Arc<Crl>>, Error> {
-    Ok(held_crls_of_file(path)?.all.into_iter().map(Arc::new).collect())
-}
-
-/// The same, and what begins as a list and cannot be read.
-pub(crate) fn held_crls_of_file(path: &Path) -> Result<Held<Crl>, Error> {
-    let held = Crl::held_in((*read(path)?).as_ref());
-    held.map_err(|error| Error::from(error).context(&crate::files::shown(path)))
 }
 
 /// Written beside it and renamed: nobody meets half an index. Every writer has a file of its own, threads and processes alike.
@@ -100,7 +86,7 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let list = folder.join("list");
         std::fs::write(&list, b"no list").unwrap();
-        let tried = |index: &Path| crl_from_file(&list, Some(index)).unwrap_err().code();
+        let tried = |index: &Path| add_crl_file(&mut StatusSources::none(), &list, Some(index)).unwrap_err().code();
         let is_list_refused = |index: &Path| tried(index) != Code::InvalidArgument;
         for (content, is_fine) in [
             (&b""[..], true),

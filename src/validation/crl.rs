@@ -8,11 +8,11 @@ use super::signed::{Entitled, Line, SignatureMemory};
 use crate::asn1::crl::{Bytes, CertificateList, CrlHead, CrlNumber, CrlReason, CrlTail, EntryIssuer, issuer_names};
 use crate::asn1::der::Cursor;
 use crate::asn1::distribution_point::IssuingDistributionPoint;
-use crate::asn1::kind::{self, Kind, explained, instead, no_block};
+use crate::asn1::kind::{Kind, explained, instead};
 use crate::asn1::oid::Oid;
 use crate::asn1::pem::Held;
 use crate::asn1::x509::Certificate;
-use crate::asn1::{Asn1Error, pem, pkcs7};
+use crate::asn1::{Asn1Error, documents};
 use crate::crypto::{CryptoError, DigestValue, KeyIdentity, Provider, SignatureAlgorithm, dsa};
 use crate::prelude::*;
 use crate::sync::Once;
@@ -98,8 +98,13 @@ impl Crl {
         Self::from_bytes(alloc::sync::Arc::new(der))
     }
 
-    /// From bytes that someone else owns, such as a mapped file: only the index is on the heap.
+    /// From bytes that someone else owns, such as a mapped file: only the index is on the heap. One list alone: [`Self::held_in`] reads several.
     pub fn from_bytes(bytes: Bytes) -> Result<Self, Asn1Error> {
+        documents::one_alone(Kind::Crl, (*bytes).as_ref())?;
+        Self::first_of(bytes)
+    }
+
+    fn first_of(bytes: Bytes) -> Result<Self, Asn1Error> {
         let list = CertificateList::from_der(bytes)?;
         Ok(Crl {
             defect: list.defect().cloned(),
@@ -119,12 +124,18 @@ impl Crl {
     /// taken without it.
     pub fn from_bytes_with_index(bytes: Bytes, index: Bytes) -> Result<Self, Asn1Error> {
         let mut crl = Self::from_bytes(bytes)?;
-        if let Body::Whole { list, index: slot } = &mut crl.body {
+        crl.take_index(index)?;
+        Ok(crl)
+    }
+
+    /// Has an index that was kept beside the list.
+    pub(crate) fn take_index(&mut self, index: Bytes) -> Result<(), Asn1Error> {
+        if let Body::Whole { list, index: slot } = &mut self.body {
             let kept = CrlIndex::from_bytes(list, index)
                 .ok_or_else(|| Asn1Error::invalid("index of a CRL", "damaged, or the index of another list"))?;
             *slot = Once::of(Some(kept));
         }
-        Ok(crl)
+        Ok(())
     }
 
     /// The list as it came, DER; `None` for one that was read in one pass.
@@ -150,50 +161,20 @@ impl Crl {
         }
     }
 
-    /// One from DER or base64, those of a PKCS#7, or all X509 CRL and PKCS7 blocks of a PEM text; other blocks are skipped, whatever is in
-    /// them, and so are lists that cannot be read beside others that can: [`Crl::held_in`] tells which.
+    /// All lists of a file or an answer: DER or base64, also one behind the other; those of a PKCS#7; all X509 CRL and PKCS7 blocks of a PEM
+    /// text, whose other blocks are skipped. Beside them, what begins as a list and cannot be read: it may revoke.
+    pub fn held_in(bytes: Bytes) -> Result<Held<Self>, Asn1Error> {
+        documents::all_in(Kind::Crl, (*bytes).as_ref(), |der, is_beginning| {
+            check_kind(der)?;
+            // Only the index is on the heap where it is DER.
+            let read = if is_beginning { Self::first_of(bytes.clone()) } else { Self::from_der(der.to_vec()) };
+            read.map_err(|error| explained(error, Kind::Crl, der))
+        })
+    }
+
+    /// The same, if each can be read.
     pub fn many_from_bytes(input: &[u8]) -> Result<Vec<Self>, Asn1Error> {
-        Self::held_in(input).map(|held| held.all)
-    }
-
-    /// The same, and what begins as a list and cannot be read.
-    pub fn held_in(input: &[u8]) -> Result<Held<Self>, Asn1Error> {
-        if !pem::is_pem(input) {
-            let held = Held::plain(|lists| {
-                lists.extend(Self::all_in(&pem::without_armour(input))?);
-                Ok(())
-            })?;
-            return held.or(|| Asn1Error::pem("the PKCS#7 file holds no CRL"));
-        }
-        let blocks = pem::parse(input)?;
-        let may_hold = |block: &&pem::Block<'_>| matches!(block.label, "X509 CRL" | "CRL") || pkcs7::is_bundle(block);
-        let held = Held::of_blocks(blocks.iter().filter(may_hold), (false, usize::MAX), |block, lists| {
-            lists.extend(Self::all_in(&block.decode()?).map_err(|error| block.place(error))?);
-            Ok(())
-        })?;
-        held.or(|| no_block(Kind::Crl, "X509 CRL", &blocks))
-    }
-
-    /// One, or those of a PKCS#7.
-    fn all_in(der: &[u8]) -> Result<Vec<Self>, Asn1Error> {
-        match Kind::of_der(der) {
-            Some(Kind::Pkcs7) => pkcs7::lists(der)?.into_iter().map(Self::from_der).collect(),
-            _ => {
-                check_kind(der)?;
-                Ok(vec![Self::from_der(der.to_vec()).map_err(|error| explained(error, Kind::Crl, der))?])
-            }
-        }
-    }
-
-    /// One that stands alone, as it is fetched: in DER, base64 or PEM. Only the index is on the heap where it is DER.
-    pub fn from_document(bytes: Bytes) -> Result<Self, Asn1Error> {
-        let der = kind::document(Kind::Crl, "X509 CRL", (*bytes).as_ref())?;
-        check_kind(&der)?;
-        let read = match &der {
-            alloc::borrow::Cow::Owned(der) => Self::from_der(der.clone()),
-            alloc::borrow::Cow::Borrowed(_) => Self::from_bytes(bytes.clone()),
-        };
-        read.map_err(|error| explained(error, Kind::Crl, &der))
+        Self::held_in(alloc::sync::Arc::new(input.to_vec()))?.whole()
     }
 
     pub(super) fn from_extract(

@@ -58,11 +58,15 @@ enum Step {
     Outer,
     Head,
     EntriesOrTail,
-    Entry { end: usize },
+    Entry {
+        end: usize,
+    },
     Tail,
     Algorithm,
     Signature,
     Done,
+    /// Behind the list, where nothing counts.
+    Behind,
     Failed,
 }
 
@@ -115,7 +119,7 @@ impl CrlStream {
 
     /// Ends the list. Refused if it is not whole or anything is wrong with it.
     pub fn finish(mut self) -> Result<Crl, Error> {
-        let (Step::Done, Some(head), Some(signature), Some(digest)) =
+        let (Step::Done | Step::Behind, Some(head), Some(signature), Some(digest)) =
             (self.step, self.head.take(), self.signature.take(), self.digest.take())
         else {
             return Err(Asn1Error::invalid("CertificateList", "the input ended before the list").into());
@@ -155,8 +159,20 @@ impl CrlStream {
             Step::Tail => self.tail(used),
             Step::Algorithm => self.algorithm(used),
             Step::Signature => self.signature(used),
-            // What stands behind the list is not signed and says nothing.
-            Step::Done | Step::Failed => {
+            Step::Done => {
+                let is_padding = |byte: &u8| *byte == 0 || byte.is_ascii_whitespace();
+                match self.buffer[*used..].iter().find(|byte| !is_padding(byte)) {
+                    Some(0x30 | b'-') => {
+                        return Err(malformed("another list behind the first: a stream is one list"));
+                    }
+                    // What else stands behind the list is not signed and says nothing.
+                    Some(_) => self.step = Step::Behind,
+                    None => {}
+                }
+                *used = self.buffer.len();
+                Ok(Progress::NeedsMore)
+            }
+            Step::Behind | Step::Failed => {
                 *used = self.buffer.len();
                 Ok(Progress::NeedsMore)
             }

@@ -5,14 +5,15 @@ use core::fmt;
 use base64ct::{Base64, Encoding};
 
 use super::signed::{Entitled, Line, SignatureMemory};
-use crate::asn1::Asn1Error;
 use crate::asn1::crl::shortest_integer;
 use crate::asn1::der::Cursor;
 use crate::asn1::kind::{self, Kind};
 use crate::asn1::ocsp::{
     BasicResponse, CertId, CertStatus, OcspResponseStatus, ResponseMessage, SingleResponse, encode_request,
 };
+use crate::asn1::pem::Held;
 use crate::asn1::x509::{Certificate, bit_string};
+use crate::asn1::{Asn1Error, documents};
 use crate::codes::Code;
 use crate::crypto::{CryptoError, DigestAlgorithm, KeyIdentity, Provider, SignatureAlgorithm};
 use crate::error::Error;
@@ -145,14 +146,33 @@ impl OcspResponse {
     /// [`ResponseMessage::from_der`] for what is refused. The answer to a request of ours is read by
     /// [`OcspRequest::read_response`].
     pub fn from_der(der: &[u8]) -> Result<Self, Asn1Error> {
+        documents::one_alone(Kind::Ocsp, der)?;
+        Self::first_of(der)
+    }
+
+    fn first_of(der: &[u8]) -> Result<Self, Asn1Error> {
         let message = ResponseMessage::from_der(der)?;
         Ok(OcspResponse { message, doubt: None, signatures: SignatureMemory::default(), entitled: Entitled::default() })
     }
 
-    /// From a file, or what a server sent: DER, base64 without armour, or PEM.
+    /// All responses of a file: DER or base64, also one behind the other, or all OCSP RESPONSE blocks of a PEM text, whose other blocks are
+    /// skipped. Beside them, what begins as a response and cannot be read: it may revoke.
+    pub fn held_in(input: &[u8]) -> Result<Held<Self>, Asn1Error> {
+        documents::all_in(Kind::Ocsp, input, |der, _| {
+            Self::first_of(der).map_err(|error| kind::explained(error, Kind::Ocsp, der))
+        })
+    }
+
+    /// The one response that a file or an answer is, in any of these forms.
     pub fn from_document(input: &[u8]) -> Result<Self, Asn1Error> {
-        let der = kind::document(Kind::Ocsp, "OCSP RESPONSE", input)?;
-        Self::from_der(&der).map_err(|error| kind::explained(error, Kind::Ocsp, &der))
+        let mut all = Self::held_in(input)?.whole()?;
+        match (all.pop(), all.len()) {
+            (Some(one), 0) => Ok(one),
+            (_, others) => {
+                let words = format!("{} of them in one document, where one is taken", others + 1);
+                Err(Asn1Error::invalid(Kind::Ocsp.structure(), words))
+            }
+        }
     }
 
     /// Whether the responder answered at all.

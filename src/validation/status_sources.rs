@@ -7,6 +7,8 @@ use super::crl::Crl;
 use super::crl_numbers::CrlNumbers;
 use super::ocsp::OcspResponse;
 use super::revoked::RevokedFacts;
+use crate::asn1::Asn1Error;
+use crate::asn1::crl::Bytes;
 use crate::asn1::x509::Certificate;
 use crate::prelude::*;
 
@@ -39,7 +41,7 @@ pub struct StatusSources {
     /// Which bound ended the gathering before everything was asked for, such as `16 requests`; `None`: none did. What was
     /// not asked for may revoke: where the status is checked, the verdict is a refusal in every mode.
     pub cut_short: Option<String>,
-    /// What is kept about the certificates and could not be read, in words; `None`: all was. It may revoke: a refusal where a
+    /// What was given or is kept about the certificates and could not be read, in words; `None`: all was. It may revoke: a refusal where a
     /// status is demanded, a finding where it is not.
     pub unread: Option<String>,
 }
@@ -48,6 +50,33 @@ impl StatusSources {
     /// None.
     pub fn none() -> Self {
         Self::default()
+    }
+
+    /// Adds all CRLs of a file or an answer, in any form. What begins as one and cannot be read beside others is noted: it may revoke.
+    pub fn add_crls(&mut self, bytes: Bytes) -> Result<(), Asn1Error> {
+        let held = Crl::held_in(bytes)?;
+        self.note_unread(&held.unread);
+        self.crls.extend(held.all.into_iter().map(Arc::new));
+        Ok(())
+    }
+
+    /// The same of OCSP responses.
+    pub fn add_ocsp(&mut self, input: &[u8]) -> Result<(), Asn1Error> {
+        let held = OcspResponse::held_in(input)?;
+        self.note_unread(&held.unread);
+        self.ocsp.extend(held.all.into_iter().map(Arc::new));
+        Ok(())
+    }
+
+    pub(crate) fn note_unread(&mut self, unread: &[Asn1Error]) {
+        for error in unread {
+            let words = format!("status data beside other that cannot be read: {error}");
+            match &mut self.unread {
+                None => self.unread = Some(words),
+                Some(known) if known.contains(&words) => {}
+                Some(known) => *known = format!("{known}; {words}"),
+            }
+        }
     }
 
     /// The memories without any data: what outlives one validation.

@@ -153,6 +153,19 @@ fn what_the_bytes_are_counts_and_not_what_the_server_calls_them() {
     let revoking = CrlBuilder::of(&pki.ca).revokes(&pki.leaf).der();
     *cell.lock().unwrap() = http("200 OK", "Content-Type: application/pkcs7-mime\r\n", &bundle(&revoking));
     assert_eq!(ask_once().report.error().map(|error| error.code()), Some(Code::Revoked), "PKCS#7");
+    // Several: each is read, or said to be there.
+    let unread = |document: &[u8]| {
+        *cell.lock().unwrap() = ok(document);
+        ask_once()
+    };
+    let code = |answer: &StatusAnswer| answer.report.error().map(|error| error.code());
+    for both in [[&crl[..], &revoking].concat(), [&revoking[..], &crl].concat()] {
+        assert_eq!(code(&unread(&both)), Some(Code::Revoked), "one behind the other");
+    }
+    let answer = unread(&[&crl[..], &revoking[..revoking.len() - 9]].concat());
+    assert_eq!(code(&answer), Some(Code::RevocationUnknown));
+    assert!(answer.report.error().unwrap().message().contains("behind others, from byte"), "{}", texts(&answer));
+    assert_eq!(code(&unread(&[&revoking[..], &crl[..crl.len() - 9]].concat())), Some(Code::Revoked));
     *cell.lock().unwrap() = ok(pki.leaf.certificate.as_der());
     let answer = ask_once();
     assert!(texts(&answer).contains("expected a CRL, found a certificate"), "{}", texts(&answer));

@@ -16,14 +16,13 @@ const NETSCAPE: [u8; 9] = [0x60, 0x86, 0x48, 0x01, 0x86, 0xf8, 0x42, 0x02, 0x05]
 type Reader = (&'static str, &'static [&'static str], fn(&[u8]) -> Result<(), Error>);
 
 /// Name, kinds that it reads, how.
-const READERS: [Reader; 10] = [
+const READERS: [Reader; 9] = [
     ("Certificate", &["certificate", "bundle"], |i| Ok(Certificate::many_from_bytes(i).map(drop)?)),
     ("certificates", &["certificate", "bundle"], |i| certificates_from_bytes(i).map(drop)),
     ("anchors", &["certificate", "bundle"], |i| Ok(TrustAnchors::new().add_bytes(i).map(drop)?)),
     ("PKCS#7", &["bundle", "lists"], |i| Ok(certificates_from_pkcs7(i).map(drop)?)),
     ("request", &["request"], |i| Ok(CertificationRequest::from_bytes(i).map(drop)?)),
     ("CRLs", &["list", "lists"], |i| Ok(Crl::many_from_bytes(i).map(drop)?)),
-    ("a CRL", &["list"], |i| Ok(Crl::from_document(Arc::new(i.to_vec())).map(drop)?)),
     ("OCSP", &["ocsp"], |i| Ok(OcspResponse::from_document(i).map(drop)?)),
     ("key", &["key"], |i| Ok(devid::crypto::keys::load_private_key(&**provider(), i, Some(b"pw")).map(drop)?)),
     ("PKCS#12", &["pkcs12"], |i| Ok(Pkcs12::open(&**provider(), i, "pw").map(drop)?)),

@@ -3,6 +3,7 @@
 
 mod crl_scopes;
 mod crls;
+mod documents;
 mod gate;
 mod heap;
 mod hostile;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::prelude::*;
 use devid_core::asn1::oid::Oid;
-use devid_core::validation::{Crl, OcspResponse};
 use devid_core::validation::{RevocationMode, RevocationScope, StatusPreference};
 
 /// Whether certificates that sign answers are checked for revocation, with the data that devid_config_add_signer_crls() and its kin
@@ -77,26 +76,22 @@ fn devid_config_set_signer_status_age(
     Ok(())
 }
 
-/// Adds CRLs about signers of answers and the CAs above them.
+/// Adds CRLs about signers of answers and the CAs above them, as devid_validator_add_crls().
 ///
-/// @param crls      DER (one), PEM (any number) or PKCS#7. Not NULL.
+/// @param crls      Any number: DER, PEM or PKCS#7. Not NULL.
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
 #[export]
 fn devid_config_add_signer_crls(config: &mut devid_config, crls: &[u8]) -> Result<(), Error> {
-    let crls = Crl::many_from_bytes(crls)?;
-    config.config.signer_status.crls.extend(crls.into_iter().map(Arc::new));
-    Ok(())
+    Ok(config.config.signer_status.add_crls(Arc::new(crls.to_vec()))?)
 }
 
-/// Adds an OCSP response about a signer of answers.
+/// Adds OCSP responses about signers of answers, as devid_validator_add_ocsp().
 ///
-/// @param response      OCSPResponse, DER or PEM. Not NULL.
+/// @param response      Any number: DER or PEM. Not NULL.
 /// @return DEVID_OK; DEVID_E_DER.
 #[export]
 fn devid_config_add_signer_ocsp(config: &mut devid_config, response: &[u8]) -> Result<(), Error> {
-    let response = OcspResponse::from_document(response)?;
-    config.config.signer_status.ocsp.push(Arc::new(response));
-    Ok(())
+    Ok(config.config.signer_status.add_ocsp(response)?)
 }
 
 /// Asks device memory about signers of answers and TLS servers: who was revoked before, the CRLs that it keeps at that moment, and the

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::prelude::*;
-use devid_core::client::crl_file::crl_from_file;
+use devid_core::client::crl_file::add_crl_file;
 use devid_core::crypto::default_provider;
 use devid_core::validation::CrlStream;
 
@@ -34,10 +34,10 @@ fn devid_validator_add_trusted_responder(validator: &mut devid_validator, respon
     Ok(())
 }
 
-/// Adds a big CRL in a file, with its index in another one, so that it need not be made anew. Both are read into memory: what
-/// becomes of the files afterwards does not matter. Pipes, devices and folders are refused.
+/// Adds the CRLs of a file as devid_validator_add_crls(), with the index of a big one in another file, so that it need not be made anew. Both
+/// are read into memory: what becomes of the files afterwards does not matter. Pipes, devices and folders are refused.
 ///
-/// @param path        The CRL, DER. Not NULL.
+/// @param path        The CRL, DER; several, PEM and PKCS#7 are read without an index. Not NULL.
 /// @param index_path  Where its index is kept: read if it fits the CRL, else made anew and written there if that is possible. It is
 ///                    checked, so that a damaged one hides nothing. NULL: the index is made each time. May be NULL.
 /// @return DEVID_OK; DEVID_E_NOT_FOUND, DEVID_E_IO, DEVID_E_DER.
@@ -47,9 +47,7 @@ fn devid_validator_add_crl_file(
     path: &str,
     index_path: Option<&str>,
 ) -> Result<(), Error> {
-    let crl = crl_from_file(Path::new(path), index_path.map(Path::new))?;
-    validator.status.crls.push(Arc::new(crl));
-    Ok(())
+    add_crl_file(&mut validator.status, Path::new(path), index_path.map(Path::new))
 }
 
 /// Begins a CRL that comes in pieces.
@@ -65,7 +63,7 @@ fn devid_crl_stream_new(certs: &devid_cert_list) -> Result<devid_crl_stream, Err
 
 /// Takes the next bytes of the CRL, as many as there are.
 ///
-/// @param data      DER. May be NULL if `data_len` is 0.
+/// @param data      DER of one CRL: another behind it is refused. May be NULL if `data_len` is 0.
 /// @return DEVID_OK; DEVID_E_DER and others, after which the stream is of no use; DEVID_E_UNSUPPORTED for algorithms that take a
 ///         CRL whole (Ed25519, ML-DSA); DEVID_E_STATE after its end.
 #[export]

@@ -19,7 +19,7 @@ use devid_core::transport::TransportError;
 use devid_core::transport::coap::Datagrams;
 use devid_core::transport::tls::{self, Pin, TlsTime, TlsVersion};
 use devid_core::validation::RevocationMode;
-use devid_core::validation::{Crl, RevocationPolicy};
+use devid_core::validation::RevocationPolicy;
 
 /// SHA-256 of a SubjectPublicKeyInfo (DER): outlives the renewal of the certificate.
 pub const DEVID_PIN_PUBLIC_KEY: i32 = 1;
@@ -137,14 +137,13 @@ fn devid_config_set_tls_revocation(config: &mut devid_config, mode: RevocationMo
     Ok(())
 }
 
-/// Adds CRLs that HTTPS servers are looked up in.
+/// Adds CRLs that HTTPS servers are looked up in, as devid_validator_add_crls().
 ///
-/// @param data      CRLs, DER (one), PEM (any number) or PKCS#7. Not NULL.
+/// @param data      CRLs, any number: DER, PEM or PKCS#7. Not NULL.
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
 #[export]
 fn devid_config_add_tls_crls(config: &mut devid_config, data: &[u8]) -> Result<(), Error> {
-    tls_of(config)?.status.crls.extend(Crl::many_from_bytes(data)?.into_iter().map(Arc::new));
-    Ok(())
+    Ok(tls_of(config)?.status.add_crls(Arc::new(data.to_vec()))?)
 }
 
 /// Leave messages without protection of their own, because client and server know each other by TLS with certificates on

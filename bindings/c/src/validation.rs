@@ -8,7 +8,7 @@ use devid_core::asn1::oid::Oid;
 use devid_core::client::certificates::certificates_from_bytes;
 use devid_core::client::subject::purpose_oid;
 use devid_core::client::validator::Validator;
-use devid_core::validation::{Crl, KeyUsage, NameCheck, OcspResponse, PeerName, Profile, Purpose};
+use devid_core::validation::{KeyUsage, NameCheck, PeerName, Profile, Purpose};
 use devid_core::validation::{RevocationMode, RevocationScope, StatusPreference};
 
 /// What is checked, and the data to check it with. Once set up it may be shared by threads as const.
@@ -72,20 +72,21 @@ fn devid_validator_add_intermediates(validator: &mut devid_validator, data: &[u8
     Ok(())
 }
 
-/// Adds CRLs, complete and delta, in any order. They are believed only as far as they prove themselves.
+/// Adds CRLs, complete and delta, in any order. They are believed only as far as they prove themselves. One that cannot be read beside
+/// others may revoke: the status is not known then, and the report says why.
 ///
-/// @param data       CRLs, DER (one), PEM (any number) or PKCS#7. Not NULL.
+/// @param data       CRLs, any number: DER, PEM or PKCS#7. Not NULL.
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
 #[export]
 fn devid_validator_add_crls(validator: &mut devid_validator, data: &[u8]) -> Result<(), Error> {
-    validator.status.crls.extend(Crl::many_from_bytes(data)?.into_iter().map(Arc::new));
-    Ok(())
+    Ok(validator.status.add_crls(Arc::new(data.to_vec()))?)
 }
 
-/// Adds an OCSP response: stapled by the peer, or fetched. It is believed only as far as it proves itself.
+/// Adds OCSP responses: stapled by the peer, fetched, or of a file. They are believed only as far as they prove themselves, and one that
+/// cannot be read beside others is as a CRL that cannot be.
 ///
-/// @param data       The response, DER or PEM. Not NULL.
-/// @param request    The request it answers, whose nonce it must carry; NULL for a stapled response. May be NULL.
+/// @param data       Responses, any number: DER or PEM. One, if there is a request. Not NULL.
+/// @param request    The request it answers, whose nonce it must carry; NULL for others. May be NULL.
 /// @return DEVID_OK; DEVID_E_DER; DEVID_E_NONCE.
 #[export]
 fn devid_validator_add_ocsp(
@@ -93,11 +94,10 @@ fn devid_validator_add_ocsp(
     data: &[u8],
     request: Option<&devid_ocsp_request>,
 ) -> Result<(), Error> {
-    let response = match request {
-        Some(request) => request.read_response(data)?,
-        None => OcspResponse::from_document(data)?,
-    };
-    validator.status.ocsp.push(Arc::new(response));
+    match request {
+        Some(request) => validator.status.ocsp.push(Arc::new(request.read_response(data)?)),
+        None => validator.status.add_ocsp(data)?,
+    }
     Ok(())
 }
 

@@ -216,8 +216,12 @@ fn question(options: &Options) -> Result<Question, Failure> {
 fn crl(path: &std::path::Path) -> Result<Crl, Failure> {
     let lists = Crl::many_from_bytes(&read_file(path)?);
     let lists = lists.map_err(|e| Failure::from(devid::Error::from(e).context(&devid::files::shown(path))))?;
-    let none = || Failure::Own(Exit::Input, format!("{}: there is no CRL in it", devid::files::shown(path)));
-    lists.into_iter().next().ok_or_else(none)
+    let count = lists.len();
+    let [crl] = <[Crl; 1]>::try_from(lists).map_err(|_| {
+        let words = format!("{}: {count} CRLs, and the one at hand is asked for", devid::files::shown(path));
+        Failure::Own(Exit::Input, words)
+    })?;
+    Ok(crl)
 }
 
 fn cmd(options: &Options) -> Result<Cmd, Failure> {

@@ -13,7 +13,7 @@ use devid::client::run::system_time;
 use devid::client::status::{StatusOptions, built_in};
 use devid::client::subject::purpose_oid;
 use devid::client::validator::Validator;
-use devid::validation::{CheckTime, Crl, NameCheck, OcspResponse, Purpose, Report, StatusSources, TrustAnchors};
+use devid::validation::{CheckTime, NameCheck, Purpose, Report, StatusSources, TrustAnchors};
 use devid::{Code, Time};
 use serde_json::json;
 
@@ -56,7 +56,7 @@ pub fn run(command: &Validate, loaded: &Loaded, output: Output) -> Result<Exit, 
 fn validator(command: &Validate, loaded: &Loaded, output: Output) -> Result<Validator, Failure> {
     let mut validator = Validator::new(anchors(command, loaded, output)?);
     validator.pool = read_certificates(&command.untrusted, output)?;
-    validator.status = status(command, output)?;
+    validator.status = status(command)?;
     validator.names = Some(names(command)?);
     validator.purpose = Some(match command.purpose.as_deref().or(loaded.settings.peers.purpose.as_deref()) {
         None | Some("any") => Purpose::Any,
@@ -136,20 +136,16 @@ fn anchors(command: &Validate, loaded: &Loaded, output: Output) -> Result<TrustA
     }
 }
 
-fn status(command: &Validate, output: Output) -> Result<StatusSources, Failure> {
+fn status(command: &Validate) -> Result<StatusSources, Failure> {
     let read = |path: &Path| -> Result<Vec<u8>, Failure> { read_file(path) };
+    let in_file = |path: &Path, error| devid::Error::from(error).context(&devid::files::shown(path));
     let mut status = StatusSources::none();
     for path in &command.crl {
         // All lists of the file: a CA's own and those of the CAs above it often stand in one.
-        let held = Crl::held_in(&read(path)?)?;
-        let shown = devid::files::shown(path);
-        held.unread
-            .iter()
-            .for_each(|why| output.say(&format!("warning: {shown}: passed over, as it cannot be read: {why}")));
-        status.crls.extend(held.all.into_iter().map(Arc::new));
+        status.add_crls(Arc::new(read(path)?)).map_err(|error| in_file(path, error))?;
     }
     for path in &command.ocsp {
-        status.ocsp.push(Arc::new(OcspResponse::from_document(&read(path)?)?));
+        status.add_ocsp(&read(path)?).map_err(|error| in_file(path, error))?;
     }
     Ok(status)
 }

@@ -41,7 +41,7 @@ devid_status devid_crl_stream_new(const devid_cert_list *certs,
  * Takes the next bytes of the CRL, as many as there are.
  *
  * @param stream    Not NULL.
- * @param data      DER. May be NULL if `data_len` is 0.
+ * @param data      DER of one CRL: another behind it is refused. May be NULL if `data_len` is 0.
  * @param data_len  Length of `data` in bytes.
  * @param err       Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_DER and others, after which the stream is of no use; DEVID_E_UNSUPPORTED for algorithms that take a

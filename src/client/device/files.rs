@@ -43,7 +43,7 @@ fn held(path: &Path, first_counts: bool, told: &mut dyn FnMut(String)) -> Result
 }
 
 /// What is told of something in a file that cannot be read.
-pub(super) fn passed_over(shown: &str, why: &Asn1Error) -> String {
+fn passed_over(shown: &str, why: &Asn1Error) -> String {
     format!("{shown}: passed over, as it cannot be read: {why}")
 }
 

@@ -8,19 +8,19 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::files::{passed_over, read_certificates, read_chain, read_key};
+use super::files::{read_certificates, read_chain, read_key};
 use super::secret::Source;
 use super::settings::{self, Clock, Identity, Login, LoginKind, Settings};
 use super::{Device, tuning, wrong};
 use crate::asn1::name::Name;
 use crate::asn1::x509::Certificate;
 use crate::client::Config;
-use crate::client::crl_file::held_crls_of_file;
+use crate::client::crl_file::add_crl_file;
 use crate::cmp::Signer;
 use crate::crypto::KeyKind;
 use crate::error::Error;
 use crate::transport::{Scheme, Url};
-use crate::validation::{Crl, PeerName};
+use crate::validation::{PeerName, StatusSources};
 
 /// The outcome with the setting that it is about.
 pub(super) fn of<T>(setting: &str, outcome: Result<T, impl Into<Error>>) -> Result<T, Error> {
@@ -73,16 +73,16 @@ impl Reading<'_> {
         of(setting, read_chain(path, &mut |words| self.tell(setting, &words)))
     }
 
-    /// Lists of revoked certificates in files that a setting names.
-    pub fn crls(&self, setting: &str, paths: &[PathBuf]) -> Result<Vec<Arc<Crl>>, Error> {
-        let mut all = Vec::new();
+    /// Lists of revoked certificates in files that a setting names. What of them cannot be read counts as not looked at, and is told here.
+    pub fn crls(&self, setting: &str, paths: &[PathBuf], status: &mut StatusSources) -> Result<(), Error> {
         for path in paths {
-            let held = of(setting, held_crls_of_file(path))?;
-            let shown = crate::files::shown(path);
-            held.unread.iter().for_each(|why| self.tell(setting, &passed_over(&shown, why)));
-            all.extend(held.all.into_iter().map(Arc::new));
+            let known = status.unread.clone();
+            of(setting, add_crl_file(status, path, None))?;
+            if let Some(why) = status.unread.as_ref().filter(|_| status.unread != known) {
+                self.tell(setting, &format!("{}: {why}", crate::files::shown(path)));
+            }
         }
-        Ok(all)
+        Ok(())
     }
 
     fn tell(&self, setting: &str, words: &str) {

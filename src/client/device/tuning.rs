@@ -125,7 +125,7 @@ impl Reading<'_> {
         if let Some(check) = trust.status {
             config.signer_revocation = check.policy();
         }
-        config.signer_status.crls.extend(self.crls("ca.trust.crls", &trust.crls)?);
+        self.crls("ca.trust.crls", &trust.crls, &mut config.signer_status)?;
         Ok(())
     }
 
@@ -145,7 +145,7 @@ impl Reading<'_> {
         if let Some(check) = tls.status {
             config.tls.revocation = check.policy();
         }
-        config.tls.status.crls.extend(self.crls("ca.tls.crls", &tls.crls)?);
+        self.crls("ca.tls.crls", &tls.crls, &mut config.tls.status)?;
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use super::document::{CRL, ISSUER, Item, OCSP, guest_of};
 use super::room::{Guest, who_gives_way};
 use super::unwritten::Unwritten;
 use super::{is_current, record};
+use crate::asn1::Asn1Error;
 use crate::asn1::x509::{Certificate, hex};
 use crate::codes::Code;
 use crate::crypto::{DigestAlgorithm, Provider};
@@ -35,6 +36,8 @@ pub(super) struct Entry {
     pub len: usize,
     pub etag: Option<String>,
     pub last_modified: Option<String>,
+    /// What in it begins as one of its kind and cannot be read. Such a document is used once and not kept.
+    pub unread: Vec<Asn1Error>,
 }
 
 /// A document in memory, with what it is found by.
@@ -261,7 +264,8 @@ impl Cache {
         let body = Arc::new(record.body.to_vec());
         let item = Item::read_kept(kind, &body, record.lines, &*self.provider)?;
         let (etag, last_modified) = (record.etag, record.last_modified);
-        let entry = Entry { item, digest: self.digest(&[&body])?, bytes: None, len: body.len(), etag, last_modified };
+        let (digest, len, unread) = (self.digest(&[&body])?, body.len(), Vec::new());
+        let entry = Entry { item, digest, bytes: None, len, etag, last_modified, unread };
         Ok(Some((record.key.to_owned(), entry)))
     }
 
@@ -282,7 +286,7 @@ impl Cache {
     /// What of a document was found to be signed by somebody who may, as a document of its own.
     pub fn entitled_part(&self, entry: Entry) -> Result<Option<Entry>, Error> {
         let Some(item) = entry.item.entitled_part() else { return Ok(None) };
-        if item.count() == entry.item.count() {
+        if item.count() == entry.item.count() && entry.unread.is_empty() {
             return Ok(Some(entry));
         }
         self.made_anew(item).map(Some)
@@ -304,7 +308,7 @@ impl Cache {
         let (digest, len) = (self.digest(&[&bytes])?, bytes.len());
         // It is not what the server calls by these: the whole is asked for again.
         let (etag, last_modified) = (None, None);
-        Ok(Entry { item, digest, bytes: Some(bytes), len, etag, last_modified })
+        Ok(Entry { item, digest, bytes: Some(bytes), len, etag, last_modified, unread: Vec::new() })
     }
 
     /// Reads a document. One that is held already is not read a second time: its index and the signature that was
@@ -327,13 +331,13 @@ impl Cache {
         let is_one = |item: &Item| matches!(item, Item::Crls(lists) if lists.len() == 1);
         let is_same = |entry: &&Entry| entry.digest == digest && same_kind(&entry.item) && is_one(&entry.item);
         let held = self.entries.values().map(|held| &held.entry).find(is_same);
-        let item = match held {
-            Some(entry) => entry.item.clone(),
+        let (item, unread) = match held {
+            Some(entry) => (entry.item.clone(), Vec::new()),
             None => Item::read(kind, &bytes)?,
         };
         let short = |text: Option<String>| text.filter(|t| t.len() <= MAX_VALIDATOR_BYTES);
         let (etag, last_modified) = (short(etag), short(last_modified));
-        Ok(Entry { item, digest, len: bytes.len(), bytes: Some(bytes), etag, last_modified })
+        Ok(Entry { item, digest, len: bytes.len(), bytes: Some(bytes), etag, last_modified, unread })
     }
 
     /// Keeps a document that was found good, after what was kept in its place: see [`Item::after`]. Lists are found by their

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::certificate_store::certificates_in;
 use super::room::{Guest, who_gives_way};
-use crate::asn1::kind::Kind;
-use crate::asn1::pem;
+use crate::asn1::Asn1Error;
+use crate::asn1::pem::{self, Held};
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::{DigestAlgorithm, KeyIdentity, Provider};
@@ -37,31 +37,27 @@ pub(super) enum Item {
     Issuers(Vec<Certificate>),
 }
 
-/// A distribution point may serve its lists in PKCS#7; RFC 5280 section 4.2.1.13 has a list in DER, and nothing tells them apart but a
-/// look.
-fn is_bundle_of_lists(bytes: &[u8]) -> bool {
-    Kind::of_der(&pem::without_armour(bytes)) == Some(Kind::Pkcs7)
-}
+/// A document, and what in it begins as one and cannot be read.
+pub(super) type Read = (Item, Vec<Asn1Error>);
 
 impl Item {
-    pub fn read(kind: char, bytes: &Arc<Vec<u8>>) -> Result<Self, Error> {
+    pub fn read(kind: char, bytes: &Arc<Vec<u8>>) -> Result<Read, Error> {
         Self::read_up_to(MAX_ITEMS, kind, bytes)
     }
 
-    fn read_up_to(max_items: usize, kind: char, bytes: &Arc<Vec<u8>>) -> Result<Self, Error> {
+    fn read_up_to(max_items: usize, kind: char, bytes: &Arc<Vec<u8>>) -> Result<Read, Error> {
         match kind {
-            CRL if pem::is_pem(bytes) || is_bundle_of_lists(bytes) => {
-                let lists = Crl::many_from_bytes(bytes)?;
+            CRL => {
+                let Held { all: lists, unread } = Crl::held_in(bytes.clone())?;
                 if lists.len() > max_items {
                     let text = format!("{} CRLs in one document, the limit is {max_items}", lists.len());
                     return Err(Error::new(Code::Limit, text));
                 }
-                Ok(Item::Crls(lists.into_iter().map(Arc::new).collect()))
+                Ok((Item::Crls(lists.into_iter().map(Arc::new).collect()), unread))
             }
-            CRL => Ok(Item::Crls(vec![Arc::new(Crl::from_document(bytes.clone())?)])),
-            OCSP => Ok(Item::Ocsp(Arc::new(OcspResponse::from_document(bytes)?))),
+            OCSP => Ok((Item::Ocsp(Arc::new(OcspResponse::from_document(bytes)?)), Vec::new())),
             // RFC 5280 section 4.2.2.1: a certificate or a "certs-only" CMS message; the content type may be wrong.
-            _ => Ok(Item::Issuers(certificates_in(bytes)?)),
+            _ => Ok((Item::Issuers(certificates_in(bytes)?), Vec::new())),
         }
     }
 
@@ -207,16 +203,20 @@ impl Item {
         provider: &dyn Provider,
     ) -> Result<Self, Error> {
         let is_as_it_came = kind == ISSUER || !pem::is_pem(body);
-        let item = match kind {
+        let (item, unread) = match kind {
             _ if is_as_it_came => Self::read(kind, body)?,
             OCSP => {
                 let block = pem::parse(body)?.into_iter().find(|block| block.label == OCSP_LABEL);
                 let block = block.ok_or_else(|| Error::new(Code::Corrupt, "no OCSP response"))?;
-                Item::Ocsp(Arc::new(OcspResponse::from_der(&block.decode()?)?))
+                (Item::Ocsp(Arc::new(OcspResponse::from_der(&block.decode()?)?)), Vec::new())
             }
             // Those of others stand beside what came as one document.
             _ => Self::read_up_to(MAX_PLACE_ITEMS, kind, body)?,
         };
+        // Nothing is written down that cannot be read.
+        if let Some(error) = unread.into_iter().next() {
+            return Err(Error::from(error));
+        }
         item.bring_lines(lines);
         if !is_as_it_came {
             item.bring(&Certificate::many_from_bytes(body).unwrap_or_default(), provider);

@@ -482,6 +482,7 @@ impl StatusFetcher {
             match self.ask(requests, want, kept.as_ref().filter(|kept| !want.anew && !kept.is_over(checks)), checks) {
                 Ok(Some(entry)) => {
                     hand.add(&entry.item);
+                    hand.status.note_unread(&entry.unread);
                     hand.pending.push(Pending { key: key.clone(), wanted, url: url.to_owned(), index, entry });
                     (Origin::Network, FetchOutcome::Fetched)
                 }
@@ -580,6 +581,8 @@ impl StatusFetcher {
             let good = match &entry.item {
                 // What else is in a document is put there by whoever carries it.
                 Item::Issuers(_) => cache.part_on_path(entry, chain.unwrap_or_default()),
+                // It is asked for again: what could not be read may revoke.
+                _ if !entry.unread.is_empty() => Ok(None),
                 // It would stay without the doubt.
                 Item::Ocsp(response) if response.is_doubted() => Ok(None),
                 _ if index.is_some_and(|index| unknown.contains(&index)) => Ok(None),

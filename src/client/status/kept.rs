@@ -32,7 +32,7 @@ pub struct CrlSubject<'a> {
     pub at: Time,
 }
 
-/// Keeps a CRL (DER or PEM) in device memory if it speaks about the certificate: its scope, its signer's authority, its
+/// Keeps a CRL (DER or PEM; all of several) in device memory if it speaks about the certificate: its scope, its signer's authority, its
 /// signature, its times, and that it is not older than one seen before (RFC 5280 section 6.3.3) are checked on the way. A
 /// later validation finds it as if it had been fetched.
 ///
@@ -55,6 +55,7 @@ pub fn keep_crl(
     let Item::Crls(crls) = &entry.item else { unreachable!("read as CRLs") };
     let memory = StatusMemory::new(provider.clone(), Some(store.clone()));
     let mut status = StatusSources { crls: crls.clone(), ..StatusSources::none() };
+    status.note_unread(&entry.unread);
     memory.join(&mut status);
     let policy = RevocationPolicy {
         mode: RevocationMode::HardFail,

@@ -13,7 +13,7 @@ use crate::codes::Code;
 use crate::crypto::{DigestAlgorithm, KeyKind, SignatureAlgorithm};
 use crate::error::{Error, Refused};
 use crate::time::Time;
-use crate::validation::{CheckTime, Checks, KeyUsage, OcspResponse, PeerName, validate};
+use crate::validation::{CheckTime, Checks, KeyUsage, PeerName, validate};
 
 /// Most certificates looked at in a handshake; the search for a path has its own budget besides.
 const MAX_CERTIFICATES: usize = 16;
@@ -98,7 +98,7 @@ impl Verifier {
         let mut status = config.status.recalled(&leaf, &pool).into_owned();
         if !ocsp_response.is_empty() {
             // RFC 6066 section 8: what is stapled is judged like any other response, and may be useless.
-            status.ocsp.extend(OcspResponse::from_der(ocsp_response).ok().map(Arc::new));
+            let _ = status.add_ocsp(ocsp_response);
         }
         let report = validate(&*config.provider, &config.anchors, &leaf, &pool, &status, &checks);
         match report.path() {
