@@ -93,6 +93,11 @@ impl Config {
         }
     }
 
+    /// Whether a first contact may take roots that come along: by fingerprint, in caPubs, or as they are.
+    pub fn takes_roots(&self) -> bool {
+        self.adopt_root_of_ip || self.accept_ca_pubs || !self.root_fingerprints.is_empty()
+    }
+
     /// Whether they say who the device is.
     pub(in crate::client) fn has_credential(&self) -> bool {
         self.credential.is_some()

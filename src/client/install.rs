@@ -15,6 +15,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::bearers;
+use super::roots::keep_taken_roots;
 use super::run::{Decision, Event, Owner, system_time};
 use super::status::StatusMemory;
 use super::subject::Subject;
@@ -155,7 +156,7 @@ impl Client {
         // Best effort: without it the next update takes longer.
         let _ = bearers::note(to.store, operation, outcome.is_ok(), owner.now());
         match outcome {
-            Ok(_) => to.finish(),
+            Ok(_) => to.finish(operation),
             Err(error) => {
                 to.settle(operation, &error)?;
                 Err(error)
@@ -429,8 +430,14 @@ impl Destination<'_> {
         }
     }
 
-    /// The operation is done: what is staged comes into use.
-    pub fn finish(&self) -> Result<Identity, Error> {
+    /// The operation is done: roots that it has taken are anchors from here on, and what is staged comes into use.
+    pub fn finish(&self, operation: &Operation) -> Result<Identity, Error> {
+        keep_taken_roots(self.store, operation)?;
+        self.bring_into_use()
+    }
+
+    /// What is staged comes into use.
+    pub(in crate::client) fn bring_into_use(&self) -> Result<Identity, Error> {
         let identity = self.store.promote(self.name)?;
         self.store.remove_operation(self.name)?;
         Ok(identity)

@@ -1,7 +1,7 @@
 //! A root's successor takes its place beside it, once the old one has vouched for it.
 
 use crate::client::status::StatusMemory;
-use crate::cmp::RootUpdate;
+use crate::cmp::{Operation, RootUpdate, TakenRoot};
 use crate::codes::Code;
 use crate::error::Error;
 use crate::store::{AnchorSet, Store};
@@ -45,7 +45,36 @@ fn check_link(store: &Store, update: &RootUpdate) -> Result<(), Error> {
     }
 }
 
-/// The same for every set that holds the old root, of whatever purpose; sets that do not hold it are none of its affair.
+/// Keeps the roots that a first contact has taken among the anchors for answers and for certificates (RFC 9810 sections 5.3.2 and 6.7.2, 3GPP
+/// TS 33.310 section 9.5.4): key update, questions and revocation are signed under them, and need not bring them again.
+pub(crate) fn keep_taken_roots(store: &Store, operation: &Operation) -> Result<(), Error> {
+    let taken = operation.roots_taken();
+    if taken.is_empty() {
+        return Ok(());
+    }
+    let _hold = store.hold()?;
+    for set in [AnchorSet::Cmp, AnchorSet::Enrolment] {
+        let is_wanted = |root: &TakenRoot| if set == AnchorSet::Cmp { root.is_for_answers } else { root.is_for_issued };
+        let mut anchors = match store.anchors(set) {
+            Ok(anchors) => anchors,
+            // What is damaged is told by the plan, and not overwritten.
+            Err(error) if error.is_damage() => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let known = anchors.len();
+        for root in taken.iter().filter(|root| is_wanted(root)) {
+            if !anchors.contains(&root.certificate) {
+                anchors.push(root.certificate.clone());
+            }
+        }
+        if anchors.len() > known {
+            store.set_anchors(set, &anchors)?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts the new root of an update into every set that holds the old root, of whatever purpose; sets that do not hold it are none of its affair.
 /// `false` if nothing changed.
 pub(crate) fn add_root_everywhere(store: &Store, update: &RootUpdate) -> Result<bool, Error> {
     let mut is_added = false;

@@ -8,6 +8,7 @@ mod answered;
 mod delay;
 mod encapsulation;
 mod enrolment;
+pub(super) mod first_contact;
 mod put_off;
 mod several;
 mod weighing;

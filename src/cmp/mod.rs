@@ -80,6 +80,7 @@ pub use compare::{Acceptance, Deviation, Difference, differences};
 pub use context::Context;
 pub use credential::{Credential, MacParameters};
 pub use diagnosis::describe_message;
+pub use exchange::first_contact::TakenRoot;
 pub use info::{Information, Question, RequestTemplate, RootUpdate};
 pub use issued::Issued;
 pub use nested::{Batch, Nested};

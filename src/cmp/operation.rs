@@ -27,6 +27,7 @@ use super::bearer::KnownBearers;
 use super::context::Context;
 use super::credential::Credential;
 use super::diagnosis::diagnose;
+use super::exchange::first_contact::TakenRoot;
 use super::exchange::{ENDED, Exchange, Plan};
 use super::info::Information;
 use super::issued::Issued;
@@ -421,6 +422,15 @@ impl Operation {
                 let none = || Err(failure.clone().unwrap_or_else(not_known_yet));
                 plan.request.certificates().iter().map(|_| none()).collect()
             }
+        }
+    }
+
+    /// Roots that came with the certificate and were believed because the settings say so, once the operation is done: to be kept as
+    /// anchors, so that what comes later is believed under them.
+    pub fn roots_taken(&self) -> Vec<TakenRoot> {
+        match (&self.course, self.issued()) {
+            (Course::Begun(begun), Some(issued)) if self.is_done() => begun.exchange.roots_taken(issued),
+            _ => Vec::new(),
         }
     }
 

@@ -47,6 +47,7 @@ mod renewal_steps;
 mod renewal_waits;
 mod renewal_years;
 mod revoked;
+mod roots_kept;
 mod saved;
 mod saved_fields;
 mod sent;

@@ -125,6 +125,12 @@ impl Life {
         self.issuing_for_a_year()
     }
 
+    /// Later, and the CA goes on as it was told.
+    pub fn later_as_is(mut self, seconds: i64) -> Self {
+        self.clock = self.clock.plus(seconds);
+        self.issuing_for_a_year()
+    }
+
     /// From here on the CA's time goes on as the device's, and it answers questions.
     pub fn with_right_ca(mut self) -> Self {
         self.ca_tells_time = true;

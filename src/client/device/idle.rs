@@ -2,7 +2,7 @@
 
 use super::keys;
 use super::reading::login_kind;
-use super::settings::{Clock, LoginKind, Settings, StatusCheck};
+use super::settings::{Clock, Confirm, LoginKind, Settings, StatusCheck};
 use crate::transport::{Scheme, Url};
 
 /// What must stand beside a setting for it to have an effect.
@@ -126,6 +126,12 @@ fn values(settings: &Settings) -> Vec<(String, String)> {
             trust.signer_any && !trust.signers.is_empty(),
             "ca.trust.signer-any",
             "those in ca.trust.signers alone may protect answers".to_owned(),
+        ),
+        (
+            settings.ca.confirm == Some(Confirm::Explicit)
+                && settings.ca.tolerate.iter().any(|name| name == "never_confirm"),
+            "ca.confirm",
+            "ca.tolerate has never_confirm, by which nothing is confirmed".to_owned(),
         ),
         (
             settings.peers.fetch && cfg!(not(feature = "http")),

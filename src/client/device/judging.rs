@@ -2,8 +2,9 @@
 
 use std::cell::RefCell;
 
-use super::reading::{PARTS, Reading, of};
-use super::settings::{self, Identity, Loaded, Settings};
+use super::keep::NO_LOGIN;
+use super::reading::{PARTS, Reading, login_kind, of};
+use super::settings::{self, Identity, Loaded, LoginKind, Settings};
 use super::{Device, device_id};
 use crate::client::Config;
 use crate::client::subject::purpose_oid;
@@ -87,6 +88,12 @@ impl Found {
         let is_refused =
             |setting: &str| self.0.iter().any(|one| one.fails && one.words.split(' ').any(|word| word == setting));
         if !settings.split(", ").all(is_refused) {
+            self.warn(words);
+        }
+    }
+
+    fn warn_once(&mut self, words: &str) {
+        if !self.0.iter().any(|known| known.words == words) {
             self.warn(words);
         }
     }
@@ -206,6 +213,8 @@ fn memory(loaded: &Loaded, config: &mut Config, found: &mut Found) {
         (config.cmp_anchors, config.enrolment_anchors) = (kept.options.cmp_anchors, kept.options.enrolment_anchors);
         config.tls.anchors = kept.tls.anchors;
     }
+    let by_factory = matches!(login_kind(&loaded.settings), Some(LoginKind::Factory) | None);
+    let is_factory_here = device.as_ref().is_some_and(|device| device.factory().is_some());
     for (name, identity) in &loaded.settings.identity {
         let is_enrolled = device.as_ref().is_some_and(|device| {
             device.store.state(name).is_ok_and(|state| state.current.is_some() || state.pending.is_some())
@@ -213,6 +222,9 @@ fn memory(loaded: &Loaded, config: &mut Config, found: &mut Found) {
         let reading = Reading { settings: &loaded.settings, id: None, is_at_work: false, told: None };
         if !is_enrolled && matches!(reading.subject(name, identity, None), Ok(None)) {
             found.refuse(nobody_named(name));
+        }
+        if !is_enrolled && by_factory && !is_factory_here && loaded.settings.ca.server.is_some() {
+            found.warn_once(NO_LOGIN);
         }
     }
 }
@@ -226,10 +238,23 @@ pub(super) fn nobody_named(name: &str) -> String {
 
 /// What no setting tells by itself: a request is made of all of them, as far as it needs no server.
 fn together(reading: &Reading<'_>, config: &Config, has_login: bool, found: &mut Found) {
-    let is_known = config.adopt_root_of_ip || config.accept_ca_pubs || !config.root_fingerprints.is_empty();
-    let has_anchors = !config.enrolment_anchors.is_empty() || is_known;
+    let has_anchors = !config.enrolment_anchors.is_empty() || config.takes_roots();
     if !has_anchors && reading.settings.ca.server.is_some() {
         found.warn("nobody is trusted to issue certificates: ca.trust.issued, or devid anchors add issued FILE");
+    }
+    let by_secret = login_kind(reading.settings) == Some(LoginKind::Secret);
+    if by_secret && has_anchors && config.cmp_anchors.is_empty() && !config.takes_roots() {
+        found.warn(
+            "nobody is trusted for answers: the first certificate comes under the secret, and renewals are signed: ca.trust.answers \
+             (or ca.trust.all), or devid anchors add answers FILE",
+        );
+    }
+    let adopts_alone = config.adopt_root_of_ip && !config.accept_ca_pubs && config.root_fingerprints.is_empty();
+    if by_secret && adopts_alone && config.enrolment_anchors.is_empty() {
+        found.warn(
+            "ca.adopt-root takes a root from an answer that is signed; where the CA protects its answer by the secret, none is taken, \
+             and ca.accept-ca-pubs or ca.root-fingerprints is needed",
+        );
     }
     if !has_login || !has_anchors || reading.settings.ca.server.is_none() {
         return;

@@ -251,17 +251,17 @@ fn check_ready(step: &Step, config: &Config) -> Result<(), Error> {
     if *step != Step::Enroll {
         return Ok(());
     }
-    let is_root_told = config.adopt_root_of_ip || config.accept_ca_pubs || !config.root_fingerprints.is_empty();
-    if config.enrolment_anchors.is_empty() && !is_root_told {
+    if config.enrolment_anchors.is_empty() && !config.takes_roots() {
         let words =
             "ca.trust.issued (or ca.trust.all) is not set, and device memory trusts nobody (devid anchors add issued)";
         return Err(wrong(format!("{words}: whose certificates are taken?")));
     }
     match config.has_credential() {
         true => Ok(()),
-        false => Err(wrong(
-            "ca.login is not set, and device memory has no identity of the factory: a first certificate is asked for by \
-             ca.login.reference and ca.login.secret, by ca.login.key and ca.login.certificates, or by mutual TLS",
-        )),
+        false => Err(wrong(NO_LOGIN)),
     }
 }
+
+/// What a first certificate cannot do without.
+pub(super) const NO_LOGIN: &str = "ca.login is not set, and device memory has no identity of the factory: a first certificate is asked for by \
+     ca.login.reference and ca.login.secret, by ca.login.key and ca.login.certificates, or by mutual TLS";

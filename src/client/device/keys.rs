@@ -130,19 +130,19 @@ pub const ALL: &[Key] = &[
         "ca.accept-ca-pubs",
         Kind::Switch,
         "false",
-        "Take trust anchors that come with the first certificate, where the answer is protected by the shared secret.",
+        "Take trust anchors that come with the first certificate, where the answer is protected by the shared secret: they are kept in device memory (devid anchors list), and renewals are believed under them.",
     ).with(Need::SecretLogin),
     key(
         "ca.adopt-root",
         Kind::Switch,
         "false",
-        "Take the root that comes with the first certificate as an anchor (3GPP TS 33.310 section 9.5.4).",
+        "Take the root that comes with the first certificate as an anchor (3GPP TS 33.310 section 9.5.4): whoever answers first is believed, for good, as it is kept in device memory (devid anchors list). It comes with an answer that is signed.",
     ),
     key(
         "ca.root-fingerprints",
         Kind::Texts,
         "none",
-        "SHA-256 of roots that are known by nothing else; no other anchors are needed then.",
+        "SHA-256 of roots that are known by nothing else; no other anchors are needed then. One that comes with the first certificate is kept in device memory (devid anchors list).",
     ),
     key(
         "ca.accept",

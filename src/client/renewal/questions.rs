@@ -179,7 +179,7 @@ impl Renewal<'_> {
             }
             Err(_) => return Ok(None),
         }
-        self.to.finish().map(Some)
+        self.to.bring_into_use().map(Some)
     }
 }
 
