@@ -83,7 +83,7 @@ impl StatusSearch<'_> {
             match said {
                 Ok(Said::Revoked(found)) if found.is_for_good() => return Status::Revoked(found),
                 // On hold, or perhaps another one: a list may be at hand that says it for good.
-                Ok(Said::Revoked(found)) => held = held.or(Some(found)),
+                Ok(Said::Revoked(found)) => held = Some(later_of(held, found)),
                 Ok(Said::NotListed(_)) if scope == ReasonSet::NONE => {
                     lists.against.push((crl, silence.to_owned()));
                 }
@@ -106,10 +106,12 @@ impl StatusSearch<'_> {
                 _ => found,
             });
         }
-        if let Some(found) = held {
+        // Lists of another series lift a hold if they are later and leave nothing open.
+        let is_clear = covered == ReasonSet::ALL && unreadable.is_none();
+        if let Some(found) = held.filter(|held| !is_clear || !self.lifts(from, held)) {
             return Status::Revoked(found);
         }
-        if covered == ReasonSet::ALL && unreadable.is_none() {
+        if is_clear {
             return Status::Good { until, from, notes };
         }
         let mut reasons: Vec<String> =
@@ -544,9 +546,21 @@ impl StatusSearch<'_> {
     }
 }
 
-/// Whether a list, complete or delta, is of the same scope as a complete one and not later.
+/// Whether a list, complete or delta, is of the same scope as a complete one and earlier; a delta that was made with it, too.
 fn is_earlier(crl: &Crl, complete: &Crl) -> bool {
-    same_series(complete, crl) && matches!((crl.number(), complete.number()), (Some(a), Some(b)) if a <= b)
+    let (Some(number), Some(other)) = (crl.number(), complete.number()) else { return false };
+    let is_of_then = crl.base_number().is_some() || crl.this_update() < complete.this_update();
+    same_series(complete, crl) && (number < other || (number == other && is_of_then))
+}
+
+/// The later of two holds: a later word lifts the earlier one with it.
+fn later_of(held: Option<Revocation>, found: Revocation) -> Revocation {
+    let made = |found: &Revocation| found.word.as_ref().map(|word| word.made);
+    match held {
+        // What is not certain to be about this certificate is lifted by nothing.
+        Some(held) if made(&held).is_none() || (made(&found).is_some() && made(&found) <= made(&held)) => held,
+        _ => found,
+    }
 }
 
 /// Which of several entries about one certificate counts, the lowest: for good, on hold, taken back (RFC 5280 section 5.3.1).

@@ -26,12 +26,14 @@ impl StatusSearch<'_> {
     pub(super) fn ocsp_status(&self, certificate: &Certificate, above: &[Certificate]) -> Status {
         let mut reasons = Vec::new();
         let mut newest: Option<(Time, Status)> = None;
-        let mut held = None;
+        let mut held: Option<Revocation> = None;
         for response in &self.sources.ocsp {
             match self.ocsp_says(response, certificate, above) {
                 Ok((_, Status::Revoked(found))) if found.is_for_good() => return Status::Revoked(found),
-                // On hold: another may say that it is for good.
-                Ok((_, Status::Revoked(found))) => held = Some(found),
+                // On hold: another may say that it is for good, or later that it is not.
+                Ok((from, Status::Revoked(found))) => {
+                    held = held.filter(|held| !self.lifts(from, held)).or(Some(found));
+                }
                 // Of several words the newest counts, be it out of date by now: an older one does not outlive it.
                 Ok((from, said)) => match &newest {
                     Some((known, Status::Good { .. })) if from <= *known => {}
@@ -41,7 +43,9 @@ impl StatusSearch<'_> {
                 Err(why) => reasons.push(format!("OCSP response: {why}")),
             }
         }
-        if let Some(found) = held {
+        let is_lifted =
+            |held: &Revocation| matches!(newest, Some((_, Status::Good { from, .. })) if self.lifts(from, held));
+        if let Some(found) = held.filter(|held| !is_lifted(held)) {
             return Status::Revoked(found);
         }
         match newest {

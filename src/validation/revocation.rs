@@ -26,7 +26,7 @@ pub struct StatusOutcome {
     pub good: Vec<(usize, Time)>,
     /// Indexes of the certificates without a usable status.
     pub unknown: Vec<usize>,
-    /// Indexes of the certificates that are on hold by a word from before: a later one may be had that lifts it.
+    /// Indexes of the certificates that are on hold: a later word may be had that lifts it.
     pub on_hold: Vec<usize>,
     /// Signers of status data whose own status is not known: each with its chain to the anchor.
     pub unknown_signers: Vec<Vec<Certificate>>,
@@ -94,7 +94,7 @@ pub(super) fn check_path_within(
                 outcome.findings.extend(notes);
             }
             Status::Revoked(found) => {
-                outcome.on_hold.extend(found.is_old_hold.then_some(index));
+                outcome.on_hold.extend(found.is_hold().then_some(index));
                 outcome.findings.push(Finding::fatal(Code::Revoked, Some(index), found.text));
             }
             Status::Unknown(_) if index == 0 && !search.is_unasked() && has_no_status(&path[index]) => {

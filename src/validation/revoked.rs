@@ -229,11 +229,14 @@ impl RevokedTable {
     /// Adds a fact. Facts that have ended by `now` make room, no others.
     pub fn add(&mut self, fact: &RevokedFact, now: Option<Time>) -> Added {
         let key = (fact.who, fact.authority);
+        // A word from the future is one of today: what is said tomorrow may lift a hold.
+        let made = now.map_or(fact.made, |now| fact.made.min(now));
         if let Some(known) = self.facts.get_mut(&key) {
             let before = known.clone();
             match (known.is_for_good(), fact.is_for_good()) {
-                (false, true) => *known = fact.clone(),
-                (false, false) if known.made < fact.made => *known = fact.clone(),
+                (false, true) => *known = RevokedFact { made, ..fact.clone() },
+                // Said once, it is of the day when it was met.
+                (false, false) if known.made < fact.made && made == fact.made => *known = fact.clone(),
                 _ => {}
             }
             // The same certificate, said to end later: a second one of its number, which lives longer.
@@ -250,7 +253,7 @@ impl RevokedTable {
             let text = "the record of revoked certificates has no more room for certificates below this CA";
             format!("{text}: {MAX_FACTS_OF_BRANCH} that have not ended")
         } else {
-            self.facts.insert(key, fact.clone());
+            self.facts.insert(key, RevokedFact { made, ..fact.clone() });
             return Added::New;
         };
         Added::Lost { why, is_new: self.lost.lose(&fact.issuer, &fact.branch, fact.made, now) }

@@ -67,6 +67,11 @@ impl Revocation {
         self.word.as_ref().is_some_and(|word| word.reason != CrlReason::CertificateHold)
     }
 
+    /// Whether a later word would change something.
+    pub fn is_hold(&self) -> bool {
+        self.is_old_hold || self.word.as_ref().is_some_and(|word| word.reason == CrlReason::CertificateHold)
+    }
+
     /// Whether it may have come after something that was signed then. Whoever is revoked clears nobody any more, and undoes nothing that
     /// it has said against others before: a signer that retires takes none of its revocations along.
     pub fn came_after(&self, made: Time) -> bool {
@@ -266,6 +271,13 @@ impl<'a> StatusSearch<'a> {
         status
     }
 
+    /// Whether a good word as of then ends a hold (RFC 5280 section 5.3.1): where it is later, whoever of those entitled has said it, and in
+    /// whatever form. Who signs status data does not lift its own.
+    pub(super) fn lifts(&self, from: Time, hold: &Revocation) -> bool {
+        let is_later = |word: &Word| word.reason == CrlReason::CertificateHold && word.made < from;
+        hold.word.as_ref().is_some_and(is_later) && self.in_progress.borrow().is_empty()
+    }
+
     /// Whether what was found rests on a signer that is itself in question, or may be as somebody in question accuses others.
     fn is_in_question(&self, found: &Revocation, issuer: &Certificate) -> bool {
         let in_progress = self.in_progress.borrow();
@@ -351,8 +363,17 @@ impl<'a> StatusSearch<'a> {
             return ocsp;
         }
         match (ocsp, crl()) {
-            // For good over on hold.
-            (revoked @ Status::Revoked(_), Status::Revoked(found)) if !found.is_for_good() => revoked,
+            // For good over on hold, and the later of two holds.
+            (Status::Revoked(one), Status::Revoked(other)) if !other.is_for_good() => {
+                let made = |found: &Revocation| found.word.as_ref().map(|word| word.made);
+                Status::Revoked(if one.is_hold() && made(&one) < made(&other) { other } else { one })
+            }
+            (Status::Revoked(hold), good @ Status::Good { from, .. })
+            | (good @ Status::Good { from, .. }, Status::Revoked(hold))
+                if self.lifts(from, &hold) =>
+            {
+                good
+            }
             (_, revoked @ Status::Revoked(_)) => revoked,
             (ocsp @ Status::Good { from: of_ocsp, .. }, crl @ Status::Good { from: of_crl, .. }) => {
                 // The newer word says until when: an old one, with which somebody came, lengthens nothing.

@@ -378,7 +378,8 @@ fn an_older_good_word_lengthens_no_verdict() {
 fn a_list_of_next_month_is_no_later_list() {
     const ON_HOLD: u8 = 6;
     let case = Case::new();
-    let held = CrlBuilder::of(&case.ca).number(7).revokes_for(&case.peer, ON_HOLD).build();
+    let held = CrlBuilder::of(&case.ca).number(7).times(now().plus(-60), Some(now().plus(DAY)));
+    let held = held.revokes_for(&case.peer, ON_HOLD).build();
     let today = CrlBuilder::of(&case.ca).number(7).build();
     let ahead = |list: CrlBuilder| list.times(now().plus(30 * DAY), Some(now().plus(60 * DAY))).build();
     let next = ahead(CrlBuilder::of(&case.ca).number(8));

@@ -88,7 +88,8 @@ fn a_list_is_found_for_all_certificates_of_its_issuer() {
             let store = Arc::new(Store::in_memory(provider().clone()));
             let peer_of = |builder: &Builder| builder.clone().sign(issuer, &root.key);
             let (about, peer) = (about.clone().signed_by(&root), peer_of(&peer));
-            let list = CrlBuilder::of(&root).revokes_for(&peer, reason).der();
+            let list = CrlBuilder::of(&root).times(now().plus(-60), Some(later(1)));
+            let list = list.revokes_for(&peer, reason).der();
             let trust = anchors(&root);
             let subject =
                 CrlSubject { certificate: &about.certificate, intermediates: &[], anchors: &trust, at: now() };

@@ -5,6 +5,7 @@ mod beside;
 mod forgotten;
 mod found;
 mod further;
+mod holds;
 mod hostile;
 mod issuers;
 mod kept;

@@ -23,7 +23,7 @@ use super::{checks, code_of, later, now, options, pointing, provider};
 pub(super) const MODES: [RevocationMode; 2] = [RevocationMode::SoftFail, RevocationMode::HardFail];
 const RESPONDER: &str = "http://ocsp.example/";
 pub(super) const KEY_COMPROMISE: u8 = 1;
-const ON_HOLD: u8 = 6;
+pub(super) const ON_HOLD: u8 = 6;
 
 /// A root, a CA, a peer of the CA, and a device with memory.
 pub(super) struct World {
