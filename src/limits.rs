@@ -68,6 +68,10 @@ pub const STATUS_WITHOUT_NEXT_UPDATE_SECONDS: i64 = 86_400;
 /// partitioned lists takes two dozen, the path of a CRL signer counts as eight.
 pub const MAX_STATUS_SIGNATURES: u32 = 128;
 
+/// Most certificates looked at as signers of status data in one validation, list by list and path by path: a device with a dozen
+/// certificates and lists of its own needs some hundred. Each costs some microseconds.
+pub const MAX_STATUS_CANDIDATES: u32 = 8192;
+
 /// Most certificates tried as signer of one CRL: a CA that changes its key has two or three of its name.
 pub const MAX_CRL_SIGNERS: usize = 8;
 

@@ -14,6 +14,10 @@ pub(super) const NUMBER: RecordFolder = ("number", "number");
 /// The blob that says who is revoked for good. A guard like the numbers: damage is not mended by taking it away.
 pub(crate) const REVOKED_RECORD: &str = "revoked";
 
+/// Numbers that only tell that something has changed: what is kept of status data, and the record of who is revoked. Unlike all others they
+/// guard nothing by themselves.
+pub(super) const MARKS: [&str; 2] = ["status-mark", "revoked-mark"];
+
 /// Whether a blob or number of this name is the library's own, and not a program's to put there.
 pub fn is_own_record(name: &str) -> bool {
     const NAMES: [&str; 5] = [REVOKED_RECORD, "revoked-mark", "bearers", "clock-seen", "clock-boot"];

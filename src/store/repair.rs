@@ -6,7 +6,7 @@ use super::error::{StoreError, StoreErrorKind};
 use super::generations::{Home, LAST_NUMBER, Unreadable, generation_number, identity_key};
 use super::identity::{AnchorSet, IdentityState};
 use super::problem::{Problem, ProblemKind};
-use super::record::{BLOB, NUMBER, OPERATION, REVOKED_RECORD};
+use super::record::{BLOB, MARKS, NUMBER, OPERATION, REVOKED_RECORD};
 use crate::asn1::x509::Certificate;
 
 /// Examines everything; with `mend`, repairs.
@@ -239,6 +239,7 @@ fn examine_record(home: &mut Home<'_>, key: &str, mend: bool, problems: &mut Vec
         ["pending", label, "request.pem"] => home.load_request(label).map(drop).err(),
         ["operation", name] => home.load_blob(OPERATION, name).map(drop).err(),
         ["blob", name] => home.load_blob(BLOB, name).map(drop).err(),
+        ["number", name] if MARKS.contains(name) => return examine_mark(home, name, mend, problems),
         ["number", name] => home.load_blob(NUMBER, name).map(drop).err(),
         ["anchors", file] if AnchorSet::ALL.iter().any(|set| *file == format!("{}.pem", set.name())) => {
             home.backend.read(key).map_or_else(Some, |bytes| {
@@ -273,6 +274,31 @@ fn examine_record(home: &mut Home<'_>, key: &str, mend: bool, problems: &mut Vec
         }
         Some(other) => problems.push(Problem::new(ProblemKind::Access, key, &other.detail)),
         None => {}
+    }
+    Ok(())
+}
+
+/// A mark that is damaged begins anew, far from all that were there before: to every process what it tells of is new. To take it away would
+/// let it come back to where somebody has seen it.
+fn examine_mark(home: &mut Home<'_>, name: &str, mend: bool, problems: &mut Vec<Problem>) -> Result<(), StoreError> {
+    let key = format!("{}/{name}", NUMBER.0);
+    match home.load_blob(NUMBER, name) {
+        Ok(_) => {}
+        Err(damage) if damage.is_damage() => {
+            if mend {
+                let mut anew = [0; 8];
+                home.provider
+                    .random(&mut anew)
+                    .map_err(|e| StoreError::new(StoreErrorKind::Io, &key, e.to_string()))?;
+                // Even: nobody is writing. Below half of what it can be: it goes on rising.
+                (anew[0], anew[7]) = (anew[0] & 0x3f | 0x20, anew[7] & 0xfe);
+                home.save_blob(NUMBER, name, &anew)?;
+            }
+            let end = if mend { "; begun anew" } else { "" };
+            let text = format!("{}{end}", damage.detail);
+            problems.push(Problem::new(ProblemKind::Damaged, &key, &text).mended(mend));
+        }
+        Err(other) => problems.push(Problem::new(ProblemKind::Access, &key, &other.detail)),
     }
     Ok(())
 }

@@ -34,6 +34,7 @@ pub(super) enum Source {
 pub(super) struct Knowledge {
     crl_signatures_left: Cell<u32>,
     ocsp_signatures_left: Cell<u32>,
+    candidates_left: Cell<u32>,
     exhausted: RefCell<Option<String>>,
     revoked: RefCell<Vec<RevokedFact>>,
     /// The highest number of each series of lists at hand, where the caller remembers none.
@@ -73,6 +74,7 @@ impl Knowledge {
         let knowledge = Knowledge {
             crl_signatures_left: Cell::new(limits::MAX_STATUS_SIGNATURES),
             ocsp_signatures_left: Cell::new(limits::MAX_STATUS_SIGNATURES),
+            candidates_left: Cell::new(limits::MAX_STATUS_CANDIDATES),
             exhausted: RefCell::default(),
             revoked: RefCell::default(),
             numbers: CrlNumberTable::new(),
@@ -99,6 +101,22 @@ impl Knowledge {
             None => {
                 let kind = if source == Source::Crl { "CRLs" } else { "OCSP responses" };
                 Err(self.exhaust(format!("{} signatures on {kind} and their signers", limits::MAX_STATUS_SIGNATURES)))
+            }
+        }
+    }
+
+    /// Takes so many certificates that are looked at as signers out of their budget.
+    pub(super) fn spend_candidates(&self, count: usize) -> Result<(), String> {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        match self.candidates_left.get().checked_sub(count) {
+            Some(less) => {
+                self.candidates_left.set(less);
+                Ok(())
+            }
+            None => {
+                self.candidates_left.set(0);
+                let most = limits::MAX_STATUS_CANDIDATES;
+                Err(self.exhaust(format!("{most} certificates that are looked at as signers of status data")))
             }
         }
     }
@@ -170,7 +188,8 @@ impl Knowledge {
         found.iter().chain(others).filter_map(|index| pool.get(*index)).collect()
     }
 
-    /// Anchors and certificates of the pool with this subject: each name is read once, whatever is asked.
+    /// Anchors and certificates of the pool with this subject: each name is read once, whatever is asked. Those whose names have the same
+    /// hash are paid for, also where somebody made them collide; where the budget ends, that is remembered, and there are none.
     pub(super) fn named<'c>(
         &self,
         name: &[u8],
@@ -186,6 +205,53 @@ impl Knowledge {
             subjects
         });
         let found = subjects.get(&name_hash(name)).map(Vec::as_slice).unwrap_or_default();
+        if self.spend_candidates(found.len()).is_err() {
+            return Vec::new();
+        }
         found.iter().filter_map(|index| all(*index)).filter(|c| same_name(c.subject(), name)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::asn1::der::{element, sequence};
+    use crate::validation::checks::Checks;
+
+    /// A certificate of this subject, which is looked at and not believed.
+    fn named(text: &str, number: u8) -> Certificate {
+        let common_name = sequence(&[&[0x06, 0x03, 0x55, 0x04, 0x03], &element(0x0c, &[text.as_bytes()])]);
+        let name = sequence(&[&element(0x31, &[&common_name])]);
+        let ed25519 = sequence(&[&[0x06, 0x03, 0x2b, 0x65, 0x70]]);
+        let key = sequence(&[&ed25519, &element(0x03, &[&[0], &[number; 32]])]);
+        let validity = sequence(&[&element(0x17, &[b"260101000000Z"]), &element(0x17, &[b"270101000000Z"])]);
+        let version = element(0xa0, &[&[0x02, 0x01, 0x02]]);
+        let serial = element(0x02, &[&[1]]);
+        let tbs = sequence(&[&version, &serial, &ed25519, &name, &validity, &name, &key]);
+        Certificate::from_der(&sequence(&[&tbs, &ed25519, &element(0x03, &[&[0; 65]])])).unwrap()
+    }
+
+    /// However many certificates of one name are at hand, and however often they are looked for: as many are looked at as the budget says,
+    /// and that it has ended is remembered.
+    #[test]
+    fn certificates_of_one_name_are_looked_at_within_a_budget() {
+        let anchors = TrustAnchors::new();
+        for many in [100, 200, 400] {
+            let pool: Vec<Certificate> = (0..many).map(|number| named("CA", number as u8)).collect();
+            let (status, checks) = (StatusSources::none(), Checks::at(Time::from_unix(0)));
+            let knowledge = Knowledge::before(&status, &checks);
+            let mut looked_at = 0;
+            while knowledge.exhausted().is_none() {
+                let found = knowledge.named(pool[0].subject(), &anchors, &pool).len();
+                assert!(
+                    found == many || (found == 0 && knowledge.exhausted().is_some()),
+                    "none is left out in silence"
+                );
+                looked_at += found;
+            }
+            let most = limits::MAX_STATUS_CANDIDATES as usize;
+            assert!(looked_at <= most && looked_at > most - many, "{many}: {looked_at}");
+            assert!(knowledge.named(pool[0].subject(), &anchors, &pool).is_empty());
+        }
     }
 }

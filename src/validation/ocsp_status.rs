@@ -259,7 +259,12 @@ impl StatusSearch<'_> {
     fn is_responder(&self, candidate: &Certificate, id: &ResponderId, hash: u64) -> Result<bool, String> {
         let wanted = match id {
             ResponderId::Name(name) => {
-                return Ok(candidate.subject_hash(name_hash) == hash && same_name(name, candidate.subject()));
+                if candidate.subject_hash(name_hash) != hash {
+                    return Ok(false);
+                }
+                // Whoever has made a name for this hash has it compared, and pays.
+                self.knowledge.spend_candidates(1)?;
+                return Ok(same_name(name, candidate.subject()));
             }
             ResponderId::KeyHash(hash) => hash,
         };

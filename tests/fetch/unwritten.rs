@@ -20,7 +20,7 @@ use super::status::{CrlBuilder, OcspBuilder, Single};
 use super::{checks, code_of, later, now, options, pointing, provider};
 
 /// As many questions as pass at most until it is tried again after few failures.
-const FEW: usize = 8;
+const FEW: usize = 40;
 
 /// A folder for a device memory, which goes when this is dropped.
 struct Folder(PathBuf);

@@ -326,6 +326,39 @@ fn damaged_records_are_named_and_only_the_useless_ones_removed() {
     }
 }
 
+/// A mark tells that something has changed, and nothing is lost with it; a number guards, and so does the record of who is revoked.
+#[test]
+fn a_damaged_mark_begins_anew_and_what_guards_is_never_mended_away() {
+    for keys in every_kind_of_key() {
+        let place = two_generations_of(keys);
+        let store = keys.open(&place);
+        let guards = ["number/crl-0011", "number/cre-0011", "number/firmware", "blob/revoked"];
+        let marks = ["number/status-mark", "number/revoked-mark"];
+        for path in guards.iter().chain(&marks) {
+            match path.split_once('/').unwrap() {
+                ("number", name) => drop(store.raise_number(name, &[7]).unwrap()),
+                (_, name) => store.put_blob(name, b"record").unwrap(),
+            }
+            fs::write(place.memory().join(path), "devid-number 1 damage").unwrap();
+        }
+        let found = store.verify().unwrap();
+        assert_eq!(found.iter().filter(|p| p.kind == ProblemKind::Damaged).count(), guards.len() + marks.len());
+        let mended = store.repair().unwrap();
+        for path in guards {
+            assert!(mended.iter().any(|p| p.place == path && !p.is_mended), "{path}: {mended:?}");
+            assert_eq!(fs::read(place.memory().join(path)).unwrap(), b"devid-number 1 damage");
+        }
+        for path in marks {
+            assert!(mended.iter().any(|p| p.place == path && p.is_mended), "{path}: {mended:?}");
+            let anew = store.number(path.strip_prefix("number/").unwrap()).unwrap().unwrap();
+            assert!(
+                anew.len() == 8 && anew[7] % 2 == 0,
+                "far from all that were there, and of nobody who writes: {anew:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn old_generations_go_when_the_retention_count_is_reached() {
     for keys in every_kind_of_key() {

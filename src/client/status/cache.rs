@@ -152,7 +152,8 @@ impl Cache {
             store.raise_number(MARK, &next.to_be_bytes())?;
             Ok(next)
         });
-        self.unwritten.has_tried(made_whole.is_ok());
+        let made_whole = made_whole.map_err(Error::from);
+        self.unwritten.has_tried(&made_whole);
         Ok(made_whole.unwrap_or(mark))
     }
 
@@ -445,7 +446,8 @@ impl Cache {
         }
         let bytes = entry.bytes.take();
         self.hold(key, entry.clone());
-        let written = self.write_and_tell(key, &entry, bytes.as_deref().map(Vec::as_slice));
+        let unwritten = self.unwritten.clone();
+        let written = unwritten.attempt(|| self.write_and_tell(key, &entry, bytes.as_deref().map(Vec::as_slice)));
         if written.is_err() {
             entry.bytes = bytes.filter(|_| self.store.is_some());
         }
@@ -487,8 +489,7 @@ impl Cache {
         for (key, entry) in left {
             self.entries.remove(&key);
             // That it could not be written was told when it came. What another has written and this one is older than stays.
-            let is_written = self.keep(&key, entry).is_ok();
-            self.unwritten.has_tried(is_written);
+            let _ = self.keep(&key, entry);
         }
     }
 

@@ -123,9 +123,9 @@ impl StoredRevokedFacts {
     fn write_left(&self, state: &mut State) {
         if let Some(left) = self.unwritten.facts_to_write() {
             // That it could not be written was told when it was found.
-            let is_written = self.write(state, true, |all| all.join(&left)).is_ok();
-            self.unwritten.has_tried(is_written);
-            if is_written {
+            let written = self.write(state, true, |all| all.join(&left));
+            self.unwritten.has_tried(&written);
+            if written.is_ok() {
                 self.unwritten.facts_are_written(&left);
             }
         }
@@ -133,7 +133,7 @@ impl StoredRevokedFacts {
 
     /// A store that cannot be written changes nothing for this process, and is told. Whether it is written.
     fn write_through(&self, state: &mut State, change: impl Fn(&mut RevokedTable) -> bool) -> bool {
-        let written = self.write(state, true, change);
+        let written = self.unwritten.attempt(|| self.write(state, true, change));
         let is_written = written.is_ok();
         written.unwrap_or_else(|error| self.trouble(error));
         is_written
@@ -206,13 +206,9 @@ impl RevokedFacts for StoredRevokedFacts {
         }
         state.met.meet(issuer, branch);
         let is_wanted = state.table.has_not_met(issuer, branch) && state.table.is_crowded();
-        if is_wanted && self.unwritten.is_due() {
+        if is_wanted {
             // What cannot be written is met another time.
-            let is_written = self.write(&mut state, false, |all| all.meet(issuer, branch)).is_ok();
-            self.unwritten.has_tried(is_written);
-            if is_written {
-                state.table.meet(issuer, branch);
-            }
+            let _ = self.unwritten.attempt(|| self.write(&mut state, false, |all| all.meet(issuer, branch)));
         }
     }
 

@@ -58,11 +58,11 @@ impl StoredCrlNumbers {
         std::mem::take(&mut *self.troubles.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn trouble(&self, error: StoreError) {
+    fn trouble(&self, error: Error) {
         const MAX_TROUBLES: usize = 16;
         let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
         if troubles.len() < MAX_TROUBLES {
-            troubles.push(error.into());
+            troubles.push(error);
         }
     }
 
@@ -104,7 +104,7 @@ impl StoredCrlNumbers {
             return;
         }
         let left = LeftNumber { number: number.clone(), end: list.end, place };
-        if let Err(error) = write(store, &left) {
+        if let Err(error) = self.unwritten.attempt(|| Ok(write(store, &left)?)) {
             self.trouble(error);
             self.unwritten.leave_number(list.series, left);
         }
@@ -116,9 +116,9 @@ impl StoredCrlNumbers {
     fn write_left(&self, store: &Store) {
         for (series, left) in self.unwritten.numbers_to_write() {
             // That it could not be written was told when it was found.
-            let is_written = write(store, &left).is_ok();
-            self.unwritten.has_tried(is_written);
-            if !is_written {
+            let written = write(store, &left).map_err(Error::from);
+            self.unwritten.has_tried(&written);
+            if written.is_err() {
                 return;
             }
             self.unwritten.number_is_written(&series, &left);
@@ -134,7 +134,7 @@ impl CrlNumbers for StoredCrlNumbers {
             Ok(noted) => noted,
             Err(error) => {
                 let why = format!("the highest number in device memory cannot be read: {error}");
-                self.trouble(error);
+                self.trouble(error.into());
                 Noted::Unknown(why)
             }
         }

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::asn1::crl::CrlNumber;
+use crate::codes::Code;
+use crate::error::Error;
 use crate::store::Beside;
 use crate::time::Time;
 use crate::validation::RevokedTable;
@@ -14,8 +16,10 @@ use crate::validation::crl_numbers::CrlSeries;
 
 /// Most numbers that wait.
 const MAX_NUMBERS: usize = 1024;
-/// Most questions that pass without another attempt: to wait for a lock takes its time, and must not take all of it.
-const MAX_PASSED: u32 = 16;
+/// How many writes and questions pass without another attempt after one that failed, and most after several: to wait for a lock takes its
+/// time, and must not take all of it.
+const PASSED: u32 = 4;
+const MAX_PASSED: u32 = 32;
 
 /// A number that waits: the highest of its series, when the last signer of that ends, and what its records are to be called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +43,7 @@ struct Left {
     /// How many attempts have failed one after the other, and how many questions pass before the next.
     failed: u32,
     to_pass: u32,
+    why: Option<Error>,
 }
 
 impl Unwritten {
@@ -72,10 +77,24 @@ impl Unwritten {
     }
 
     /// Another attempt has come to this.
-    pub fn has_tried(&self, is_written: bool) {
+    pub fn has_tried<T>(&self, outcome: &Result<T, Error>) {
         let mut left = self.left();
-        left.failed = if is_written { 0 } else { MAX_PASSED.min(left.failed + 1) };
-        left.to_pass = left.failed;
+        left.why = outcome.as_ref().err().cloned();
+        left.failed = if left.why.is_none() { 0 } else { left.failed.saturating_add(1) };
+        left.to_pass = MAX_PASSED.min(left.failed.saturating_mul(PASSED));
+    }
+
+    /// Writes something that has just been found; not tried where the last attempt has just failed.
+    pub fn attempt<T>(&self, write: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        if !self.is_due() {
+            let why = self.left().why.clone();
+            return Err(
+                why.unwrap_or_else(|| Error::new(Code::Locked, "device memory could not be written a moment ago"))
+            );
+        }
+        let outcome = write();
+        self.has_tried(&outcome);
+        outcome
     }
 
     /// The facts that are to be written now, if there are any.
