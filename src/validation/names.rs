@@ -40,6 +40,43 @@ pub(crate) fn place_hash(der: &[u8]) -> u64 {
     hash_with(der, &|| Fnv(FNV_START))
 }
 
+/// A form that equal names share and others do not: for a digest, where names must not be taken for one another whoever has chosen them.
+#[cfg(feature = "std")]
+pub(crate) fn canonical(der: &[u8]) -> Vec<u8> {
+    // No Name: equal to nothing but itself, and to no form of one, which begins otherwise.
+    canonical_name(der).unwrap_or_else(|_| [&[0xff], der].concat())
+}
+
+#[cfg(feature = "std")]
+fn canonical_name(der: &[u8]) -> Result<Vec<u8>, Asn1Error> {
+    let with_length = |part: &[u8]| [&(part.len() as u32).to_be_bytes()[..], part].concat();
+    let mut form = vec![0];
+    let mut fuel = MAX_PREPARED_CHARACTERS;
+    let mut rdns = Cursor::sequence(der, "Name")?;
+    while !rdns.is_empty() {
+        let mut attributes = Cursor::new(rdns.expect(Tag::Set, "a RelativeDistinguishedName")?.value, "Name")?;
+        let mut rdn = Vec::new();
+        while !attributes.is_empty() {
+            let attribute = Attribute::read(&mut attributes)?;
+            let text = match decode_text(&attribute.value) {
+                Some(text) if text.is_ascii() => Some(prepare_ascii(&text).collect()),
+                Some(text) => prepare(&text, &mut fuel).map(String::into_bytes),
+                None => None,
+            };
+            // Texts and other values are told apart.
+            let value = match text {
+                Some(text) => [&[1][..], &text].concat(),
+                None => [&[0], attribute.value.bytes()].concat(),
+            };
+            rdn.push([with_length(attribute.oid), with_length(&value)].concat());
+        }
+        // Their order means nothing.
+        crate::order::sort(&mut rdn);
+        form.extend(with_length(&rdn.concat()));
+    }
+    Ok(form)
+}
+
 /// The values of emailAddress attributes (RFC 2985 section 5.2.1) in a Name.
 pub(crate) fn email_addresses(name_der: &[u8]) -> Result<Vec<Cow<'_, str>>, Asn1Error> {
     // emailAddress 1.2.840.113549.1.9.1
@@ -369,6 +406,28 @@ mod tests {
         assert!(!same_name(&first, &second));
         assert_eq!(place_hash(&first), place_hash(&second));
         assert_ne!(name_hash(&first), name_hash(&second));
+        assert_ne!(canonical(&first), canonical(&second));
+    }
+
+    #[test]
+    fn the_canonical_form_is_that_of_equal_names_alone() {
+        let names = [
+            name(&[&["A ca", "B"]]),
+            name(&[&["b", " a  CA"]]),
+            name(&[&["A ca"], &["B"]]),
+            name(&[&["B"], &["A ca"]]),
+            name(&[&["A caB"]]),
+            name(&[&["Ü"]]),
+            name(&[&["ü "]]),
+            name(&[]),
+            vec![0x30],
+            vec![0],
+        ];
+        for a in &names {
+            for b in &names {
+                assert_eq!(canonical(a) == canonical(b), same_name(a, b), "{a:02x?} {b:02x?}");
+            }
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use devid::Code;
+use devid::asn1::der::{element, sequence};
 use devid::asn1::oid;
 use devid::client::StatusFetcher;
 use devid::client::status::{CrlSubject, OcspNonce, StatusMemory, StatusQuestion, keep_crl};
@@ -207,5 +208,35 @@ fn a_damaged_list_is_missed_for_every_certificate_of_its_issuer() {
         for mode in [RevocationMode::HardFail, RevocationMode::SoftFail] {
             assert_eq!(code(&judge(mode)), Some(Code::Revoked), "whole");
         }
+    }
+}
+
+/// Two names that were made to have the same place in device memory, and the same URL: each has its own list there.
+#[test]
+fn names_that_were_made_to_collide_share_no_place() {
+    let attribute = |text: &str| sequence(&[&[0x06, 0x03, 0x55, 0x04, 0x03], &element(0x0c, &[text.as_bytes()])]);
+    let name_of = |texts: [&str; 2]| {
+        let last = element(0x31, &[&texts.iter().flat_map(|text| attribute(text)).collect::<Vec<u8>>()]);
+        sequence(&[&element(0x31, &[&attribute("CA")]), &last])
+    };
+    let names = [["fqbidb5rsk", "jcpsiuntge"], ["ux4ci5bcww", "wehudkqcbj"]].map(name_of);
+    let store = Arc::new(Store::in_memory(provider().clone()));
+    let roots = names.map(|name| Builder::ca("Root").subject(name).self_signed());
+    for root in &roots {
+        let peer = at(&[LIST]).signed_by(root);
+        let trust = anchors(root);
+        let about = CrlSubject { certificate: &peer.certificate, intermediates: &[], anchors: &trust, at: now() };
+        keep_crl(provider(), &store, &CrlBuilder::of(root).der(), &about).unwrap();
+    }
+    let kept = store.blobs().unwrap();
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    let place = |name: &str| name.rsplit_once('-').unwrap().1.to_owned();
+    assert_eq!(place(&kept[0]), place(&kept[1]), "they do collide");
+    let memory = StatusMemory::new(provider().clone(), Some(store));
+    for root in &roots {
+        let mut status = StatusSources::none();
+        memory.recall([&at(&[LIST]).signed_by(root).certificate], &mut status);
+        let issuers: Vec<&[u8]> = status.crls.iter().map(|crl| crl.issuer()).collect();
+        assert_eq!(issuers, [root.certificate.subject()]);
     }
 }

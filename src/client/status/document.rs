@@ -115,6 +115,14 @@ impl Item {
         Item::Crls(lists.iter().filter(|crl| crl.issuer_place() == issuer).cloned().collect())
     }
 
+    /// Its lists by those issuers.
+    pub fn of_issuers(self, is_one: impl Fn(&Crl) -> bool) -> Self {
+        match self {
+            Item::Crls(lists) => Item::Crls(lists.into_iter().filter(|crl| is_one(crl)).collect()),
+            other => other,
+        }
+    }
+
     /// Whether it says of anyone that it is revoked.
     pub fn revokes(&self) -> bool {
         match self {

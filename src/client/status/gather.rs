@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::cache::{Entry, Kept};
 use super::document::{CRL, ISSUER, Item, OCSP};
 use super::issuers::Asked;
-use super::memory::{document_key, list_key, ocsp_key};
+use super::memory::{document_key, issuer_of, list_key, ocsp_key};
 use super::requests::Requests;
 use super::{FetchEvent, FetchOutcome, OcspNonce, StatusFetcher, StatusQuestion, Wanted};
 use crate::asn1::distribution_point::{cdp_url_groups, freshest_crl_url_groups, ocsp_urls};
@@ -192,12 +192,13 @@ impl StatusFetcher {
                     log.push(FetchEvent { wanted, url, certificate_index: None, outcome: FetchOutcome::Kept });
                     // A list that names its deltas is not asked without them.
                     for urls in deltas_of(&entry.item) {
-                        let delta =
-                            urls.iter().find_map(|url| match self.memory.cache().look(&list_key(url, certificate)) {
+                        let delta = urls.iter().find_map(|url| {
+                            match self.memory.cache().look(&list_key(url, &issuer_of(&*self.provider, certificate))) {
                                 Kept::Document(entry) => Some(entry).filter(|entry| entry.is_current(checks)),
                                 // Then the deltas are asked for.
                                 Kept::Nothing | Kept::Unreadable(_) => None,
-                            });
+                            }
+                        });
                         hand.add(&delta?.item);
                     }
                 }
@@ -599,7 +600,7 @@ impl StatusFetcher {
     fn key(&self, wanted: Wanted, url: &str, certificate: &Certificate) -> Result<String, Error> {
         match wanted {
             Wanted::Ocsp => ocsp_key(&*self.provider, certificate, url),
-            Wanted::Crl | Wanted::DeltaCrl => Ok(list_key(url, certificate)),
+            Wanted::Crl | Wanted::DeltaCrl => Ok(list_key(url, &issuer_of(&*self.provider, certificate))),
             Wanted::Issuer => Ok(document_key(ISSUER, url)),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::cache::Cache;
 use super::document::{CRL, Item};
-use super::memory::{issuer_key, list_key};
+use super::memory::{issuer_key, issuer_of, list_key};
 use super::{StatusMemory, StatusOptions};
 use crate::asn1::distribution_point::cdp_urls;
 use crate::asn1::x509::Certificate;
@@ -80,9 +80,10 @@ pub fn keep_crl(
         return Err(trouble);
     }
     let urls = cdp_urls(about.certificate);
+    let issuer = issuer_of(&**provider, about.certificate);
     let keys = match &urls[..] {
-        [] => vec![issuer_key(about.certificate)],
-        urls => urls.iter().map(|url| list_key(url, about.certificate)).collect(),
+        [] => vec![issuer_key(&issuer)],
+        urls => urls.iter().map(|url| list_key(url, &issuer)).collect(),
     };
     for key in keys {
         let left_out = cache.keep(&key, entry.clone())?;

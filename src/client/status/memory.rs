@@ -1,7 +1,7 @@
 //! Status data that is kept, for everyone who asks about it: fetchers, validators without a network, and the peers whose
 //! keys must close when newer data revokes them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::cache::{Cache, Kept};
@@ -16,11 +16,11 @@ use crate::asn1::x509::{Certificate, hex};
 use crate::crypto::{DigestAlgorithm, Provider};
 use crate::error::Error;
 use crate::store::Store;
-use crate::validation::names::{hash_cost, place_hash};
+use crate::validation::names::{canonical, hash_cost, place_hash};
 use crate::validation::peer::StatusWatch;
 use crate::validation::status_sources::UNTOLD;
 use crate::validation::{
-    CrlNumbers, Finding, PeerKey, PeerRequest, Report, RevocationMode, RevokedFacts, StatusSources,
+    Crl, CrlNumbers, Finding, PeerKey, PeerRequest, Report, RevocationMode, RevokedFacts, StatusSources, same_name,
 };
 
 /// Documents kept where nothing else was said.
@@ -97,7 +97,7 @@ impl StatusMemory {
         let mut cache = self.cache();
         cache.sync();
         let mut asked: HashSet<Vec<u8>> = HashSet::new();
-        let mut issuers: HashSet<u64> = HashSet::new();
+        let mut issuers: HashMap<u64, Vec<Vec<u8>>> = HashMap::new();
         let mut names = NameBudget(MAX_NAME_COST);
         for certificate in certificates {
             if !asked.insert(certificate.as_der().to_vec()) {
@@ -117,17 +117,21 @@ impl StatusMemory {
                         continue;
                     }
                 };
-                for url in deltas_of(&item).concat() {
-                    add_kept(status, cache.look(&list_key(&url, certificate)));
+                let deltas = deltas_of(&item).concat();
+                let issuer = if deltas.is_empty() { String::new() } else { issuer_of(&*self.provider, certificate) };
+                for url in deltas {
+                    add_kept(status, cache.look(&list_key(&url, &issuer)));
                 }
                 add(status, item);
             }
         }
         // Any list of the issuer whose scope fits speaks about a certificate (RFC 5280 section 6.3.3), whatever URL it came from and
         // whatever form the name has.
-        for issuer in issuers {
-            let kept = cache.find_by_issuer(issuer);
-            kept.items.into_iter().for_each(|item| add(status, item));
+        for (place, names) in issuers {
+            let kept = cache.find_by_issuer(place);
+            // The place only tells where to look: names may have been made for it.
+            let is_one = |crl: &Crl| names.iter().any(|name| same_name(name, crl.issuer()));
+            kept.items.into_iter().for_each(|item| add(status, item.of_issuers(is_one)));
             status.unread = status.unread.take().or(kept.unread);
         }
         self.join(status);
@@ -140,7 +144,8 @@ impl StatusMemory {
         status: &mut StatusSources,
     ) {
         let mut cache = self.cache();
-        let keys: HashSet<String> = certificates.into_iter().map(issuer_key).collect();
+        let keys: HashSet<String> =
+            certificates.into_iter().map(|c| issuer_key(&issuer_of(&*self.provider, c))).collect();
         for key in keys {
             add_kept(status, cache.look(&key));
         }
@@ -226,15 +231,25 @@ fn add(status: &mut StatusSources, item: Item) {
 /// The keys under which documents about a certificate are kept.
 fn keys_about(provider: &dyn Provider, certificate: &Certificate) -> Vec<String> {
     let lists = [cdp_url_groups(certificate), freshest_crl_url_groups(certificate)].concat().concat();
-    let lists = lists.into_iter().map(|url| list_key(&url, certificate));
+    let issuer = issuer_of(provider, certificate);
+    let lists = lists.into_iter().map(|url| list_key(&url, &issuer));
     let responders = ocsp_urls(certificate).into_iter().filter_map(|url| ocsp_key(provider, certificate, &url).ok());
-    std::iter::once(issuer_key(certificate)).chain(lists).chain(responders).collect()
+    std::iter::once(issuer_key(&issuer)).chain(lists).chain(responders).collect()
+}
+
+/// The issuer of a certificate, by its name as names are compared (RFC 5280 section 7.1), whatever string types it has: no other name has
+/// the same place, whoever has chosen it.
+pub(super) fn issuer_of(provider: &dyn Provider, certificate: &Certificate) -> String {
+    match provider.digest(DigestAlgorithm::Sha256, &[&canonical(certificate.issuer())]) {
+        Ok(digest) => hex(&digest),
+        Err(_) => format!("{:016x}", certificate.issuer_place(place_hash)),
+    }
 }
 
 /// CRLs are told apart by URL, and by the issuer of the certificates that name it: whoever certifies somebody else's URL has a place of
 /// its own there.
-pub(super) fn list_key(url: &str, certificate: &Certificate) -> String {
-    document_key(CRL, &format!("{url} for {:016x}", certificate.issuer_place(place_hash)))
+pub(super) fn list_key(url: &str, issuer: &str) -> String {
+    document_key(CRL, &format!("{url} for {issuer}"))
 }
 
 /// Issuers are told apart by URL.
@@ -242,10 +257,9 @@ pub(super) fn document_key(kind: char, url: &str) -> String {
     format!("{kind} {url}")
 }
 
-/// A list that came by another way, about certificates that name no URL: by the issuer's name as it is compared (RFC 5280 section
-/// 7.1), whatever string types it has.
-pub(super) fn issuer_key(certificate: &Certificate) -> String {
-    format!("{CRL} issuer {:016x}", certificate.issuer_place(place_hash))
+/// A list that came by another way, about certificates that name no URL.
+pub(super) fn issuer_key(issuer: &str) -> String {
+    format!("{CRL} issuer {issuer}")
 }
 
 /// What is left of the work on names.
@@ -254,11 +268,17 @@ struct NameBudget(usize);
 impl NameBudget {
     /// Adds who may sign lists about a certificate, by hashes of the names: its issuer, and whom its distribution points name. `false` if
     /// the budget ends before.
-    fn add_crl_issuers(&mut self, certificate: &Certificate, issuers: &mut HashSet<u64>) -> bool {
+    fn add_crl_issuers(&mut self, certificate: &Certificate, issuers: &mut HashMap<u64, Vec<Vec<u8>>>) -> bool {
         if !self.spend(certificate.issuer()) {
             return false;
         }
-        issuers.insert(certificate.issuer_place(place_hash));
+        let mut insert = |place, name: &[u8]| {
+            let names = issuers.entry(place).or_default();
+            if !names.iter().any(|known| known == name) {
+                names.push(name.to_vec());
+            }
+        };
+        insert(certificate.issuer_place(place_hash), certificate.issuer());
         for oid in [oid::CE_CRL_DISTRIBUTION_POINTS, oid::CE_FRESHEST_CRL] {
             let Some(extension) = certificate.extension(oid) else { continue };
             // What cannot be read names nobody; the validation says so.
@@ -268,7 +288,7 @@ impl NameBudget {
                     if !self.spend(name) {
                         return false;
                     }
-                    issuers.insert(place_hash(name));
+                    insert(place_hash(name), name);
                 }
             }
         }
