@@ -34,5 +34,5 @@ fn devid_renewal_set_uptime(
 fn reading(uptime: devid_uptime_fn, user: &User) -> Option<Uptime> {
     let (mut boot, mut seconds) = (0, -1);
     let is_known = devid_uptime_fn(uptime, user, &mut boot, &mut seconds) == 0 && seconds >= 0;
-    is_known.then_some(Uptime { boot: u128::from(boot.cast_unsigned()), seconds })
+    is_known.then_some(Uptime { boot: u128::from(u64::from_ne_bytes(boot.to_ne_bytes())), seconds })
 }
