@@ -301,7 +301,7 @@ fn open_by_password(
     let mut kek = Zeroizing::new([0u8; 32]);
     let kek = &mut kek[..wrap_key_len(wrap)?];
     let most = (limits.max_mac_iterations, limits.max_mac_salt_bytes);
-    crate::crypto::keys::derive_pbkdf2(provider, parameters, secret, most, kek)?;
+    crate::crypto::pbes2::derive_pbkdf2(provider, parameters, secret, most, kek)?;
     Ok(provider.unwrap_key(kek, sealed)?)
 }
 

@@ -19,10 +19,11 @@ mod modulus;
 #[cfg(any(feature = "oaep-mixed", feature = "rust-rsa"))]
 mod oaep;
 pub(crate) mod pbe;
+pub(crate) mod pbes2;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;
 mod provider;
-pub mod public_key;
+pub(crate) mod public_key;
 #[cfg_attr(not(any(feature = "crypto-awslc", feature = "rust-rsa")), allow(dead_code, reason = "a build may lack RSA"))]
 mod rsa_pss;
 #[cfg(feature = "crypto-rust-p256")]
@@ -39,7 +40,7 @@ pub use error::CryptoError;
 pub use external::ExternalKey;
 pub(crate) use key_identity::KeyIdentity;
 pub use provider::{CipherAlgorithm, DigestStream, DigestValue, PrivateKey, Provider, RsaEncryption};
-pub use public_key::PublicKey;
+pub use public_key::{PublicKey, RsaPublicKey};
 
 #[cfg(not(any(feature = "crypto-awslc", feature = "crypto-rust-p256")))]
 compile_error!("devid needs cryptography: enable the feature crypto-awslc (needs a C compiler) or crypto-rust");

@@ -23,6 +23,8 @@ pub mod http;
 mod http_call;
 #[cfg(feature = "ldap")]
 mod ldap;
+#[cfg(feature = "http")]
+mod race;
 #[cfg(any(feature = "http", feature = "coap"))]
 mod resolve;
 pub mod tls;

@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 
 use super::keep::NO_LOGIN;
+use super::loading::{self, Loaded};
 use super::reading::{PARTS, Reading, login_kind, of};
-use super::settings::{self, Identity, Loaded, LoginKind, Settings};
+use super::settings::{Identity, LoginKind, Settings};
 use super::{Device, device_id};
 use crate::client::Config;
 use crate::client::subject::purpose_oid;
@@ -27,8 +28,8 @@ pub struct Judged {
 pub fn judge(loaded: &Loaded) -> Vec<Judged> {
     let mut found = Found::default();
     let settings = &loaded.settings;
-    found.take(settings::check(settings));
-    found.take(settings::check_meant(&settings.ca));
+    found.take(loading::check(settings));
+    found.take(loading::check_meant(&settings.ca));
     let id = found.take(device_id(settings)).flatten();
     found.take(super::check_id(id.as_deref()));
     let told = RefCell::default();

@@ -2,7 +2,7 @@
 
 use super::judging::nobody_named;
 use super::secret::Source;
-use super::{Device, settings, wrong};
+use super::{Device, loading, settings, wrong};
 use crate::client::Config;
 use crate::client::renewal::{Done, Plan, Planner, Renewal, Report, Standing, Step};
 use crate::client::run::Owner;
@@ -47,7 +47,7 @@ impl Device {
         longest_wait_seconds: u32,
         owner: &mut dyn Owner,
     ) -> Result<Kept, Error> {
-        settings::check(&self.settings)?;
+        loading::check(&self.settings)?;
         let mut kept = Kept { is_changed: false, is_waiting: false, again_seconds: u32::MAX, failures: Vec::new() };
         for name in self.names(&[])? {
             let mut again = u32::MAX;
@@ -129,7 +129,7 @@ impl Device {
         if plan.step == Step::Enroll {
             super::check_id(self.id.as_deref())?;
             super::exports::check_places(&self.settings)?;
-            settings::check_meant(&self.settings.ca)?;
+            loading::check_meant(&self.settings.ca)?;
         }
         let mut config = self.config_for(name, &plan).map_err(|error| match plan.standing {
             Standing::Damaged | Standing::Expired | Standing::Revoked => {

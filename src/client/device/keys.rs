@@ -1,6 +1,5 @@
-//! What each setting means: for `devid config explain`, for the schema, and to refuse names that are not there.
+//! What each setting means: for `devid config explain`, for the schema, and to find the one that is meant.
 
-use super::from_table::Misfit;
 pub use super::idle::Need;
 
 /// One setting.
@@ -407,135 +406,6 @@ pub const ALL: &[Key] = &[
     key("run.status-file", Kind::Path, "none", "devid run keeps the JSON of devid status there."),
 ];
 
-/// Refuses a table with a name that is not a setting, and the content of a file where its name belongs.
-pub fn check(table: &toml::Table) -> Result<(), String> {
-    let found = paths_of(table);
-    check_contents(&toml::Value::Table(table.clone()), "")?;
-    match found.iter().find(|(path, is_value)| !is_known(path, *is_value)) {
-        None => Ok(()),
-        Some((path, _)) => {
-            let near = nearest(path).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
-            Err(format!("unknown setting {}{near} (devid config explain lists all)", shown(path)))
-        }
-    }
-}
-
-/// A name that is not known. A line of a key is none, and is not repeated.
-fn shown(path: &str) -> String {
-    let part = |part: &str| match part.len() > LONGEST_PART {
-        true => format!("({} characters that are no name)", part.len()),
-        false => part.to_owned(),
-    };
-    path.split('.').map(part).collect::<Vec<_>>().join(".")
-}
-
-/// Longer than any name of ours, and than most that people give; shorter than a line of PEM.
-const LONGEST_PART: usize = 40;
-
-/// What stands in a file is not repeated by any error: it may be a private key.
-fn check_contents(value: &toml::Value, at: &str) -> Result<(), String> {
-    match value {
-        toml::Value::Table(table) => table.iter().try_for_each(|(name, value)| match at {
-            "" => check_contents(value, name),
-            _ => check_contents(value, &format!("{at}.{name}")),
-        }),
-        toml::Value::Array(items) => items.iter().try_for_each(|item| check_contents(item, at)),
-        toml::Value::String(text) if crate::files::is_content(text) => {
-            let wanted = match find(at).map(|key| key.kind) {
-                Some(Kind::Path | Kind::Paths | Kind::Secret) => "the name of a file",
-                _ => "a value of one line",
-            };
-            Err(format!(
-                "{at}: expected {wanted}, found what stands in one: put it into a file (a key: chmod 600), and name that"
-            ))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The setting whose value is not of its kind; `None`: it cannot be told which.
-pub(super) fn misfit(table: &toml::Table) -> Option<Misfit> {
-    fn in_table(table: &toml::Table, at: &str) -> Option<Misfit> {
-        let missing = needed(at).iter().find(|name| !table.contains_key(**name));
-        let told = |name: &&str| Misfit::new(format!("{at}.{name} is missing: what stands beside it needs it"));
-        missing.map(told).or_else(|| {
-            table.iter().find_map(|(name, value)| match at {
-                "" => look(value, name).map(|misfit| misfit.below(name)),
-                _ => look(value, &format!("{at}.{name}")).map(|misfit| misfit.below(name)),
-            })
-        })
-    }
-    fn look(value: &toml::Value, at: &str) -> Option<Misfit> {
-        if let Some(key) = find(at) {
-            let told = |found| Misfit::new(format!("{at}: expected {}, found {found}", key.kind.words()));
-            return key.kind.refuses(value).map(told);
-        }
-        match value {
-            toml::Value::Table(table) => in_table(table, at),
-            toml::Value::Array(items) if is_list(at) => {
-                items.iter().enumerate().find_map(|(place, item)| look(item, at).map(|misfit| misfit.below(place)))
-            }
-            _ if is_list(at) => {
-                Some(Misfit::new(format!("{at}: expected [[{at}]] and settings below it, found a value")))
-            }
-            _ => Some(Misfit::new(format!("{at}: expected settings below it ([{at}]), found a value"))),
-        }
-    }
-    in_table(table, "")
-}
-
-/// Whether these settings stand in a list of tables.
-fn is_list(at: &str) -> bool {
-    at == "ca.general-info" || matches("identity.*.extensions", at) || matches("identity.*.export", at)
-}
-
-/// What a table cannot do without.
-fn needed(at: &str) -> &'static [&'static str] {
-    const NEEDED: &[(&str, &[&str])] = &[
-        ("ca.proxy", &["url"]),
-        ("ca.general-info", &["oid"]),
-        ("identity.*.hardware-module", &["type", "serial"]),
-        ("identity.*.extensions", &["oid"]),
-        ("identity.*.export", &["layout", "folder"]),
-    ];
-    NEEDED.iter().find(|(pattern, _)| matches(pattern, at)).map_or(&[], |(_, names)| names)
-}
-
-impl Kind {
-    /// What was found, if it is not of this kind. The text in a secret's place is not repeated.
-    fn refuses(self, value: &toml::Value) -> Option<String> {
-        use toml::Value;
-        let is_good = match (self, value) {
-            (Kind::Text | Kind::Path, Value::String(_)) | (Kind::Switch, Value::Boolean(_)) => true,
-            (Kind::Number, Value::Integer(number)) => u32::try_from(*number).is_ok(),
-            (Kind::Share, Value::Float(_) | Value::Integer(_)) => true,
-            (Kind::Span, Value::String(text)) => super::values::Span::parse(text).is_ok(),
-            (Kind::Secret, Value::String(text)) => super::secret::Source::parse(text).is_ok(),
-            (Kind::Paths | Kind::Texts, Value::Array(items)) => items.iter().all(Value::is_str),
-            (Kind::OneOf(names), Value::String(text)) => names.contains(&text.as_str()),
-            _ => false,
-        };
-        (!is_good).then(|| match (self, value) {
-            (Kind::Secret, _) => "something else, which is not repeated here".to_owned(),
-            (Kind::Text | Kind::Path, Value::Integer(_) | Value::Float(_) | Value::Boolean(_)) => {
-                format!("{value}, which stands in quotes where it is text: \"{value}\"")
-            }
-            (Kind::Paths | Kind::Texts, Value::String(text)) => {
-                let text: String = text.chars().take(MOST_SHOWN).collect();
-                format!("text, which stands in brackets where it is one of a list: [{}]", Value::from(text))
-            }
-            (_, Value::String(text)) => crate::words::quoted(&text.chars().take(MOST_SHOWN).collect::<String>()),
-            (_, Value::Integer(_) | Value::Float(_) | Value::Boolean(_)) => value.to_string(),
-            (_, Value::Array(_)) => "a list, some of it of another kind".to_owned(),
-            (_, Value::Table(_)) => "settings below it".to_owned(),
-            (_, Value::Datetime(_)) => "a date".to_owned(),
-        })
-    }
-}
-
-/// More of a value than this helps nobody to find it.
-const MOST_SHOWN: usize = 60;
-
 /// The setting of this name.
 pub fn find(name: &str) -> Option<&'static Key> {
     ALL.iter().find(|key| key.path == name || matches(key.path, name))
@@ -573,11 +443,11 @@ fn paths(value: &toml::Value, at: &str, out: &mut Vec<(String, bool)>) {
     }
 }
 
-fn is_known(path: &str, is_value: bool) -> bool {
+pub(super) fn is_known(path: &str, is_value: bool) -> bool {
     ALL.iter().any(|key| matches(key.path, path) || (!is_value && is_above(key.path, path)))
 }
 
-fn matches(pattern: &str, path: &str) -> bool {
+pub(super) fn matches(pattern: &str, path: &str) -> bool {
     pattern.split('.').count() == path.split('.').count() && is_above_or_same(pattern, path)
 }
 
@@ -614,69 +484,4 @@ pub fn distance(a: &str, b: &str) -> usize {
         }
     }
     row[b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The table and the structures cannot drift apart: each setting with a value of its kind is read.
-    #[test]
-    fn every_setting_of_the_table_is_read() {
-        for key in ALL {
-            let value = match key.kind {
-                Kind::Text | Kind::Path => "\"x\"",
-                Kind::Number => "3",
-                Kind::Share => "0.5",
-                Kind::Switch => "true",
-                Kind::Span => "\"15m\"",
-                Kind::Secret => "\"file:/x\"",
-                Kind::Paths | Kind::Texts => "[\"x\"]",
-                Kind::OneOf(names) => &format!("\"{}\"", names[0]),
-            };
-            let path = key.path.replace('*', "device");
-            // Lists of tables: what else one of them needs.
-            let text = match path.rsplit_once('.') {
-                Some((list @ ("ca.general-info" | "identity.device.extensions"), last)) => match last {
-                    "oid" => format!("[[{list}]]\noid = \"1.2.3\""),
-                    last => format!("[[{list}]]\noid = \"1.2.3\"\n{last} = {value}"),
-                },
-                Some(("identity.device.export", last)) => {
-                    let mut lines = vec!["[[identity.device.export]]".to_owned(), format!("{last} = {value}")];
-                    for (name, value) in [("layout", "\"pem\""), ("folder", "\"/x\"")] {
-                        if name != last {
-                            lines.push(format!("{name} = {value}"));
-                        }
-                    }
-                    lines.join("\n")
-                }
-                _ => format!("{path} = {value}"),
-            };
-            // What stands beside it in its own table and cannot be left out.
-            let beside = match key.path {
-                "ca.proxy.user" | "ca.proxy.password" => "\nca.proxy.url = \"http://p:1\"",
-                "identity.*.hardware-module.type" => "\nidentity.device.hardware-module.serial = \"1\"",
-                "identity.*.hardware-module.serial" => "\nidentity.device.hardware-module.type = \"1.2.3\"",
-                _ => "",
-            };
-            let text = text + beside;
-            let table: toml::Table = text.parse().unwrap();
-            check(&table).unwrap_or_else(|words| panic!("{text}: {words}"));
-            let read: Result<super::super::Settings, _> = table.try_into();
-            assert!(read.is_ok(), "{text}: {}", read.unwrap_err());
-        }
-    }
-
-    #[test]
-    fn unknown_names_are_refused_at_every_level() {
-        for text in [
-            "x = 1",
-            "[sa]\nserver = \"x\"",
-            "[identity.a.renew]\natt = 0.5",
-            "[[identity.a.export]]\nlayuot = \"pem\"",
-        ] {
-            assert!(check(&text.parse().unwrap()).is_err(), "{text}");
-        }
-        assert!(check(&"[identity.a]\n[identity.b.renew]\nat = 0.5".parse().unwrap()).is_ok());
-    }
 }

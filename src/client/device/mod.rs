@@ -14,8 +14,9 @@
 //!
 //! | file | |
 //! | --- | --- |
-//! | `settings`, `values`, `secret` | the settings, read once, with the place of each mistake; sources of secrets |
-//! | [`keys`] | what each setting means |
+//! | `settings`, `values`, `secret` | the settings; spans of time and places in them; sources of secrets |
+//! | `loading` | they are read once, with the place of each mistake |
+//! | [`keys`], `fit` | what each setting means; whether a table has known names and values of their kinds |
 //! | `as_settings` | the library's words with settings in place of functions |
 //! | `reading`, `tuning`, `wanted`, `files` | what settings say, by one door: to a client, and about what is asked for |
 //! | `judging`, `idle` | everything that is wrong with settings; what has no effect beside the others |
@@ -30,11 +31,13 @@ mod busy;
 mod config;
 mod exports;
 mod files;
+mod fit;
 mod from_table;
 mod idle;
 mod judging;
 mod keep;
 pub mod keys;
+mod loading;
 mod peers;
 mod reading;
 mod secret;
@@ -66,12 +69,13 @@ pub use exports::ExportState;
 pub use files::{missing_program, read_certificates, read_chain, read_key};
 pub use judging::{Judged, judge};
 pub use keep::Kept;
+pub use loading::{DEFAULT_FILE, Loaded, load, read as read_settings};
 pub use peers::peer_name;
 pub use secret::Source;
+pub use settings::Device as DeviceSettings;
 pub use settings::{
-    Ca, Clock, Coap, Confirm, DEFAULT_FILE, Export, GeneralInfo, HardwareModule, Hooks, Http, Identity, Limits, Loaded,
-    Login, LoginKind, MacKind, Peers, Pkcs11, Proxy, Renew, Run, Settings, StatusCheck, Tls, Trust, WantedExtension,
-    load, read as read_settings,
+    Ca, Clock, Coap, Confirm, Export, GeneralInfo, HardwareModule, Hooks, Http, Identity, Limits, Login, LoginKind,
+    MacKind, Peers, Pkcs11, Proxy, Renew, Run, Settings, StatusCheck, Tls, Trust, WantedExtension,
 };
 pub use standing::{Part, certificate_json, rfc3339};
 pub use values::Span;
@@ -106,7 +110,7 @@ impl Device {
         let memory = memory.to_str().ok_or_else(|| wrong("the folder of device memory is not UTF-8"))?;
         let mut table = toml::Table::new();
         values::put(&mut table, "device.memory", &toml::Value::from(memory).to_string())?;
-        let loaded = Loaded { settings: settings::read(&table)?, table, files: Vec::new() };
+        let loaded = Loaded { settings: loading::read(&table)?, table, files: Vec::new() };
         Device::open(&loaded, true)
     }
 
@@ -120,7 +124,7 @@ impl Device {
         }
         let mut table = self.table.clone();
         values::put(&mut table, key, value)?;
-        let settings = settings::read(&table)?;
+        let settings = loading::read(&table)?;
         // What device memory is opened by holds from here on; whoever has the old handle keeps it.
         if key.starts_with("device.") {
             *self = Device::open(&Loaded { settings, table, files: Vec::new() }, true)?;
@@ -317,7 +321,7 @@ fn device_id(settings: &Settings) -> Result<Option<String>, Error> {
     let Some(text) = &settings.device.id else { return Ok(None) };
     let Some(path) = text.strip_prefix("file:") else { return Ok(Some(text.clone())) };
     let path = Path::new(path);
-    let id = crate::files::read_text_of_owner(path, settings::MAX_FILE_BYTES)
+    let id = crate::files::read_text_of_owner(path, loading::MAX_FILE_BYTES)
         .map_err(|e| wrong(format!("device.id: {}: {e}", crate::files::shown(path))))?;
     match id.trim() {
         "" => Err(wrong(format!("device.id: {} is empty", crate::files::shown(path)))),

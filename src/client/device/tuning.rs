@@ -310,7 +310,7 @@ mod tests {
             device.set(key, value).unwrap_or_else(|e| panic!("{key} = {value}: {e}"));
             assert!(look(&device.config(false).unwrap()), "{key} = {value} does not reach the client");
             device.table = before;
-            device.settings = super::super::settings::read(&device.table).unwrap();
+            device.settings = super::super::loading::read(&device.table).unwrap();
         }
         let is_tried = |key: &str| REACHES.iter().any(|(tried, ..)| *tried == key);
         let is_elsewhere = |key: &str| ELSEWHERE.iter().any(|begin| key.starts_with(begin));
@@ -364,7 +364,7 @@ mod tests {
             device.set(key, value).unwrap();
             assert!(device.config(false).is_err(), "{key} = {value}");
             device.table.clear();
-            device.settings = super::super::settings::read(&device.table).unwrap();
+            device.settings = super::super::loading::read(&device.table).unwrap();
         }
         let _ = std::fs::remove_dir_all(folder);
     }

@@ -138,14 +138,14 @@ mod tests {
         put(&mut table, "identity.a.dns", "[\"x\", \"y\"]").unwrap();
         put(&mut table, "device.retention", "5").unwrap();
         put(&mut table, "ca.http.total", "15s").unwrap();
-        let settings = super::super::settings::read(&table).unwrap();
+        let settings = super::super::loading::read(&table).unwrap();
         assert_eq!(settings.ca.login.reference.as_deref(), Some("4711"));
         assert_eq!(
             (settings.ca.trust.all.len(), settings.identity["a"].dns.len(), settings.device.retention),
             (1, 2, 5)
         );
         assert!(put(&mut table, "ca.server.x", "1").is_ok(), "refused when it is read");
-        assert!(super::super::settings::read(&table).is_err());
+        assert!(super::super::loading::read(&table).is_err());
     }
 
     #[test]

@@ -24,10 +24,11 @@ use std::time::{Duration, Instant};
 pub(super) use url::{LdapUrl, is_ldap};
 
 use self::message::{Found, Message, limit};
-use super::connection::{Link, race};
+use super::connection::Link;
 use super::error::{Party, Phase, TransportError, TransportErrorKind};
 use super::fetched::{Document, Fetched};
 use super::http::HttpConfig;
+use super::race::race;
 use super::{ExchangeLimits, tunnel};
 use crate::asn1::pem;
 use crate::limits::moment_in;
@@ -129,7 +130,7 @@ impl<'a> Line<'a> {
             return Err(limit(format!("the URL leads to this machine or its own link; {OWN_WORD}")));
         }
         link.enter(Phase::Connect);
-        let stream = race(&addresses, Some(connected_by), link).map_err(|error| {
+        let stream = race(&addresses, Some(connected_by), &|| link.is_cancelled()).map_err(|error| {
             let error = error.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no address"));
             io_error(&error, Phase::Connect, link)
         })?;
