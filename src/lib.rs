@@ -20,7 +20,7 @@
 //! `bindings/pkcs11` holds that of two calls to tokens.
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
+#![warn(missing_docs, unnameable_types)]
 #![cfg_attr(not(feature = "std"), allow(dead_code, unused_imports, reason = "the rooms above the engine use it"))]
 
 #[cfg_attr(not(any(feature = "std", test)), macro_use)]

@@ -2,20 +2,20 @@
 //!
 //! | file | one use each |
 //! | --- | --- |
-//! | [`config`] | settings of a client and their defaults |
+//! | `config` | settings of a client and their defaults |
 //! | `way` | the client, and its way to the server |
 //! | [`subject`] | what a certificate is asked for: names, key usage, validity |
-//! | [`enroll`] | a new operation: first certificate, a further one, key update; continued after a restart |
-//! | [`install`] | enrolment straight into device memory: no crash loses or mixes an identity |
+//! | `enroll` | a new operation: first certificate, a further one, key update; continued after a restart |
+//! | `install` | enrolment straight into device memory: no crash loses or mixes an identity |
 //! | `bearers` | signers without authority that were met before |
 //! | [`offline`] | enrolment without a network: PKCS#10 goes out, its key and the request are kept |
 //! | [`certificates`] | certificates as they come in files and from peers |
-//! | [`import`] | a certificate that comes back by any means finds its key and is installed |
+//! | `import` | a certificate that comes back by any means finds its key and is installed |
 //! | [`renewal`] | what is due and when to ask again; does a due step; devices without a clock |
 //! | `device` | a device as a whole, by a settings file or a few values: the easy way in (feature `settings`) |
-//! | [`support`] | revocation, and questions: CA certificates, a root's successor, templates, CRLs |
-//! | [`template`] | what a CA's template makes of the next request |
-//! | [`roots`] | a root's successor takes its place beside it |
+//! | `support` | revocation, and questions: CA certificates, a root's successor, templates, CRLs |
+//! | `template` | what a CA's template makes of the next request |
+//! | `roots` | a root's successor takes its place beside it |
 //! | [`mod@run`] | drives an operation with a blocking exchange |
 //! | [`peer_certificates`] | which of the certificates that a peer sent is its own |
 //! | `token` | keys in PKCS#11 tokens: opened, made anew, destroyed |
@@ -26,26 +26,26 @@
 
 mod bearers;
 pub mod certificates;
-pub mod config;
+mod config;
 pub mod crl_file;
 #[cfg(all(feature = "settings", unix))]
 pub mod device;
-pub mod enroll;
-pub mod import;
-pub mod install;
+mod enroll;
+mod import;
+mod install;
 pub mod offline;
 pub mod peer_certificates;
 pub mod probe;
 pub mod renewal;
-pub mod roots;
+mod roots;
 pub mod run;
 mod signer_status;
 pub mod status;
 pub mod subject;
-pub mod support;
-pub mod template;
+mod support;
+mod template;
 #[cfg(feature = "pkcs11")]
-pub mod token;
+mod token;
 pub mod trace;
 pub mod validator;
 mod way;

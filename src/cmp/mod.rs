@@ -5,25 +5,25 @@
 //!
 //! | file | |
 //! | --- | --- |
-//! | [`signer`], [`credential`] | a key that signs, wherever it is; what protects messages |
-//! | [`signer_authorisation`] | whom the owner lets sign |
-//! | [`context`] | what holds for all operations of a client: credential and options |
-//! | [`options`] | what can be chosen: anchors, limits, tolerances and the rest, with their defaults |
-//! | [`tolerance`], [`profile`] | deviations that are tolerated, by name; bundles of them for known CAs |
-//! | [`request`] | what the caller wants: a certificate by ir, cr, kur or p10cr, a revocation, or an answer to a question |
-//! | [`revoke`] | the answer to a request for revocation, of one certificate or of several |
-//! | [`proof`] | the key that is to be certified, and the proofs of having it |
+//! | `signer`, `credential` | a key that signs, wherever it is; what protects messages |
+//! | `signer_authorisation` | whom the owner lets sign |
+//! | `context` | what holds for all operations of a client: credential and options |
+//! | `options` | what can be chosen: anchors, limits, tolerances and the rest, with their defaults |
+//! | `tolerance`, `profile` | deviations that are tolerated, by name; bundles of them for known CAs |
+//! | `request` | what the caller wants: a certificate by ir, cr, kur or p10cr, a revocation, or an answer to a question |
+//! | `revoke` | the answer to a request for revocation, of one certificate or of several |
+//! | `proof` | the key that is to be certified, and the proofs of having it |
 //! | `kem_mac` | protection with a KEM key: a secret is encapsulated first |
 //! | `keygen` | keys that the CA's side makes |
-//! | [`info`] | questions and their answers: CA certificates, a root's successor, templates, CRLs |
-//! | [`ra`], [`nested`] | what a registration authority does with the messages of others |
-//! | [`protection`] | MAC and signature over header and body |
-//! | [`response`] | an answer is checked against its request before anything in it is believed (RFC 9483 section 3.5) |
-//! | `answer_signer`, [`authority`] | whose signature is under it; whether he may sign |
-//! | [`issued`] | the issued certificate is checked |
-//! | [`compare`] | it is compared with what was asked, and by whom it is taken if it differs |
-//! | [`operation`] | the state machine: step, feed |
-//! | [`action`] | what its owner is to do next |
+//! | `info` | questions and their answers: CA certificates, a root's successor, templates, CRLs |
+//! | `ra`, `nested` | what a registration authority does with the messages of others |
+//! | `protection` | MAC and signature over header and body |
+//! | `response` | an answer is checked against its request before anything in it is believed (RFC 9483 section 3.5) |
+//! | `answer_signer`, `authority` | whose signature is under it; whether he may sign |
+//! | `issued` | the issued certificate is checked |
+//! | `compare` | it is compared with what was asked, and by whom it is taken if it differs |
+//! | `operation` | the state machine: step, feed |
+//! | `action` | what its owner is to do next |
 //! | `state` | where it stands, and what is known there and nowhere else |
 //! | `bearer` | a signer that may not decide |
 //! | `exchange` | the messages of an operation that has begun; each answer leads to the next state |
@@ -33,44 +33,44 @@
 //! | `exchange::enrolment` | the exchange that brings a certificate, as far as its confirmation |
 //! | `exchange::several` | the same for several certificates: which answer is about which request, what is confirmed, what is polled for |
 //! | `parts` | what becomes of each of several certificates |
-//! | [`snapshot`] | save and restore across a reboot |
+//! | `snapshot` | save and restore across a reboot |
 //! | `saved_form` | the frame of a saved operation |
-//! | [`saved`] | what a saved operation is, told before it is resumed |
+//! | `saved` | what a saved operation is, told before it is resumed |
 
-pub mod action;
+mod action;
 mod answer_signer;
-pub mod authority;
+mod authority;
 mod bearer;
-pub mod compare;
-pub mod context;
-pub mod credential;
+mod compare;
+mod context;
+mod credential;
 mod diagnosis;
 mod exchange;
-pub mod info;
-pub mod issued;
+mod info;
+pub(crate) mod issued;
 mod kem_mac;
 mod keygen;
-pub mod nested;
-pub mod operation;
-pub mod options;
+mod nested;
+mod operation;
+mod options;
 mod parts;
-pub mod passphrase;
+mod passphrase;
 mod possession;
-pub mod profile;
-pub mod proof;
-pub mod protection;
-pub mod ra;
+mod profile;
+mod proof;
+mod protection;
+mod ra;
 mod received;
-pub mod request;
-pub mod response;
-pub mod revoke;
-pub mod saved;
+mod request;
+mod response;
+mod revoke;
+mod saved;
 mod saved_form;
-pub mod signer;
-pub mod signer_authorisation;
-pub mod snapshot;
+mod signer;
+mod signer_authorisation;
+mod snapshot;
 mod state;
-pub mod tolerance;
+mod tolerance;
 mod transaction;
 
 pub(crate) use bearer::KnownBearers;

@@ -8,10 +8,10 @@ use crate::prelude::*;
 
 mod content_info;
 mod encrypted_value;
-pub mod enveloped;
+mod enveloped;
 mod error;
 pub(crate) mod kem;
-pub mod options;
+mod options;
 pub mod pkcs12;
 mod recipient;
 mod recipient_identifier;

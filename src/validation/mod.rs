@@ -4,38 +4,38 @@
 //! for in [`Checks`], or what speaks against the paths that were tried (RFC 5280 section 6.1, RFC 9618, RFC 5937).
 
 mod certificate;
-pub mod checks;
+mod checks;
 mod constraints;
 pub mod crl;
 mod crl_index;
-pub mod crl_numbers;
+pub(crate) mod crl_numbers;
 mod crl_scope;
 mod crl_status;
 mod crl_stream;
 mod facts;
 mod freshness;
-pub mod identity;
+mod identity;
 mod knowledge;
-pub mod names;
-pub mod ocsp;
+pub(crate) mod names;
+mod ocsp;
 mod ocsp_status;
-pub mod path;
-pub mod peer;
+mod path;
+pub(crate) mod peer;
 mod policy;
 mod profile;
-pub mod report;
+mod report;
 pub mod revocation;
-pub mod revocation_policy;
-pub mod revoked;
+mod revocation_policy;
+pub(crate) mod revoked;
 mod revoked_lost;
 mod signed;
 mod status;
 mod status_before;
 mod status_signers;
-pub mod status_sources;
-pub mod trust;
+pub(crate) mod status_sources;
+mod trust;
 
-pub use crate::asn1::general_name::alternative_names;
+pub use crate::asn1::general_name::{GeneralName, alternative_names};
 pub use checks::{CheckTime, Checks, KeyUsage, NameCheck, PolicyInputs, Profile};
 pub use crl::Crl;
 #[cfg(feature = "std")]
@@ -52,5 +52,5 @@ pub use report::{Check, Finding, Report, ValidPath};
 pub use revocation_policy::{RevocationMode, RevocationPolicy, RevocationScope, StatusPreference};
 pub use revoked::{Added, Authority, KnownFacts, Lost, RevokedFact, RevokedFacts, RevokedTable};
 pub(crate) use signed::Line;
-pub use status_sources::StatusSources;
+pub use status_sources::{StatusSources, StatusWatch, UNTOLD};
 pub use trust::TrustAnchors;

@@ -151,11 +151,6 @@ impl InfoTypeAndValue {
     }
 }
 
-/// The directoryName of a sender or recipient.
-pub fn name_field(name: &Name) -> Option<Vec<u8>> {
-    Some(name.as_der().to_vec())
-}
-
 pub(super) fn directory_name(field: Tlv<'_>) -> Result<Option<Vec<u8>>, Asn1Error> {
     // GeneralName: directoryName [4], explicit because Name is a CHOICE.
     if field.tag != crate::asn1::der::context(4, true) {

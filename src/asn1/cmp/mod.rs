@@ -5,14 +5,14 @@
 //! lists, odd times) that must not make a whole message unreadable. The module's tags are EXPLICIT.
 
 pub mod body;
-pub mod certrep;
-pub mod challenge;
+mod certrep;
+pub(crate) mod challenge;
 pub mod general;
-pub mod header;
+mod header;
 pub mod message;
 pub mod poll;
 pub mod revocation;
-pub mod status;
+pub(crate) mod status;
 
 pub use body::{BodyType, PkiBody};
 pub use certrep::{CertOrEncCert, CertRepMessage, CertResponse, CertStatus, CertifiedKeyPair};

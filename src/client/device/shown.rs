@@ -2,7 +2,7 @@
 
 use toml::Value;
 
-use super::settings::Loaded;
+use super::loading::Loaded;
 use crate::words;
 
 impl Loaded {
