@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::asn1::x509::hex;
 use crate::codes::Code;
-use crate::crypto::pkcs11::{PinSource, TokenError, TokenKey, TokenUri};
+use crate::crypto::pkcs11::{PinSource, RefusedPin, TokenError, TokenKey, TokenUri};
+use crate::crypto::pkcs11::{forget_refused_pins, refused_pins, remember_refused_pins};
 use crate::crypto::{KeyKind, PrivateKey};
 use crate::error::Error;
 use crate::store::{KeyMaker, KeyReference, Store};
@@ -12,6 +14,7 @@ use crate::store::{KeyMaker, KeyReference, Store};
 /// ([`TokenKey::generate_marked`]): renewals stay in the token. `module` and `pin` as [`TokenKey::open`], but a `module-path`
 /// that is kept in device memory is never followed: whoever writes there would choose what code runs.
 pub fn open_token_keys(store: &Store, module: Option<&str>, pin: PinSource) {
+    recall_refused_pins(store);
     let tokens = Arc::new(Tokens { module: module.map(str::to_owned), pin });
     let maker: Arc<dyn KeyMaker> = tokens.clone();
     store.make_keys_with(maker);
@@ -23,6 +26,54 @@ pub fn open_token_keys(store: &Store, module: Option<&str>, pin: PinSource) {
         let key = TokenKey::open_known(module, &reference.reference, &reference.spki, pin)?;
         Ok(Some(Arc::new(key) as Arc<dyn PrivateKey>))
     }));
+}
+
+/// Device memory keeps under this name which PINs tokens have refused: a token counts wrong ones over all processes, and locks.
+const REFUSED: &str = "refused-pins";
+const HEAD: &str = "refused pins 1";
+
+/// What an earlier process was refused is not tried by this one. Best effort: device memory that cannot be read is told by whoever needs it.
+pub(crate) fn recall_refused_pins(store: &Store) {
+    let Ok(kept) = store.blob(REFUSED) else { return };
+    let read = std::str::from_utf8(&kept).ok().and_then(|text| text.strip_prefix(HEAD)).unwrap_or_default();
+    remember_refused_pins(read.lines().filter_map(refused_of).collect());
+}
+
+/// What this process was refused is kept for the next. Best effort, and no write where it is nothing new.
+pub(crate) fn keep_refused_pins(store: &Store) {
+    let refused = refused_pins();
+    let lines: String = refused.iter().map(line_of).collect();
+    let text = format!("{HEAD}\n{lines}");
+    let _ = match store.blob(REFUSED) {
+        Ok(kept) if kept.as_slice() == text.as_bytes() => Ok(()),
+        Ok(_) if refused.is_empty() => store.remove_blob(REFUSED),
+        Err(_) if refused.is_empty() => Ok(()),
+        _ => store.put_blob(REFUSED, text.as_bytes()),
+    };
+}
+
+/// People have put right what was wrong: each PIN may be tried once more.
+pub(crate) fn forget_kept_pins(store: &Store) -> Result<(), Error> {
+    forget_refused_pins();
+    Ok(store.remove_blob(REFUSED)?)
+}
+
+fn line_of(pin: &RefusedPin) -> String {
+    let RefusedPin { serial, label, salt, digest } = pin;
+    format!("{} {} {} {}\n", hex(serial.as_bytes()), hex(label.as_bytes()), hex(salt), hex(digest))
+}
+
+fn refused_of(line: &str) -> Option<RefusedPin> {
+    let fields: Vec<Vec<u8>> = line.split(' ').map(from_hex).collect::<Option<_>>()?;
+    let [serial, label, salt, digest] = <[Vec<u8>; 4]>::try_from(fields).ok()?;
+    let (serial, label) = (String::from_utf8(serial).ok()?, String::from_utf8(label).ok()?);
+    Some(RefusedPin { serial, label, salt: salt.try_into().ok()?, digest: digest.try_into().ok()? })
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.is_ascii() && text.len() % 2 == 0;
+    let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).ok();
+    if digits { (0..text.len()).step_by(2).map(byte).collect() } else { None }
 }
 
 /// Checks a URI that says where new keys are to be made: it names a token and, by `object`, what the keys are called. It has no

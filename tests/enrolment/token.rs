@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use devid::asn1::x509::Certificate;
-use devid::client::{Client, Config, Destination, Owner, Subject, open_token_keys};
-use devid::cmp::Signer;
-use devid::crypto::pkcs11::TokenKey;
+use devid::client::{Client, Config, Destination, Owner, Planner, Renewal, Subject, open_token_keys};
+use devid::cmp::{MacParameters, Signer};
+use devid::crypto::pkcs11::{TokenKey, forget_refused_pins};
 use devid::crypto::{KeyKind, PrivateKey};
 use devid::store::{IdentityKey, Store, StoreOptions};
 use devid::transport::{Exchange, ExchangeLimits, Phase, Reply, TransportError, TransportErrorKind};
@@ -189,4 +189,50 @@ fn the_key_to_log_in_with_may_lie_in_a_token() {
     assert!(missing.message().contains("ca.login.key"), "{missing}");
     assert!(fails(&settings("pkcs11:no-attribute")).iter().any(|words| words.starts_with("ca.login.key")));
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// A token counts wrong PINs over all processes: what one of them was refused, the next one does not try.
+#[test]
+fn a_pin_that_was_refused_is_not_tried_by_the_next_process() {
+    let _turn = crate::softhsm::turn();
+    let Some(module) = module() else { return };
+    let store = Store::in_memory(provider().clone());
+    let planner = Planner::new();
+    let mut config = Config::new();
+    config.protect_with_secret(b"4711", b"secret", MacParameters::PASSWORD_BASED);
+    let root = Certificate::from_der(&TestCa::new(Options::default()).root.certificate).unwrap();
+    config.cmp_anchors.add(root.clone());
+    config.enrolment_anchors.add(root);
+    let subject = Subject::new().name("CN=router-7").unwrap();
+    // A process: what it knows of PINs is what device memory tells it.
+    let run = |given: &'static str, at: i64| {
+        forget_refused_pins();
+        open_token_keys(&store, Some(module), pin(given));
+        let make = || -> Result<Arc<dyn PrivateKey>, Error> {
+            Ok(store.make_key("pkcs11:token=strict;object=kept", KeyKind::P256)?.expect("it is made there"))
+        };
+        let renewal = Renewal {
+            planner: &planner,
+            config: &config,
+            to: Destination { store: &store, name: "router", purpose: "ldevid" },
+            factory: None,
+            subject: Some(&subject),
+            new_key: Some(&make),
+        };
+        let (now, mut ca) = (Time::from_unix(at), TestCa::new(Options::default()));
+        let mut line = ShortLine(Line(&mut ca, now), 0);
+        renewal.run_due(Some(now), &mut line, &mut AtOnce(now)).unwrap().outcome.unwrap_err().to_string()
+    };
+    let now = 1_790_000_000;
+    assert!(run("0000", now).contains("CKR_PIN_INCORRECT"));
+    let kept = store.blob("refused-pins").unwrap();
+    for day in 1..4 {
+        let error = run("0000", now + day * 86_400);
+        assert!(error.contains("refused before") && !error.contains("CKR_"), "{error}");
+    }
+    assert_eq!(store.blob("refused-pins").unwrap(), kept, "and nothing is written for it");
+    // The dark twins: another one is tried, and the right one makes an end of it.
+    let error = run(PIN, now + 5 * 86_400);
+    assert!(error.contains("dead"), "{error}");
+    assert!(store.blob("refused-pins").is_err());
 }

@@ -105,6 +105,21 @@ impl Device {
         cancel: Option<&Cancel>,
         owner: &mut dyn Owner,
     ) -> Result<Report, Error> {
+        let report = self.step_by_settings(name, clock, longest_wait_seconds, cancel, owner);
+        // Also where a key was opened before the step.
+        #[cfg(feature = "pkcs11")]
+        crate::client::token::keep_refused_pins(&self.store);
+        report
+    }
+
+    fn step_by_settings(
+        &self,
+        name: &str,
+        clock: Option<Time>,
+        longest_wait_seconds: u32,
+        cancel: Option<&Cancel>,
+        owner: &mut dyn Owner,
+    ) -> Result<Report, Error> {
         let identity = self.identity(name);
         let mut planner = self.planner(&identity);
         planner.policy.longest_nap_seconds = longest_wait_seconds;

@@ -318,6 +318,8 @@ impl Planner {
     pub fn reset(&self, store: &Store, name: &str) -> Result<(), Error> {
         learning::forget(store)?;
         store.remove_blob(DEVICE)?;
+        #[cfg(feature = "pkcs11")]
+        crate::client::token::forget_kept_pins(store)?;
         Progress::forget(store, &*self.provider, name)
     }
 

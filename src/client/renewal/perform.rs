@@ -132,7 +132,10 @@ impl Renewal<'_> {
         asks_time: &Cell<bool>,
     ) -> Result<Report, Error> {
         let mended = self.bring_back(clock)?;
-        let mut report = self.run_whole(clock, exchange, owner, asks_time)?;
+        let report = self.run_whole(clock, exchange, owner, asks_time);
+        #[cfg(feature = "pkcs11")]
+        crate::client::token::keep_refused_pins(self.to.store);
+        let mut report = report?;
         if !mended.is_empty() {
             report.plan.alarm = report.plan.alarm.max(Alarm::Late);
             report.plan.findings.splice(0..0, mended);

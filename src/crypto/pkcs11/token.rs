@@ -207,8 +207,7 @@ impl Token {
         let pin: Zeroizing<String> = pin(&request).map_err(TokenError::NoPin)?;
         let memory = PinMemory::of(info.serial_number(), label);
         if memory.is_refused(&pin).map_err(TokenError::NoPin)? {
-            let words =
-                "the PIN given was refused before; it is not tried again in this process, as wrong ones lock a token";
+            let words = "the PIN given was refused before; it is not tried again, as wrong ones lock a token: give the right one";
             return Err(TokenError::WrongPin(format!("token {}: {words}", crate::words::quoted(label))));
         }
         match session.login(user, Some(&AuthPin::new(pin.as_str().into()))) {
