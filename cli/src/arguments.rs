@@ -447,6 +447,15 @@ pub enum StoreAction {
         #[arg(long, required = true)]
         yes: bool,
     },
+    /// Forget the highest CRL numbers that were seen, and the lists with them: after a CA has begun to count anew
+    ForgetNumbers {
+        /// Certificates of CAs, each certified by an anchor or an anchor itself: of their lists, and those of all below them
+        #[arg(required_unless_present = "all")]
+        file: Option<PathBuf>,
+        /// Of all CAs
+        #[arg(long, conflicts_with = "file")]
+        all: bool,
+    },
     /// Back to how the device left the factory: for its next owner
     FactoryReset(FactoryReset),
 }

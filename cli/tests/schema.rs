@@ -176,6 +176,8 @@ fn every_command_prints_what_the_schema_says() {
         &["store", "repair"],
         &["store", "rollback", "device"],
         &["store", "reset", "device"],
+        &["store", "forget-numbers", &root],
+        &["store", "forget-numbers", "--all"],
         &["request"],
         &["request", "--output", &path("r.csr")],
         &["store", "abandon", "device"],

@@ -672,11 +672,30 @@ devid_status devid_store_crls(const devid_store *store,
                               devid_error **err);
 
 /**
+ * Makes device memory forget the highest CRL numbers that it has seen (RFC 5280 section 5.2.3), and the lists with them: for a CA that
+ * was put back from a backup, or has given a number far too high by mistake, whose genuine lists are refused ever after
+ * (DEVID_E_CRL_ROLLBACK). Until the next list of the CA comes, an older one is taken. Who was revoked stays revoked.
+ *
+ * @param store      Not NULL.
+ * @param ca         The CA that an anchor has certified, with all below it; or an anchor that issues lists itself. NULL: all. May be
+ *                   NULL.
+ * @param out_count  Receives of how many series of numbers. NULL if not wanted. May be NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure of device memory.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_forget_crl_numbers(const devid_store *store,
+                                            const devid_cert *ca,
+                                            uint32_t *out_count,
+                                            devid_error **err);
+
+/**
  * Keeps bytes that need no secrecy, such as a configuration; an earlier record of that name is replaced.
  *
  * @param store     Not NULL.
  * @param name      As names of identities; not "revoked", "revoked-mark", "bearers", "clock-seen", "clock-boot", nor beginning with "status-",
- *                  "crl-", "cre-" or "renewal-": these are the library's. Not NULL.
+ *                  "crl-", "crt-", "cre-" or "renewal-": these are the library's. Not NULL.
  * @param data      At most 64 MiB. May be NULL if `data_len` is 0.
  * @param data_len  Length of `data` in bytes.
  * @param err       Receives details on failure, else NULL. May be NULL.

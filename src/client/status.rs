@@ -16,12 +16,14 @@
 //! | `kept` | revocation lists that came by another way |
 //! | `certificate_store` | certificates by what they hold (RFC 4387) |
 //! | `facts` | who is revoked for good, apart from the documents that said so |
+//! | `forget` | the owner's way back where a CA counts its lists anew |
 //! | `numbers` | the highest CRL numbers in device memory |
 
 mod cache;
 mod certificate_store;
 mod document;
 mod facts;
+mod forget;
 mod gather;
 mod issuers;
 mod kept;
@@ -37,6 +39,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use certificate_store::CertificateQuery;
+pub use forget::forget_crl_numbers;
 pub use kept::{CrlSubject, keep_crl, kept_crls};
 pub use memory::StatusMemory;
 pub use numbers::StoredCrlNumbers;

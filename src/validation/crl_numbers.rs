@@ -20,6 +20,8 @@ pub struct NumberedList<'a> {
     pub series: &'a CrlSeries,
     /// Its number; `None` if it has none.
     pub number: Option<&'a CrlNumber>,
+    /// Its thisUpdate.
+    pub this_update: Time,
     /// notAfter of its signer: lists of this series clear nobody after it, and the number may be forgotten.
     pub end: Time,
     /// The time of the validation, if it has one.
@@ -34,8 +36,13 @@ pub struct NumberedList<'a> {
 pub enum Noted {
     /// None with a higher number was seen; its own is remembered.
     Newest,
-    /// It is older than one seen before, which had this number.
-    Older(CrlNumber),
+    /// It is older than one seen before.
+    Older {
+        /// The number of that one.
+        highest: CrlNumber,
+        /// The latest thisUpdate of the series; `None` if it is not known.
+        issued: Option<Time>,
+    },
     /// Whether it is older cannot be told, in words: it must not count as the newest.
     Unknown(String),
 }
@@ -68,6 +75,7 @@ pub struct CrlNumberTable {
 #[derive(Clone, Debug)]
 struct Seen {
     number: CrlNumber,
+    issued: Option<Time>,
     end: Time,
     branch: KeyDigest,
 }
@@ -103,9 +111,10 @@ impl CrlNumberTable {
                 return Err(damaged());
             }
             let end = Time::from_unix(i64::from_be_bytes(*end));
-            // The formats know nothing of branches.
+            // The formats know nothing of branches and of when lists were issued.
             let branch = KeyDigest::default();
-            numbers.insert(*series, Seen { number: CrlNumber::from_be_bytes(number), end, branch });
+            let number = CrlNumber::from_be_bytes(number);
+            numbers.insert(*series, Seen { number, issued: None, end, branch });
             rest = behind;
         }
         if !rest.is_empty() {
@@ -139,10 +148,11 @@ fn note_in(numbers: &mut BTreeMap<CrlSeries, Seen>, list: &NumberedList<'_>) -> 
     if let Some(seen) = numbers.get_mut(list.series) {
         return match list.number {
             Some(number) if *number >= seen.number => {
-                *seen = Seen { number: number.clone(), end: list.end.max(seen.end), branch: list.branch };
+                let (issued, end) = (seen.issued.max(Some(list.this_update)), list.end.max(seen.end));
+                *seen = Seen { number: number.clone(), issued, end, branch: list.branch };
                 Noted::Newest
             }
-            _ => Noted::Older(seen.number.clone()),
+            _ => Noted::Older { highest: seen.number.clone(), issued: seen.issued },
         };
     }
     let Some(number) = list.number else { return Noted::Newest };
@@ -159,7 +169,8 @@ fn note_in(numbers: &mut BTreeMap<CrlSeries, Seen>, list: &NumberedList<'_>) -> 
     if let Some(most) = full(numbers) {
         return no_room(most);
     }
-    numbers.insert(*list.series, Seen { number: number.clone(), end: list.end, branch: list.branch });
+    let issued = Some(list.this_update);
+    numbers.insert(*list.series, Seen { number: number.clone(), issued, end: list.end, branch: list.branch });
     Noted::Newest
 }
 
@@ -182,7 +193,16 @@ mod tests {
         let now = Some(Time::from_unix(now));
         let branch = (u64::from(of) / 1000).to_be_bytes();
         let (series, end) = (series(of), Time::from_unix(end));
-        table.note(&NumberedList { series: &series, number: number.as_ref(), end, now, branch })
+        let this_update = Time::from_unix(5);
+        table.note(&NumberedList { series: &series, number: number.as_ref(), this_update, end, now, branch })
+    }
+
+    fn older(n: u64) -> Noted {
+        Noted::Older { highest: number(n), issued: Some(Time::from_unix(5)) }
+    }
+
+    fn older_of_restored(n: u64) -> Noted {
+        Noted::Older { highest: number(n), issued: None }
     }
 
     #[test]
@@ -191,15 +211,15 @@ mod tests {
         let times = [9, 1];
         assert_eq!(note(&table, 1, Some(300), times), Noted::Newest);
         assert_eq!(note(&table, 1, Some(300), times), Noted::Newest);
-        assert_eq!(note(&table, 1, Some(299), times), Noted::Older(number(300)));
-        assert_eq!(note(&table, 1, None, times), Noted::Older(number(300)));
+        assert_eq!(note(&table, 1, Some(299), times), older(300));
+        assert_eq!(note(&table, 1, None, times), older(300));
         assert_eq!(note(&table, 2, Some(0), times), Noted::Newest);
         assert_eq!(note(&table, 3, None, times), Noted::Newest, "no series begins with a list without a number");
         let restarted = CrlNumberTable::from_bytes(&table.to_bytes()).unwrap();
         assert_eq!(restarted.to_bytes(), table.to_bytes());
-        assert_eq!(note(&restarted, 1, Some(299), times), Noted::Older(number(300)));
+        assert_eq!(note(&restarted, 1, Some(299), times), older_of_restored(300));
         assert_eq!(note(&restarted, 1, Some(301), times), Noted::Newest);
-        assert_eq!(note(&restarted, 2, None, times), Noted::Older(number(0)));
+        assert_eq!(note(&restarted, 2, None, times), older_of_restored(0));
     }
 
     #[test]
@@ -208,7 +228,7 @@ mod tests {
         bytes.extend_from_slice(&series(1));
         bytes.extend_from_slice(&[2, 1, 44]);
         let table = CrlNumberTable::from_bytes(&bytes).unwrap();
-        assert_eq!(note(&table, 1, Some(299), [9, 1]), Noted::Older(number(300)));
+        assert_eq!(note(&table, 1, Some(299), [9, 1]), older_of_restored(300));
         assert!(table.to_bytes().starts_with(MAGIC));
     }
 
@@ -220,11 +240,11 @@ mod tests {
         }
         let another = MAX_SERIES as u32;
         assert!(matches!(note(&table, another, Some(7), [200, 100]), Noted::Unknown(_)));
-        assert_eq!(note(&table, 5, Some(6), [200, 100]), Noted::Older(number(7)), "those that are there are guarded");
+        assert_eq!(note(&table, 5, Some(6), [200, 100]), older(7), "those that are there are guarded");
         // A second later every second one has ended.
         assert_eq!(note(&table, another, Some(7), [200, 101]), Noted::Newest);
-        assert_eq!(note(&table, another, Some(6), [200, 101]), Noted::Older(number(7)));
-        assert_eq!(note(&table, 5, Some(6), [200, 101]), Noted::Older(number(7)));
+        assert_eq!(note(&table, another, Some(6), [200, 101]), older(7));
+        assert_eq!(note(&table, 5, Some(6), [200, 101]), older(7));
     }
 
     #[test]
@@ -233,7 +253,15 @@ mod tests {
         let of_one = |of: u32, branch: u8| {
             let (series, number) = (series(of), number(7));
             let (end, now) = (Time::from_unix(9), Some(Time::from_unix(1)));
-            table.note(&NumberedList { series: &series, number: Some(&number), end, now, branch: [branch; 8] })
+            let this_update = Time::from_unix(5);
+            table.note(&NumberedList {
+                series: &series,
+                number: Some(&number),
+                this_update,
+                end,
+                now,
+                branch: [branch; 8],
+            })
         };
         for of in 0..MAX_SERIES_OF_BRANCH as u32 {
             assert_eq!(of_one(of, 1), Noted::Newest);

@@ -465,7 +465,7 @@ impl StatusSearch<'_> {
         let mut noted = Noted::Newest;
         for (series, numbers) in series.iter().flat_map(|series| numbers.iter().map(move |numbers| (series, numbers))) {
             let (end, now) = (signer.not_after(), self.checks.at.known());
-            let list = NumberedList { series, number, end, now, branch };
+            let list = NumberedList { series, number, this_update: crl.this_update(), end, now, branch };
             let found = numbers.note(&list);
             if noted == Noted::Newest {
                 noted = found;
@@ -473,10 +473,10 @@ impl StatusSearch<'_> {
         }
         let why = match (noted, number) {
             (Noted::Newest, _) => return Ok(None),
-            (Noted::Older(highest), Some(number)) => {
-                format!("rollback: CRL number {number}, but {highest} was seen before")
+            (Noted::Older { highest, issued }, number) => {
+                let found = number.map_or_else(|| "no CRL number".to_owned(), |number| format!("CRL number {number}"));
+                format!("rollback: {found}, but {highest} was seen before{}", counting_anew(crl, issued))
             }
-            (Noted::Older(highest), None) => format!("rollback: no CRL number, but {highest} was seen before"),
             (Noted::Unknown(why), _) => format!("rollback: it cannot be told whether it is the newest: {why}"),
         };
         self.rollback.set(true);
@@ -580,4 +580,16 @@ const MAX_ISSUER_NAMES_COST: usize = 32_000;
 fn key_identifier(value: &[u8]) -> Option<&[u8]> {
     let mut fields = Cursor::sequence(value, "AuthorityKeyIdentifier").ok()?;
     Some(fields.optional_context(0, false).ok()??.value)
+}
+
+/// A list that is newer than all that were seen is none that somebody has kept: its CA counts anew, and only the owner can tell why.
+fn counting_anew(crl: &Crl, issued: Option<Time>) -> String {
+    match issued.filter(|issued| *issued < crl.this_update()) {
+        Some(issued) => format!(
+            ", on {issued} at the latest, and this list is of {}: if its CA counts anew, or has once given a number by mistake, \
+             forget_crl_numbers (devid_store_forget_crl_numbers, devid store forget-numbers) lets its lists count again",
+            crl.this_update()
+        ),
+        None => String::new(),
+    }
 }

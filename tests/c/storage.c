@@ -282,6 +282,9 @@ static void own_records_and_numbers_have_their_place(void)
     OK(devid_store_crls(store, &data, &err));
     CHECK(devid_bytes_len(data) == 0);
     devid_bytes_free(data);
+    uint32_t forgotten = 9;
+    OK(devid_store_forget_crl_numbers(store, NULL, &forgotten, &err));
+    CHECK(forgotten == 0);
     devid_store_free(store);
 }
 

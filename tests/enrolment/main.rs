@@ -11,6 +11,7 @@ mod clock_ahead;
 mod clocks;
 mod confined;
 mod counted;
+mod counted_anew;
 mod decade;
 mod duties;
 mod elsewhere;

@@ -415,8 +415,15 @@ fn a_full_memory_of_numbers_refuses_and_forgets_only_what_has_ended() {
         let mut series = [0; 32];
         series[..8].copy_from_slice(&of.to_be_bytes());
         let branch = (of as u64 / 100).to_be_bytes();
-        let (number, now) = (number(n), Some(at));
-        let list = devid::validation::NumberedList { series: &series, number: Some(&number), end, now, branch };
+        let (number, at) = (number(n), Some(at));
+        let list = devid::validation::NumberedList {
+            series: &series,
+            number: Some(&number),
+            this_update: now(),
+            end,
+            now: at,
+            branch,
+        };
         numbers.note(&list)
     };
     use devid::validation::Noted;
@@ -424,15 +431,22 @@ fn a_full_memory_of_numbers_refuses_and_forgets_only_what_has_ended() {
         assert_eq!(note(of, 5, later(if of == 7 { 1 } else { 9 }), now()), Noted::Newest);
     }
     assert!(matches!(note(SERIES, 5, later(9), later(1)), Noted::Unknown(_)));
-    assert_eq!(note(3, 4, later(9), later(1)), Noted::Older(number(5)));
+    assert_eq!(note(3, 4, later(9), later(1)), Noted::Older { highest: number(5), issued: Some(now()) });
     assert_eq!(note(SERIES, 5, later(9), later(2)), Noted::Newest, "one has ended by then");
     let restarted = StatusMemory::new(provider().clone(), Some(world.store.clone())).crl_numbers();
     let mut series = [0; 32];
     series[..8].copy_from_slice(&SERIES.to_be_bytes());
     let (four, end, at) = (number(4), later(9), Some(now()));
     let branch = [7; 8];
-    let older = devid::validation::NumberedList { series: &series, number: Some(&four), end, now: at, branch };
-    assert_eq!(restarted.note(&older), Noted::Older(number(5)));
+    let older = devid::validation::NumberedList {
+        series: &series,
+        number: Some(&four),
+        this_update: now(),
+        end,
+        now: at,
+        branch,
+    };
+    assert_eq!(restarted.note(&older), Noted::Older { highest: number(5), issued: Some(now()) });
     let count = world.store.blobs().unwrap().len();
     assert_eq!(count, 0, "numbers are no documents");
 }

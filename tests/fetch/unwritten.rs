@@ -158,20 +158,28 @@ fn a_number_that_could_not_be_written_counts() {
     let (ours, other) = (folder.open(), folder.open());
     let note = |store: &Arc<Store>, number: u8| {
         let number = devid::asn1::crl::CrlNumber::from_be_bytes(&[number]);
-        let list = NumberedList { series: &[5; 32], number: Some(&number), end: later(9), now: None, branch: [1; 8] };
+        let list = NumberedList {
+            series: &[5; 32],
+            number: Some(&number),
+            this_update: now(),
+            end: later(9),
+            now: None,
+            branch: [1; 8],
+        };
         StatusMemory::new(provider().clone(), Some(store.clone())).crl_numbers().note(&list)
     };
     use devid::validation::Noted;
     let seven = devid::asn1::crl::CrlNumber::from_be_bytes(&[7]);
+    let older = || Noted::Older { highest: seven.clone(), issued: Some(now()) };
     let hold = other.hold().unwrap();
     assert_eq!(note(&ours, 7), Noted::Newest);
-    assert_eq!(note(&ours, 6), Noted::Older(seven.clone()));
+    assert_eq!(note(&ours, 6), older());
     drop(hold);
     for _ in 0..FEW {
-        assert_eq!(note(&other, 6), Noted::Older(seven.clone()));
+        assert_eq!(note(&other, 6), older());
     }
     let (_copy, restarted) = folder.after_a_restart();
-    assert_eq!(note(&restarted, 6), Noted::Older(seven));
+    assert_eq!(note(&restarted, 6), older());
 }
 
 /// Writes so often, then never again.

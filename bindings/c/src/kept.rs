@@ -3,6 +3,7 @@
 use super::prelude::*;
 use super::store::anchor_set;
 use devid_core::asn1::pem;
+use devid_core::client::status::forget_crl_numbers;
 use devid_core::client::{CrlSubject, add_root, keep_crl, kept_crls};
 use devid_core::cmp::Information;
 use devid_core::crypto::default_provider;
@@ -63,10 +64,24 @@ fn devid_store_crls(store: &devid_store) -> Result<devid_bytes, Error> {
     Ok(devid_bytes::from_slice(text.as_bytes()))
 }
 
+/// Makes device memory forget the highest CRL numbers that it has seen (RFC 5280 section 5.2.3), and the lists with them: for a CA that
+/// was put back from a backup, or has given a number far too high by mistake, whose genuine lists are refused ever after
+/// (DEVID_E_CRL_ROLLBACK). Until the next list of the CA comes, an older one is taken. Who was revoked stays revoked.
+///
+/// @param ca         The CA that an anchor has certified, with all below it; or an anchor that issues lists itself. NULL: all. May be
+///                   NULL.
+/// @param out_count  Receives of how many series of numbers. NULL if not wanted. May be NULL.
+/// @return DEVID_OK or a failure of device memory.
+#[export]
+fn devid_store_forget_crl_numbers(store: &devid_store, ca: Option<&devid_cert>) -> Result<u32, Error> {
+    let count = forget_crl_numbers(store, ca.map(|ca| &ca.certificate))?;
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
 /// Keeps bytes that need no secrecy, such as a configuration; an earlier record of that name is replaced.
 ///
 /// @param name      As names of identities; not "revoked", "revoked-mark", "bearers", "clock-seen", "clock-boot", nor beginning with "status-",
-///                  "crl-", "cre-" or "renewal-": these are the library's. Not NULL.
+///                  "crl-", "crt-", "cre-" or "renewal-": these are the library's. Not NULL.
 /// @param data      At most 64 MiB. May be NULL if `data_len` is 0.
 #[export]
 fn devid_store_put_blob(store: &devid_store, name: &str, data: &[u8]) -> Result<(), Error> {
@@ -100,7 +115,7 @@ fn devid_store_blobs(store: &devid_store) -> Result<devid_bytes, Error> {
 #[export]
 fn devid_store_remove_blob(store: &devid_store, name: &str) -> Result<(), Error> {
     // To forget is the owner's right, but for what a cache and its mark hold.
-    if ["status-", "crl-", "cre-"].iter().any(|prefix| name.starts_with(prefix)) {
+    if ["status-", "crl-", "crt-", "cre-"].iter().any(|prefix| name.starts_with(prefix)) {
         own_name(name)?;
     }
     Ok(store.remove_blob(name)?)

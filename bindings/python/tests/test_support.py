@@ -52,6 +52,10 @@ def test_device_revokes_its_certificate_and_the_crl_that_says_so_is_kept(devid_t
         anchors, purposes=None, any_name=True, intermediates=issuers, revocation=devid.Revocation.HARD
     )
     validator.add_crls(store.crls())
+    # The list is of a CA that an anchor has certified: its numbers are forgotten with it, and not by another's certificate.
+    assert store.forget_crl_numbers(issued.certificate) == 0 and store.crls() != b""
+    assert store.forget_crl_numbers(issued.chain[0]) == 1 and store.crls() == b""
+    assert store.forget_crl_numbers() == 0
     report = validator.examine(issued.certificate, int(time.time()))
     assert not report.is_valid and report.findings[0].code is devid.Code.REVOKED
     assert devid_testca.received()[-1] == "rr" and devid_testca.complaints() == []

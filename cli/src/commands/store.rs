@@ -1,11 +1,12 @@
 //! `store`: device memory.
 
 use devid::client::abandon;
+use devid::client::status::forget_crl_numbers;
 use serde_json::json;
 
 use super::{factory_reset, status};
 use crate::arguments::{Store, StoreAction};
-use crate::device::Device;
+use crate::device::{Device, read_certificates};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 
@@ -16,7 +17,11 @@ pub fn run(command: &Store, device: &Device, output: Output) -> Result<Exit, Fai
         | StoreAction::Abandon { name }
         | StoreAction::Reset { name }
         | StoreAction::Remove { name, .. } => Some(name),
-        StoreAction::List | StoreAction::Verify | StoreAction::Repair | StoreAction::FactoryReset(_) => None,
+        StoreAction::List
+        | StoreAction::Verify
+        | StoreAction::Repair
+        | StoreAction::ForgetNumbers { .. }
+        | StoreAction::FactoryReset(_) => None,
     };
     // What somebody is at work on is not taken from under them.
     let _busy = changed.map(|name| device.busy(name, "devid store")).transpose()?;
@@ -55,6 +60,16 @@ pub fn run(command: &Store, device: &Device, output: Output) -> Result<Exit, Fai
         StoreAction::Reset { name } => {
             device.planner(&device.identity(name)).reset(store, name)?;
             output.result("store reset", "", json!({ "name": name }));
+        }
+        StoreAction::ForgetNumbers { file, .. } => {
+            let count = match file {
+                Some(file) => {
+                    let forget = |ca| forget_crl_numbers(store, Some(ca));
+                    read_certificates([file], output)?.iter().map(forget).sum::<Result<usize, _>>()?
+                }
+                None => forget_crl_numbers(store, None)?,
+            };
+            output.result("store forget-numbers", &format!("{count} forgotten"), json!({ "forgotten": count }));
         }
         StoreAction::Remove { name, .. } => {
             store.remove_identity(name)?;

@@ -284,6 +284,25 @@ impl Cache {
         Ok(found)
     }
 
+    /// Takes away each document with such a list, for everybody with the same device memory. What cannot be read may be one, and goes too.
+    pub fn forget_lists(&mut self, is_meant: impl Fn(&Crl) -> bool) -> Result<(), Error> {
+        let Some(store) = self.store.clone() else { return Ok(()) };
+        let _hold = store.hold()?;
+        self.sync();
+        self.raise_mark(false)?;
+        for name in store.blobs()?.iter().filter(|name| name.starts_with(PREFIX)) {
+            let goes = match self.read_record(&store, name) {
+                Ok(Some((_, Entry { item: Item::Crls(lists), .. }))) => lists.iter().any(|crl| is_meant(crl)),
+                Ok(_) => false,
+                Err(error) => error.code() == Code::Corrupt,
+            };
+            if goes {
+                store.remove_blob(name)?;
+            }
+        }
+        self.raise_mark(true)
+    }
+
     /// What of a document was found to be signed by somebody who may, as a document of its own.
     pub fn entitled_part(&self, entry: Entry) -> Result<Option<Entry>, Error> {
         let Some(item) = entry.item.entitled_part() else { return Ok(None) };

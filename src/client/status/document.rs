@@ -289,7 +289,7 @@ impl Item {
 }
 
 /// As in a [`Line`].
-fn digest_of_key(certificate: &Certificate, provider: &dyn Provider) -> Option<KeyDigest> {
+pub(super) fn digest_of_key(certificate: &Certificate, provider: &dyn Provider) -> Option<KeyDigest> {
     let digest = provider.digest(DigestAlgorithm::Sha256, &[&KeyIdentity::of(certificate).as_spki()]).ok()?;
     digest.first_chunk().copied()
 }

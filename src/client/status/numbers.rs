@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::store::{Store, StoreError};
 use crate::time::Time;
 use crate::validation::crl_numbers::{CrlSeries, no_room};
+use crate::validation::revoked::KeyDigest;
 use crate::validation::{CrlNumberTable, CrlNumbers, Noted, NumberedList};
 
 /// Most series whose numbers are held in memory beside the store; those of others are read from the store each time.
@@ -18,8 +19,9 @@ const MAX_HELD: usize = 1024;
 const MAX_STORED: usize = 512;
 /// Most of them below one CA that an anchor has certified: one gone bad must not shut the others out.
 const MAX_STORED_OF_BRANCH: usize = MAX_STORED / 4;
-/// Names of records in device memory: the number, and when the last signer of the series ends.
+/// Names of records in device memory: the number, when the last list was issued, and when the last signer of the series ends.
 const NUMBER: &str = "crl-";
+const ISSUED: &str = "crt-";
 const END: &str = "cre-";
 
 /// CRL numbers that outlive a restart, if there is a store; else they last as long as this does.
@@ -40,7 +42,10 @@ pub struct StoredCrlNumbers {
 #[derive(Clone, Debug, Default)]
 struct Seen {
     number: Option<CrlNumber>,
+    issued: Option<Time>,
     end: Option<Time>,
+    /// Whether its record was there: where it is gone since, it was forgotten.
+    is_written: bool,
     /// What its records are called behind the kind, if they are there.
     place: Option<String>,
 }
@@ -74,11 +79,13 @@ impl StoredCrlNumbers {
         };
         if let Some(left) = self.unwritten.number(list.series) {
             seen.number = seen.number.max(Some(left.number));
+            seen.issued = seen.issued.max(Some(left.issued));
         }
         let noted = match (&seen.number, list.number) {
-            (Some(highest), Some(number)) if number < highest => Noted::Older(highest.clone()),
-            (Some(highest), None) => Noted::Older(highest.clone()),
-            (None, None) => Noted::Newest,
+            (Some(highest), number) if number.is_none_or(|number| number < highest) => {
+                Noted::Older { highest: highest.clone(), issued: seen.issued }
+            }
+            (_, None) => Noted::Newest,
             (None, Some(number)) => {
                 if let Some(most) = full(store, list)? {
                     return Ok(no_room(most));
@@ -103,11 +110,15 @@ impl StoredCrlNumbers {
         if seen.end.is_some_and(|end| end >= list.end) && seen.number.as_ref() == Some(number) {
             return;
         }
-        let left = LeftNumber { number: number.clone(), end: list.end, place };
-        if let Err(error) = self.unwritten.attempt(|| Ok(write(store, &left)?)) {
-            self.trouble(error);
-            self.unwritten.leave_number(list.series, left);
+        let left = LeftNumber { number: number.clone(), issued: list.this_update, end: list.end, place };
+        match self.unwritten.attempt(|| Ok(write(store, &left)?)) {
+            Ok(()) => seen.is_written = true,
+            Err(error) => {
+                self.trouble(error);
+                self.unwritten.leave_number(list.series, left);
+            }
         }
+        seen.issued = seen.issued.max(Some(list.this_update));
         seen.end = seen.end.max(Some(list.end));
         seen.number = Some(number.clone());
     }
@@ -141,21 +152,23 @@ impl CrlNumbers for StoredCrlNumbers {
     }
 }
 
-fn write(store: &Store, LeftNumber { number, end, place }: &LeftNumber) -> Result<(), StoreError> {
-    let end = u64::try_from(end.unix()).unwrap_or(0).max(1);
+fn write(store: &Store, LeftNumber { number, issued, end, place }: &LeftNumber) -> Result<(), StoreError> {
+    let seconds = |time: &Time| u64::try_from(time.unix()).unwrap_or(0).max(1).to_be_bytes();
     // The end first: a number without one would stay for ever.
-    store.raise_number(&format!("{END}{place}"), &end.to_be_bytes())?;
+    store.raise_number(&format!("{END}{place}"), &seconds(end))?;
+    store.raise_number(&format!("{ISSUED}{place}"), &seconds(issued))?;
     store.raise_number(&format!("{NUMBER}{place}"), number.as_be_bytes()).map(drop)
 }
 
-/// What was held of a series, with what others have raised since. What could not be written stays.
+/// What was held of a series, with what others have raised since, or forgotten. What could not be written stays.
 fn now_seen(store: &Store, series: &CrlSeries, held: &Seen) -> Result<Seen, StoreError> {
     let stored = match &held.place {
         Some(place) => store.number(&format!("{NUMBER}{place}"))?.map(|bytes| CrlNumber::from_be_bytes(&bytes)),
         None => None,
     };
     let now = match stored {
-        Some(number) => Seen { number: Some(number), ..held.clone() },
+        Some(number) => Seen { number: Some(number), is_written: true, ..held.clone() },
+        None if held.is_written => return read(store, series),
         // Others may have written it by now, or made room.
         None => read(store, series)?,
     };
@@ -170,8 +183,11 @@ fn read(store: &Store, series: &CrlSeries) -> Result<Seen, StoreError> {
         return Ok(Seen::default());
     };
     let number = store.number(&format!("{NUMBER}{place}"))?.map(|bytes| CrlNumber::from_be_bytes(&bytes));
-    let end = store.number(&format!("{END}{place}"))?.and_then(|bytes| end_of(&bytes));
-    Ok(Seen { number, end, place: Some(place.to_owned()) })
+    let time = |kind: &str| -> Result<Option<Time>, StoreError> {
+        Ok(store.number(&format!("{kind}{place}"))?.and_then(|bytes| end_of(&bytes)))
+    };
+    let (issued, end) = (time(ISSUED)?, time(END)?);
+    Ok(Seen { is_written: number.is_some(), number, issued, end, place: Some(place.to_owned()) })
 }
 
 /// How many series there is room for, where one more has none; what has ended goes only where it is needed.
@@ -190,14 +206,32 @@ fn full(store: &Store, list: &NumberedList<'_>) -> Result<Option<usize>, StoreEr
     while index < names.len() && most(&names).is_some() {
         let end = names[index].replacen(NUMBER, END, 1);
         if store.number(&end)?.and_then(|bytes| end_of(&bytes)).is_some_and(|end| end < now) {
-            store.remove_number(&names[index])?;
-            store.remove_number(&end)?;
+            for kind in [NUMBER, ISSUED, END] {
+                store.remove_number(&names[index].replacen(NUMBER, kind, 1))?;
+            }
             names.remove(index);
         } else {
             index += 1;
         }
     }
     Ok(most(&names))
+}
+
+/// Forgets the numbers below one CA that an anchor has certified, or all. How many series there were.
+pub(super) fn forget_numbers(store: &Store, branch: Option<KeyDigest>) -> Result<usize, StoreError> {
+    let beginning = branch.map(|branch| hex(&branch[..])).unwrap_or_default();
+    let names = store.numbers()?;
+    let mut count = 0;
+    // The number first: it is what counts.
+    for kind in [NUMBER, ISSUED, END] {
+        let meant =
+            names.iter().filter(|name| name.strip_prefix(kind).is_some_and(|place| place.starts_with(&beginning)));
+        for name in meant {
+            store.remove_number(name)?;
+            count += usize::from(kind == NUMBER);
+        }
+    }
+    Ok(count)
 }
 
 fn end_of(bytes: &[u8]) -> Option<Time> {

@@ -21,10 +21,11 @@ const MAX_NUMBERS: usize = 1024;
 const PASSED: u32 = 4;
 const MAX_PASSED: u32 = 32;
 
-/// A number that waits: the highest of its series, when the last signer of that ends, and what its records are to be called.
+/// A number that waits: the highest of its series, when that was issued, when the last signer of it ends, and what its records are to be called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LeftNumber {
     pub number: CrlNumber,
+    pub issued: Time,
     pub end: Time,
     pub place: String,
 }
@@ -121,6 +122,7 @@ impl Unwritten {
         }
         let known = left.numbers.entry(*series).or_insert_with(|| number.clone());
         known.end = known.end.max(number.end);
+        known.issued = known.issued.max(number.issued);
         known.number = known.number.clone().max(number.number);
     }
 

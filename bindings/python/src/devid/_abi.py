@@ -915,6 +915,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_store_add_root": (c_int32, (POINTER(devid_store), c_char_p, POINTER(devid_op), POINTER(c_int32), POINTER(POINTER(devid_error)))),
     "devid_store_put_crl": (c_int32, (POINTER(devid_store), c_char_p, c_size_t, POINTER(devid_cert), POINTER(devid_cert_list), POINTER(devid_trust), c_int64, POINTER(POINTER(devid_error)))),
     "devid_store_crls": (c_int32, (POINTER(devid_store), POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_store_forget_crl_numbers": (c_int32, (POINTER(devid_store), POINTER(devid_cert), POINTER(c_uint32), POINTER(POINTER(devid_error)))),
     "devid_store_put_blob": (c_int32, (POINTER(devid_store), c_char_p, c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
     "devid_store_blob": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_store_blobs": (c_int32, (POINTER(devid_store), POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from ctypes import POINTER, byref, c_int32, c_int64, string_at
+from contextlib import ExitStack
+from ctypes import POINTER, byref, c_int32, c_int64, c_uint32, string_at
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntFlag
@@ -442,6 +443,20 @@ class Store(Handle):
         with self._use() as store, question._use() as operation:
             change("devid_store_add_root", store, text(use, "use"), operation, byref(is_new))
         return is_new.value == 1
+
+    def forget_crl_numbers(self, ca: Optional[Certificate] = None) -> int:
+        """Forgets the highest CRL numbers that were seen, and the lists with them; answers of how many series.
+
+        For a CA that counts anew, or has once given a number by mistake: its lists are ``CRL_ROLLBACK`` ever after. ``ca`` is the
+        one that an anchor has certified, with all below it, or an anchor that issues lists itself; None: all. Until the next
+        list of the CA comes, an older one is taken; who was revoked stays revoked.
+        """
+        count = c_uint32()
+        with ExitStack() as stack:
+            store = stack.enter_context(self._use())
+            one = None if ca is None else stack.enter_context(ca._use())
+            change("devid_store_forget_crl_numbers", store, one, byref(count))
+        return count.value
 
     def put_crl(
         self,
