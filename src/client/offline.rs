@@ -1,4 +1,4 @@
-//! Enrolment without a network: a PKCS#10 request (RFC 2986) goes out by any means; [`super::import`] takes what comes
+//! Enrolment without a network: a PKCS#10 request (RFC 2986) goes out by any means; [`super::Import`] takes what comes
 //! back, weeks and reboots later.
 //!
 //! ```text
