@@ -20,9 +20,18 @@ pub(super) const MARKS: [&str; 2] = ["status-mark", "revoked-mark"];
 
 /// Whether a blob or number of this name is the library's own, and not a program's to put there.
 pub fn is_own_record(name: &str) -> bool {
-    const NAMES: [&str; 5] = [REVOKED_RECORD, "revoked-mark", "bearers", "clock-seen", "clock-boot"];
-    NAMES.contains(&name)
-        || ["status-", "crl-", "crt-", "cre-", "renewal-"].iter().any(|prefix| name.starts_with(prefix))
+    const NAMES: [&str; 8] = [
+        REVOKED_RECORD,
+        "revoked-mark",
+        "bearers",
+        "clock-seen",
+        "clock-boot",
+        "device-id",
+        "forgotten-keys",
+        "refused-pins",
+    ];
+    const PREFIXES: [&str; 7] = ["status-", "crl-", "crt-", "cre-", "renewal-", "export-", "changed-"];
+    NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Lines of `name value` between a first line `devid-<kind> 1` and a last line `check <SHA-256>`.

@@ -283,6 +283,7 @@ def test_own_records_and_numbers_are_kept_beside_those_of_the_library(tmp_path: 
     assert store.raise_number("firmware", 2**62) and not store.raise_number("firmware", 7)
     assert store.number("firmware") == 2**62
     own = ["status-1", "crl-1", "cre-1", "revoked", "revoked-mark", "bearers", "clock-seen", "clock-boot", "renewal-device"]
+    own += ["device-id", "forgotten-keys", "refused-pins", "export-device", "changed-device"]
     refusals = [lambda: store.raise_number("firmware", -1)]
     refusals += [lambda name=name: store.put_blob(name, b"") for name in own]
     refusals += [lambda name=name: store.raise_number(name, 1) for name in own]

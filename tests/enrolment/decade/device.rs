@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use devid::client::renewal::{Alarm, Done, Meter, Report, Standing, Uptime};
 use devid::client::{Config, Destination, Owner, Planner, Renewal, Step};
 use devid::cmp::Operation;
-use devid::store::{AnchorSet, NewIdentity, NewKey, ProblemKind, Store};
+use devid::store::{AnchorSet, NewIdentity, NewKey, ProblemKind, Store, is_own_record};
 use devid::validation::KeyUsage;
 use devid::{Code, Error, Time};
 
@@ -208,6 +208,9 @@ impl Device {
             let text = self.note(&format!("{problem:?}"));
             self.tally.lost.push(text);
         }
+        // No program may put a record where the library has put one of its own.
+        let own = self.store.blobs().unwrap();
+        assert!(own.iter().all(|name| is_own_record(name)), "{own:?}");
         (self.tally.devices, self.tally.days) = (1, days(self.truth.since(self.start)));
         for kind in self.ca.met {
             *self.tally.troubles.entry(kind).or_default() += 1;
