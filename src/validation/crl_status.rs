@@ -587,7 +587,7 @@ fn counting_anew(crl: &Crl, issued: Option<Time>) -> String {
     match issued.filter(|issued| *issued < crl.this_update()) {
         Some(issued) => format!(
             ", on {issued} at the latest, and this list is of {}: if its CA counts anew, or has once given a number by mistake, \
-             forget_crl_numbers (devid_store_forget_crl_numbers, devid store forget-numbers) lets its lists count again",
+             forget_crl_numbers (devid_store_forget_crl_numbers) lets its lists count again",
             crl.this_update()
         ),
         None => String::new(),

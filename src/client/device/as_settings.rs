@@ -35,6 +35,7 @@ const TABLE: &[(&str, &str)] = &[
     ("the acceptance policy is exact: same-or-added takes", "ca.accept is \"exact\": \"same-or-added\" takes"),
     ("(accept_differences)", "(ca.accept = \"anything-but-the-key\")"),
     ("ask_root_update (devid_op_ask_root_update)", "devid keep does it"),
+    ("forget_crl_numbers (devid_store_forget_crl_numbers)", "devid store forget-numbers"),
     (
         "by PKCS#11 open_pkcs11() (devid_key_open_pkcs11) uses it, or a callback signs (devid_key_from_callback)",
         "its pkcs11: URI stands in its place in ca.login.key",
