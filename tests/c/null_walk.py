@@ -50,6 +50,7 @@ FIXTURES = {
                    "OK(devid_op_save(fix_devid_op, &saved_op, &err)); "
                    "OK(devid_saved_read(devid_bytes_data(saved_op), devid_bytes_len(saved_op), &{x}, &err)); devid_bytes_free(saved_op)",
     "devid_view": "OK(devid_op_view(fix_devid_op, &{x}, &err))",
+    "devid_http_call": "if (devid_supports(\"http\")) OK(devid_op_http_call(fix_devid_op, &{x}, &err))",
     "devid_reply": "OK(devid_reply_new(&{x}, &err))",
     "devid_ra": "OK(devid_config_add_cmp_anchors(fix_devid_config, ca, ca_len, &err)); "
                 "OK(devid_key_load(pem_key, pem_key_len, NULL, 0, &unused_key, &err)); "
