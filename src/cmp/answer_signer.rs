@@ -249,8 +249,12 @@ fn is_by(
     verified.map_err(|error| match error {
         CryptoError::Mismatch => SIGNATURE
             .broken(Code::ProtectionInvalid, format!("the answer's signature does not match the key of {signer}")),
-        error => check_key_of(signer).err().unwrap_or_else(|| {
-            SIGNATURE.broken(Code::ProtectionInvalid, format!("the answer's signature by {signer}: {error}"))
+        error => check_key_of(signer).err().unwrap_or_else(|| match error {
+            CryptoError::Unsupported(what) => {
+                let words = algorithm.not_checked(&what);
+                ALGORITHM.broken(Code::Algorithm, format!("the answer's signature by {signer}: not supported: {words}"))
+            }
+            error => SIGNATURE.broken(Code::ProtectionInvalid, format!("the answer's signature by {signer}: {error}")),
         }),
     })
 }

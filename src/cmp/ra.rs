@@ -28,7 +28,7 @@ use crate::asn1::name::Name;
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
-use crate::crypto::SignatureAlgorithm;
+use crate::crypto::{CryptoError, SignatureAlgorithm};
 use crate::error::Error;
 use crate::features::{self, needs};
 use crate::limits::{Limits, MAX_REQUEST_MAC_ITERATIONS};
@@ -327,8 +327,14 @@ impl RegistrationAuthority {
         let protection = message.protection().expect("presence was checked first");
         let verified =
             self.context.provider.verify(&algorithm, signer.spki(), &message.protected_part(), protection, false);
-        if let Err(error) = verified {
-            return refuse(format!("the request's signature by {signer}: {error}"));
+        match verified {
+            Ok(()) => {}
+            Err(CryptoError::Unsupported(what)) => {
+                let words = algorithm.not_checked(&what);
+                let words = format!("the request's signature by {signer}: not supported: {words}");
+                return Err(Error::new(Code::Algorithm, words));
+            }
+            Err(error) => return refuse(format!("the request's signature by {signer}: {error}")),
         }
         may_sign(&Trust::from(&*self.context), act, signer, message.extra_certs(), now)?;
         Ok(signer.clone())

@@ -193,6 +193,13 @@ impl SignatureAlgorithm {
         }
     }
 
+    /// What a provider says of one that it cannot check, with the object identifier: by that it is found in the settings of a peer.
+    pub(crate) fn not_checked(self, words: &str) -> String {
+        let der = self.to_der();
+        let identifier = Cursor::sequence(&der, "AlgorithmIdentifier").and_then(|mut fields| read_oid(&mut fields));
+        identifier.map_or_else(|_| words.to_owned(), |identifier| format!("{words} ({identifier})"))
+    }
+
     /// The digest that the algorithm applies to the message; `None` where it takes the message whole.
     pub const fn digest(self) -> Option<DigestAlgorithm> {
         match self {

@@ -245,7 +245,7 @@ fn against_unknown_signature(
         Err(CryptoError::Mismatch) => {
             objection(Code::SignatureInvalid, "the signature does not match the issuer's key")
         }
-        Err(CryptoError::Unsupported(what)) => objection(Code::Algorithm, what),
+        Err(CryptoError::Unsupported(what)) => objection(Code::Algorithm, algorithm.not_checked(&what)),
         Err(error) => objection(Code::BadKey, format!("the issuer's key: {error}")),
     }
 }

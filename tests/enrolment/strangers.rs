@@ -162,6 +162,34 @@ fn a_mac_that_is_not_known_is_named_by_its_identifier() {
     assert!(error.message().contains(identifier), "{error}");
 }
 
+/// The usual provider has no RSA signatures with SHA-224: it is known by name alone.
+#[cfg(feature = "crypto-awslc")]
+#[test]
+fn a_signature_algorithm_that_is_known_by_name_alone_is_named_by_its_identifier() {
+    use devid::crypto::{KeyKind, SignatureAlgorithm};
+    let ca_of_rsa = || {
+        let mut ca = MockCa::new();
+        let mut signer = Builder::leaf("CMP server").key_usage(&[KeyUsage::DigitalSignature]);
+        signer = signer.purposes(&[devid::asn1::oid::KP_CMC_RA]);
+        signer.key = crate::mock_ca::key_of(KeyKind::Rsa(2048));
+        ca.signer = signer.signed_by(&ca.issuing);
+        ca
+    };
+    let mut ca = ca_of_rsa();
+    Device::enrolling_with(&ca).run(&mut ca).unwrap();
+    let error_of = |digest: DigestAlgorithm| {
+        let algorithm = SignatureAlgorithm::RsaPkcs1(digest).to_der();
+        let mut ca = ca_of_rsa().bending(BodyType::IP, move |a| a.header.protection_alg = Some(algorithm.clone()));
+        Device::enrolling_with(&ca).run(&mut ca).unwrap_err()
+    };
+    let error = error_of(DigestAlgorithm::Sha224);
+    assert_eq!(error.code(), Code::Algorithm, "{error}");
+    assert!(error.message().contains("SHA-224") && error.message().contains("1.2.840.113549.1.1.14"), "{error}");
+    // One that can be checked, over other words than were signed.
+    let error = error_of(DigestAlgorithm::Sha384);
+    assert_eq!(error.code(), Code::ProtectionInvalid, "{error}");
+}
+
 #[test]
 fn a_credential_that_cannot_serve_is_named_before_anything_is_sent() {
     let mut ca = MockCa::new();
