@@ -232,7 +232,7 @@ fn values_that_have_no_effect_are_told_and_others_are_not() {
         assert!(!judged.iter().any(|one| one.fails), "{judged:?}");
         judged.into_iter().map(|one| one.words).filter(|words| words.contains("no effect")).collect::<Vec<_>>()
     };
-    let rows: [Row; 7] = [
+    let rows: [Row; 8] = [
         ("device.retention", [("device.retention", 1.into()), ("device.id", "x".into())], 2.into()),
         ("ca.trust.status", [("ca.trust.status", "off".into()), ("ca.trust.crls", list)], "soft".into()),
         (
@@ -256,6 +256,11 @@ fn values_that_have_no_effect_are_told_and_others_are_not() {
             [("ca.login.kind", "secret".into()), ("ca.login.signature", "ECDSA-SHA256".into())],
             "".into(),
         ),
+        (
+            "ca.confirm",
+            [("ca.confirm", "explicit".into()), ("ca.tolerate", toml::Value::Array(vec!["never_confirm".into()]))],
+            "implicit".into(),
+        ),
     ];
     for (setting, mut settings, good) in rows {
         let words = told(&settings);
@@ -274,6 +279,23 @@ fn values_that_have_no_effect_are_told_and_others_are_not() {
     put(&mut key, "ca.login.password", format!("file:{}", scene.path("secret.txt")).into());
     let judged = judge(&scene.load(&key).unwrap());
     assert!(judged.iter().any(|one| one.words.contains("is not encrypted")), "{judged:?}");
+}
+
+#[test]
+fn that_there_is_no_login_for_a_first_certificate_is_told() {
+    let scene = Scene::new("no-login");
+    let told = |table: &toml::Table| -> Vec<bool> {
+        let judged = judge(&scene.load(table).unwrap());
+        judged.into_iter().filter(|one| one.words.contains("ca.login is not set")).map(|one| one.fails).collect()
+    };
+    let with = scene.good();
+    assert_eq!(told(&with), Vec::<bool>::new());
+    let mut without = with;
+    without["ca"].as_table_mut().unwrap().remove("login");
+    assert_eq!(told(&without), [false], "the factory may still bring one");
+    // Nobody is asked: a request goes by file.
+    without["ca"].as_table_mut().unwrap().remove("server");
+    assert_eq!(told(&without), Vec::<bool>::new());
 }
 
 #[test]
