@@ -374,6 +374,17 @@ fn servers_that_are_silent_lie_or_are_none_cost_what_the_limits_say() {
         ("a notice", notice, true, Kind::Broken, "closes the connection"),
         ("refused", message(&done(50, "ask the \u{202e}admin")), true, Kind::Broken, "insufficientAccessRights"),
         ("busy", message(&done(51, "")), true, Kind::Busy, "51 (busy)"),
+        ("no TLS", message(&done(13, "")), true, Kind::Broken, "13 (confidentialityRequired): it is asked without TLS"),
+        (
+            "Active Directory",
+            message(&done(
+                1,
+                "000004DC: LdapErr: DSID-0C090A5C, comment: In order to perform this operation a successful bind must be completed on the connection., data 0, v4563",
+            )),
+            true,
+            Kind::Broken,
+            "1 (operationsError): it is asked anonymously",
+        ),
         ("an unknown code", message(&done(123, "")), true, Kind::Broken, "123 (not known)"),
         (
             "a list and then a failure",
@@ -396,6 +407,10 @@ fn servers_that_are_silent_lie_or_are_none_cost_what_the_limits_say() {
         assert!(error.kind == kind && error.detail.contains(words), "{name}: {error}");
         assert!(!error.to_string().contains('\u{202e}'), "{name}: what turns the line round is not shown");
     }
+    // Other errors of operations are not about who asks.
+    let served = answering(message(&done(1, "the database is gone")), true);
+    let error = get(&url(served, "list", "certificateRevocationList"), &quick()).unwrap_err();
+    assert!(error.detail.ends_with("1 (operationsError)"), "{error}");
     // There may be more entries, and what was not asked about may be told: the list has come.
     let told = element(0x79, &[&[0x80, 1, b'1']]);
     for end in [done(0, ""), done(4, "")] {

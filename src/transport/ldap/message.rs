@@ -92,7 +92,65 @@ impl<'a> Message<'a> {
     }
 }
 
+const CONFIDENTIALITY_REQUIRED: u8 = 13;
+
+/// The results of RFC 4511 section 4.1.9, by their names.
+fn result_name(code: u8) -> Option<&'static str> {
+    Some(match code {
+        0 => "success",
+        1 => "operationsError",
+        2 => "protocolError",
+        3 => "timeLimitExceeded",
+        4 => "sizeLimitExceeded",
+        5 => "compareFalse",
+        6 => "compareTrue",
+        7 => "authMethodNotSupported",
+        8 => "strongerAuthRequired",
+        10 => "referral",
+        11 => "adminLimitExceeded",
+        12 => "unavailableCriticalExtension",
+        CONFIDENTIALITY_REQUIRED => "confidentialityRequired",
+        14 => "saslBindInProgress",
+        16 => "noSuchAttribute",
+        17 => "undefinedAttributeType",
+        18 => "inappropriateMatching",
+        19 => "constraintViolation",
+        20 => "attributeOrValueExists",
+        21 => "invalidAttributeSyntax",
+        32 => "noSuchObject",
+        33 => "aliasProblem",
+        34 => "invalidDNSyntax",
+        36 => "aliasDereferencingProblem",
+        48 => "inappropriateAuthentication",
+        49 => "invalidCredentials",
+        50 => "insufficientAccessRights",
+        51 => "busy",
+        52 => "unavailable",
+        53 => "unwillingToPerform",
+        54 => "loopDetect",
+        64 => "namingViolation",
+        65 => "objectClassViolation",
+        66 => "notAllowedOnNonLeaf",
+        67 => "notAllowedOnRDN",
+        68 => "entryAlreadyExists",
+        69 => "objectClassModsProhibited",
+        71 => "affectsMultipleDSAs",
+        80 => "other",
+        _ => return None,
+    })
+}
+
 impl Outcome {
+    /// Whether it wants a name, which is never told to it. Active Directory says so by operationsError and in words.
+    fn wants_bind(&self) -> bool {
+        match self.code {
+            1 => self.words.to_ascii_lowercase().contains("successful bind must be completed"),
+            // strongerAuthRequired, inappropriateAuthentication, insufficientAccessRights.
+            8 | 48 | 50 => true,
+            _ => false,
+        }
+    }
+
     fn read(content: &[u8]) -> Option<Self> {
         let mut fields = Elements(content);
         let code = match fields.tagged(ENUMERATED)? {
@@ -169,35 +227,34 @@ impl Found {
         if let Some(place) = elsewhere.filter(|_| self.values.is_empty()) {
             return Err(limit(format!("the server refers to {}; referrals are not followed", quoted(place))));
         }
-        let (kind, meaning) = match outcome.code {
+        match outcome.code {
             0 if self.is_cut => return Err(limit(format!("more than {MAX_VALUES} values in one answer"))),
             0 => return Ok(self),
             // There are more entries; what was asked for has come.
             4 if !self.values.is_empty() => return Ok(self),
-            3 => (Kind::Timeout, "timeLimitExceeded"),
-            4 => (Kind::Limit, "sizeLimitExceeded"),
-            8 => (Kind::Broken, "strongerAuthRequired"),
-            10 => (Kind::Limit, "referral"),
-            16 => (Kind::Broken, "noSuchAttribute"),
-            32 => (Kind::Broken, "noSuchObject"),
-            34 => (Kind::Broken, "invalidDNSyntax"),
-            48 => (Kind::Broken, "inappropriateAuthentication"),
-            49 => (Kind::Broken, "invalidCredentials"),
-            50 => (Kind::Broken, "insufficientAccessRights"),
-            51 => (Kind::Busy, "busy"),
-            52 => (Kind::Busy, "unavailable"),
-            53 => (Kind::Broken, "unwillingToPerform"),
-            1 => (Kind::Broken, "operationsError"),
-            2 => (Kind::Broken, "protocolError"),
-            _ => (Kind::Broken, "not known"),
+            _ => {}
+        }
+        let kind = match outcome.code {
+            3 => Kind::Timeout,
+            4 | 10 | 11 => Kind::Limit,
+            51 | 52 => Kind::Busy,
+            _ => Kind::Broken,
         };
-        Err(told(kind, &format!("the directory answers with result code {} ({meaning})", outcome.code), &outcome.words))
+        let name = result_name(outcome.code).unwrap_or("not known");
+        let mut words = format!("the directory answers with result code {} ({name})", outcome.code);
+        if outcome.wants_bind() {
+            words.push_str(": it is asked anonymously here, and answers only who has bound");
+        } else if outcome.code == CONFIDENTIALITY_REQUIRED {
+            words.push_str(": it is asked without TLS here");
+        }
+        Err(told(kind, &words, &outcome.words))
     }
 }
 
 /// The server closes the connection and says why.
 pub(super) fn disconnected(outcome: &Outcome) -> TransportError {
-    let words = format!("the server closes the connection, with result code {}", outcome.code);
+    let name = result_name(outcome.code).unwrap_or("not known");
+    let words = format!("the server closes the connection, with result code {} ({name})", outcome.code);
     told(TransportErrorKind::Broken, &words, &outcome.words)
 }
 
