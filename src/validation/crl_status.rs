@@ -500,7 +500,7 @@ impl StatusSearch<'_> {
 
     /// The entry about this certificate: serial number and certificate issuer both match (RFC 5280 section 5.3.3). Among
     /// several, in whatever order, the strongest word counts: for good over on hold over taken back.
-    fn entry_for(&self, crl: &Crl, certificate: &Certificate) -> Result<Option<FoundEntry>, String> {
+    pub(super) fn entry_for(&self, crl: &Crl, certificate: &Certificate) -> Result<Option<FoundEntry>, String> {
         let entries = match crl.find(certificate.serial()) {
             Found::Entries(entries) => entries,
             Found::NotAsked => return Err("it was read in one pass, and not for this serial number".to_owned()),
@@ -521,9 +521,14 @@ impl StatusSearch<'_> {
         Ok(about.into_iter().next())
     }
 
-    fn revocation(&self, crl: &Crl, entry: &FoundEntry, signer: &Certificate, above: &[Certificate]) -> Revocation {
+    /// Which list revokes it, for reports.
+    pub(super) fn words_of_entry(&self, crl: &Crl, entry: &FoundEntry) -> String {
         let since = entry.revocation_date.map_or_else(|| "at an unreadable date".to_owned(), |t| format!("since {t}"));
-        let text = format!("revoked {since}, reason {}, by the {}", entry.reason, self.describe(crl));
+        format!("revoked {since}, reason {}, by the {}", entry.reason, self.describe(crl))
+    }
+
+    fn revocation(&self, crl: &Crl, entry: &FoundEntry, signer: &Certificate, above: &[Certificate]) -> Revocation {
+        let text = self.words_of_entry(crl, entry);
         let source = self.key_of(signer).into_owned();
         let word = (!entry.is_issuer_unknown).then(|| Word {
             since: entry.revocation_date,

@@ -21,6 +21,16 @@ struct Responder<'a> {
     is_trusted_by_owner: bool,
 }
 
+/// Which response revokes it, for reports.
+pub(super) fn words_of_response(since: Option<Time>, reason: CrlReason, made: Time) -> String {
+    let since = since.map_or_else(|| "at an unreadable date".to_owned(), |time| format!("since {time}"));
+    let from = match made.unix() {
+        0 => "an unreadable date".to_owned(),
+        _ => made.to_string(),
+    };
+    format!("revoked {since}, reason {reason}, by an OCSP response from {from}")
+}
+
 impl StatusSearch<'_> {
     /// The certificate's status by the OCSP responses at hand; `above` is its chain from its issuer to the anchor.
     pub(super) fn ocsp_status(&self, certificate: &Certificate, above: &[Certificate]) -> Status {
@@ -87,12 +97,7 @@ impl StatusSearch<'_> {
         }
         let responder = self.authorise(response, basic, above, revoked.map(|(entry, ..)| entry.this_update))?;
         if let Some((entry, time, reason)) = revoked {
-            let since = time.map_or_else(|| "at an unreadable date".to_owned(), |time| format!("since {time}"));
-            let from = match entry.this_update.unix() {
-                0 => "an unreadable date".to_owned(),
-                _ => entry.this_update.to_string(),
-            };
-            let text = format!("revoked {since}, reason {reason}, by an OCSP response from {from}");
+            let text = words_of_response(time, reason, entry.this_update);
             let source = responder.key.clone().into_owned();
             let entitled = match responder.is_trusted_by_owner {
                 true => Entitling::Owner(source.clone()),
@@ -144,7 +149,7 @@ impl StatusSearch<'_> {
 
     /// The entries whose CertID is this certificate's in all three parts (RFC 6960 section 3.2 item 1). The key is hashed in the form
     /// that the responder knows it in (section 4.1.1), which need not be the one that is at hand.
-    fn entries_about<'r>(
+    pub(super) fn entries_about<'r>(
         &self,
         basic: &'r BasicResponse,
         certificate: &Certificate,

@@ -2,10 +2,12 @@
 //! record in `revoked`.
 
 use super::names::place_hash;
+use super::ocsp_status::words_of_response;
 use super::revoked::{Authority, KeyDigest, RevokedFact, RevokedId};
 use super::signed::Line;
 use super::status::{Entitling, Revocation, Status, StatusSearch, Word};
 use crate::asn1::crl::shortest_integer;
+use crate::asn1::ocsp::CertStatus;
 use crate::asn1::x509::Certificate;
 use crate::crypto::{DigestAlgorithm, KeyIdentity};
 use crate::prelude::*;
@@ -54,7 +56,8 @@ impl StatusSearch<'_> {
                 continue;
             }
             if fact.is_for_good() {
-                before.for_good = Some(Revocation { since: fact.since, ..Revocation::passing(fact.text()) });
+                let text = self.said_at_hand(&fact, certificate, issuer).unwrap_or_else(|| fact.text());
+                before.for_good = Some(Revocation { since: fact.since, ..Revocation::passing(text) });
                 return Ok(before);
             }
             let found = Revocation { since: fact.since, is_old_hold: true, ..Revocation::passing(fact.text()) };
@@ -71,6 +74,25 @@ impl StatusSearch<'_> {
             Some(why) => Err(why),
             None => Ok(before),
         }
+    }
+
+    /// What of the data at hand says what is written down, in its words: what has been fetched for this very question is written down, and
+    /// nothing was known before. Words alone: the fact decides.
+    fn said_at_hand(&self, fact: &RevokedFact, certificate: &Certificate, issuer: &Certificate) -> Option<String> {
+        let lists = self.sources.crls.iter().filter(|crl| crl.is_entitled() && crl.this_update() == fact.made);
+        let by_list = lists.filter_map(|crl| {
+            let entry = self.entry_for(crl, certificate).ok()??;
+            let is_it = (entry.revocation_date, entry.reason) == (fact.since, fact.reason);
+            is_it.then(|| self.words_of_entry(crl, &entry))
+        });
+        let responses = self.sources.ocsp.iter().filter(|response| response.is_entitled());
+        let by_response = responses.filter_map(|response| {
+            let about = self.entries_about(response.basic()?, certificate, issuer).ok()?;
+            let said = CertStatus::Revoked { time: fact.since, reason: fact.reason };
+            let is_it = about.iter().any(|entry| entry.this_update == fact.made && entry.status == said);
+            is_it.then(|| words_of_response(fact.since, fact.reason, fact.made))
+        });
+        by_list.chain(by_response).next()
     }
 
     /// A status, with what was known before: good words from before a hold, or from before what was lost, clear nobody.

@@ -1,14 +1,17 @@
 //! Against a CA that answers as CAs do: CRL, OCSP and its own certificate over HTTP.
 
+use std::sync::Arc;
+
 use devid::Code;
 use devid::asn1::x509::Certificate;
-use devid::client::status::{FetchOutcome, OcspNonce, StatusQuestion, Wanted, built_in};
+use devid::client::status::{FetchOutcome, OcspNonce, StatusMemory, StatusQuestion, Wanted, built_in};
 use devid::client::{StatusFetcher, StatusOptions};
 use devid::crypto::SignatureAlgorithm;
+use devid::store::Store;
 use devid::time::Time;
 use devid::validation::{
     Checks, Crl, NameCheck, PeerName, PeerRequest, Purpose, RevocationMode, RevocationPolicy, StatusPreference,
-    StatusSources,
+    StatusSources, validate,
 };
 use devid_testca::certs::Profile;
 use devid_testca::{Holder, KeyType, Options, Parsed, Server, TestCa};
@@ -92,9 +95,21 @@ fn a_revoked_peer_is_refused_by_what_is_fetched() {
     for (prefer, wanted) in [(StatusPreference::Ocsp, Wanted::Ocsp), (StatusPreference::Crl, Wanted::Crl)] {
         let world = World::new();
         world.revoke();
-        let answer = world.ask(&mut fetcher(), std::slice::from_ref(&world.issuing), &world.checks(prefer));
+        let store = Arc::new(Store::in_memory(provider().clone()));
+        let mut fetcher = StatusFetcher::with_store(provider().clone(), options(), store.clone());
+        let (pool, checks) = ([world.issuing.clone()], world.checks(prefer));
+        let answer = world.ask(&mut fetcher, &pool, &checks);
         assert_eq!(story(&answer), [(wanted, "fetched")]);
         assert_eq!(code_of(&answer), Some(Code::Revoked));
+        let words = if prefer == StatusPreference::Crl { "by the CRL number" } else { "by an OCSP response from" };
+        let told = texts(&answer);
+        assert!(told.contains(words) && !told.contains("known from before"), "{told}");
+        // Where nothing but the record is at hand.
+        let facts = StatusMemory::new(provider().clone(), Some(store)).revoked_facts();
+        let known = StatusSources { revoked: vec![facts], ..StatusSources::none() };
+        let report = validate(&**provider(), &anchors(&world.root), &world.certificate, &pool, &known, &checks);
+        assert_eq!(report.error().map(|error| error.code()), Some(Code::Revoked));
+        assert!(report.findings().iter().any(|finding| finding.text.contains("known from before")), "{report:?}");
     }
 }
 
