@@ -31,14 +31,14 @@ impl Certificate {
 /// read is an error.
 fn certificates(input: &[u8], most: usize, first_counts: bool) -> Result<Held<Certificate>, Asn1Error> {
     if !pem::is_pem(input) {
-        let held = Held::plain(|found| take(&pem::without_armour(input), most, first_counts, found))?;
+        let held = Held::plain(|found| take(&pem::without_armour(input), most, first_counts, found, |error| error))?;
         return held.or(|| Asn1Error::invalid("PKCS#7", "the file holds no certificate"));
     }
     let blocks = pem::parse(input)?;
     let may_hold = |block: &&pem::Block<'_>| block.is_certificate() || pkcs7::is_bundle(block);
     let held = Held::of_blocks(blocks.iter().filter(may_hold), (first_counts, most), |block, found| {
         let der = if block.is_certificate() { block.decode_certificate()? } else { block.decode()? };
-        take(&der, most, first_counts, found).map_err(|error| block.place(error))
+        take(&der, most, first_counts, found, |error| block.place(error))
     })?;
     held.or(|| match blocks.iter().any(|block| may_hold(&block)) {
         true => Asn1Error::pem("the PKCS#7 block holds no certificate"),
@@ -46,18 +46,28 @@ fn certificates(input: &[u8], most: usize, first_counts: bool) -> Result<Held<Ce
     })
 }
 
-fn take(der: &[u8], most: usize, first_counts: bool, found: &mut Vec<Certificate>) -> Result<(), Asn1Error> {
-    let all = match Kind::of_der(der) {
-        Some(Kind::Pkcs7) => pkcs7::certificates(der, first_counts && found.is_empty())?,
-        _ => vec![Certificate::from_der(der).map_err(|error| explained(error, Kind::Certificate, der))?],
+fn take(
+    der: &[u8],
+    most: usize,
+    first_counts: bool,
+    found: &mut Held<Certificate>,
+    place: impl Fn(Asn1Error) -> Asn1Error,
+) -> Result<(), Asn1Error> {
+    let read = match Kind::of_der(der) {
+        Some(Kind::Pkcs7) => pkcs7::certificates(der, first_counts && found.all.is_empty()),
+        _ => Certificate::from_der(der)
+            .map_err(|error| explained(error, Kind::Certificate, der))
+            .map(|one| Held { all: vec![one], unread: Vec::new() }),
     };
-    for certificate in all {
-        if !found.contains(&certificate) {
-            found.push(certificate);
+    let read = read.map_err(&place)?;
+    for certificate in read.all {
+        if !found.all.contains(&certificate) {
+            found.all.push(certificate);
         }
     }
-    if found.len() > most {
-        return Err(Asn1Error::too_large("PEM", "count of certificates", most, found.len()));
+    read.unread.into_iter().for_each(|error| found.take(Err(place(error))));
+    if found.all.len() > most {
+        return Err(place(Asn1Error::too_large("PEM", "count of certificates", most, found.all.len())));
     }
     Ok(())
 }

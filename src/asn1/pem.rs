@@ -124,10 +124,10 @@ const MOST_TOLD: usize = 8;
 
 impl<T> Held<T> {
     /// Reads what stands without armour.
-    pub(crate) fn plain(read: impl FnOnce(&mut Vec<T>) -> Result<(), Asn1Error>) -> Result<Self, Asn1Error> {
-        let mut all = Vec::new();
-        read(&mut all)?;
-        Ok(Held { all, unread: Vec::new() })
+    pub(crate) fn plain(read: impl FnOnce(&mut Self) -> Result<(), Asn1Error>) -> Result<Self, Asn1Error> {
+        let mut held = Self::none();
+        read(&mut held)?;
+        Ok(held)
     }
 
     /// Reads blocks of one kind: one that cannot be read spoils no other. `first_counts`: but for a first one. More than `most` are
@@ -135,11 +135,11 @@ impl<T> Held<T> {
     pub(crate) fn of_blocks<'b, 'i: 'b>(
         blocks: impl Iterator<Item = &'b Block<'i>>,
         (first_counts, most): (bool, usize),
-        mut read: impl FnMut(&Block<'_>, &mut Vec<T>) -> Result<(), Asn1Error>,
+        mut read: impl FnMut(&Block<'_>, &mut Self) -> Result<(), Asn1Error>,
     ) -> Result<Self, Asn1Error> {
-        let mut held = Held { all: Vec::new(), unread: Vec::new() };
+        let mut held = Self::none();
         for block in blocks {
-            match read(block, &mut held.all) {
+            match read(block, &mut held) {
                 Ok(()) if first_counts && held.all.is_empty() => {
                     return Err(block.place(bad("the first block holds none")));
                 }

@@ -19,20 +19,23 @@ pub(crate) fn is_bundle(block: &Block<'_>) -> bool {
     matches!(block.label, "PKCS7" | "CMS" | "PKCS #7 SIGNED DATA")
 }
 
-/// The certificates in it that can be read; attribute certificates and other formats are skipped. `first_counts`: a first one that cannot
-/// be read is an error.
-pub(crate) fn certificates(input: &[u8], first_counts: bool) -> Result<Vec<Certificate>, Asn1Error> {
-    let mut found = Vec::new();
-    each(input, 0, "CertificateSet", |choice| {
-        let read = match choice {
-            Some(der) => Certificate::from_der(der),
-            None => Err(Asn1Error::invalid("CertificateSet", "a first choice that is no certificate in DER")),
-        };
-        match read {
-            Ok(certificate) => found.push(certificate),
-            Err(error) if first_counts && found.is_empty() => return Err(error),
-            // One that cannot be read is no help, and spoils none of the others.
-            Err(_) => {}
+/// The certificates in it; one that cannot be read is told with its place and spoils none of the others. Attribute certificates and other
+/// formats are skipped. `first_counts`: a first one that cannot be read is an error.
+pub(crate) fn certificates(input: &[u8], first_counts: bool) -> Result<Held<Certificate>, Asn1Error> {
+    let mut found = Held::none();
+    let mut number = 0;
+    each(input, 0, "CertificateSet", |tag, choice| {
+        number += 1;
+        let is_first = first_counts && found.all.is_empty();
+        // RFC 5652 section 10.2.2: [0] to [3] are no certificates of X.509.
+        if matches!(tag, 0xa0..=0xa3) && !is_first {
+            return Ok(());
+        }
+        let no_certificate = || Asn1Error::invalid("CertificateSet", "a choice that is no certificate in DER");
+        let read = choice.ok_or_else(no_certificate).and_then(Certificate::from_der);
+        match read.map_err(|error| error.at(&format!("choice {number} of the PKCS#7"))) {
+            Err(error) if is_first => return Err(error),
+            read => found.take(read),
         }
         Ok(())
     })?;
@@ -42,7 +45,7 @@ pub(crate) fn certificates(input: &[u8], first_counts: bool) -> Result<Vec<Certi
 /// The revocation lists in it, DER; other formats (RFC 5652 section 10.2.1) are told.
 pub(crate) fn lists(input: &[u8]) -> Result<Held<Vec<u8>>, Asn1Error> {
     let mut found = Held::none();
-    each(input, 1, "RevocationInfoChoices", |choice| {
+    each(input, 1, "RevocationInfoChoices", |_, choice| {
         let no_list = || Asn1Error::invalid("RevocationInfoChoices", "a choice that is no CRL in DER");
         found.take(choice.map(<[u8]>::to_vec).ok_or_else(no_list));
         Ok(())
@@ -50,13 +53,13 @@ pub(crate) fn lists(input: &[u8]) -> Result<Held<Vec<u8>>, Asn1Error> {
     Ok(found)
 }
 
-/// Each of the certificates (0) or the lists (1), where it stands in the input; `None` for what is no SEQUENCE in DER: a choice may be BER
+/// Each of the certificates (0) or the lists (1), its tag and where it stands in the input; `None` for what is no SEQUENCE in DER: a choice may be BER
 /// too, and what we made DER of it would be a document of our making.
 fn each(
     input: &[u8],
     part: u32,
     name: &'static str,
-    mut see: impl FnMut(Option<&[u8]>) -> Result<(), Asn1Error>,
+    mut see: impl FnMut(u8, Option<&[u8]>) -> Result<(), Asn1Error>,
 ) -> Result<(), Asn1Error> {
     // Whether it is BER shows at its first length, but for lengths that are written too long further inside.
     let content = part_of(input, part).or_else(|as_der| part_of_ber(input, part).map_err(|_| as_der))?;
@@ -70,7 +73,7 @@ fn each(
         count += 1;
         let choice = choices.next_element()?;
         let is_der = choice.tag == SEQUENCE && ber::has_definite_lengths(choice.bytes);
-        see(is_der.then_some(choice.bytes))?;
+        see(choice.tag, is_der.then_some(choice.bytes))?;
     }
     Ok(())
 }
@@ -146,7 +149,7 @@ mod tests {
             for part in [0, 1] {
                 let seen = |count: usize| {
                     let mut seen = 0;
-                    each(&bundle(part, &one.repeat(count)), part, "choices", |_| {
+                    each(&bundle(part, &one.repeat(count)), part, "choices", |_, _| {
                         seen += 1;
                         Ok(())
                     })

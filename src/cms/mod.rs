@@ -36,9 +36,15 @@ use crate::asn1::{pem, pkcs7};
 /// All certificates in a SignedData without regard to who signed it: a `.p7b` or `.p7c` file, PEM, base64, DER or BER
 /// (RFC 5652 section 10.1: nothing here is signed but the certificates, and those keep the bytes that came).
 ///
-/// Attribute certificates and other formats are skipped. Nothing here is trusted: the caller validates.
+/// Attribute certificates and other formats are skipped, and so are certificates that cannot be read beside others that can
+/// ([`Certificate::held_in`] tells which). Nothing here is trusted: the caller validates.
 pub fn certificates_from_pkcs7(input: &[u8]) -> Result<Vec<Certificate>, Asn1Error> {
-    let of = |der: &[u8]| pkcs7::certificates(der, false).map_err(|error| explained(error, Kind::Pkcs7, der));
+    let of = |der: &[u8]| match pkcs7::certificates(der, false) {
+        // One that cannot be read is passed over beside others that can; alone it is an error.
+        Ok(held) if held.all.is_empty() => held.whole(),
+        Ok(held) => Ok(held.all),
+        Err(error) => Err(explained(error, Kind::Pkcs7, der)),
+    };
     if !pem::is_pem(input) {
         return of(&pem::without_armour(input));
     }

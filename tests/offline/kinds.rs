@@ -356,3 +356,33 @@ fn what_comes_in_the_place_of_a_message_is_told() {
         assert!(error.contains(said), "{what}: {error}");
     }
 }
+
+#[test]
+fn a_certificate_of_a_bundle_that_cannot_be_read_is_told_with_its_place_and_spoils_no_other() {
+    let root = Party::root("Root");
+    let good = [root.certificate.as_der().to_vec(), root.leaf("device 1").certificate.as_der().to_vec()];
+    let broken = sequence(&[&[2, 1, 1]]);
+    let attributes = element(0xa1, &[&[2, 1, 1]]);
+    let held_with = |place: usize, other: &[u8]| {
+        let mut parts: Vec<&[u8]> = good.iter().map(Vec::as_slice).collect();
+        parts.insert(place, other);
+        let der = bundle(&parts, &[]);
+        [block("PKCS7", &der), block("CERTIFICATE", &der), der].map(|bytes| Certificate::held_in(&bytes).unwrap())
+    };
+    for place in 0..3 {
+        for (form, held) in held_with(place, &broken).into_iter().enumerate() {
+            assert_eq!((held.all.len(), held.unread.len()), (2, 1));
+            let words = held.unread[0].to_string();
+            assert!(words.contains(&format!("choice {} of the PKCS#7", place + 1)), "{words}");
+            assert_eq!(words.contains("block 1"), form < 2, "{words}");
+        }
+        // What is no certificate of X.509 is none that cannot be read.
+        for held in held_with(place, &attributes) {
+            assert_eq!((held.all.len(), held.unread.len()), (2, 0));
+        }
+    }
+    let alone = bundle(&[&broken], &[]);
+    for error in [Certificate::held_in(&alone).map(drop), certificates_from_pkcs7(&alone).map(drop)] {
+        assert!(error.unwrap_err().to_string().contains("choice 1 of the PKCS#7"));
+    }
+}
