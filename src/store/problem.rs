@@ -29,7 +29,7 @@ pub enum ProblemKind {
     Generation,
     /// Another record is damaged.
     Damaged,
-    /// A generation was issued, but never confirmed or discarded.
+    /// A generation was issued, but never confirmed or discarded. (One that is confirmed and waits for its notBefore is no problem.)
     Unresolved,
     /// What is trusted ends, and no successor is here.
     Ending,

@@ -8,6 +8,7 @@ use super::identity::{AnchorSet, IdentityState};
 use super::problem::{Problem, ProblemKind};
 use super::record::{BLOB, MARKS, NUMBER, OPERATION, REVOKED_RECORD};
 use crate::asn1::x509::Certificate;
+use crate::cmp::{Operation, SavedOperation};
 
 /// Examines everything; with `mend`, repairs.
 pub(super) fn examine(home: &mut Home<'_>, mend: bool) -> Result<Vec<Problem>, StoreError> {
@@ -79,6 +80,7 @@ pub(super) fn examine_identity(
                 problems.push(Problem::new(ProblemKind::Generation, &place, &damage.to_string()).mended(mend));
                 state.pending = None;
             }
+            None if is_confirmed(home, name, number)? => {}
             None => {
                 problems.push(Problem::new(ProblemKind::Unresolved, &place, "issued, neither confirmed nor discarded"))
             }
@@ -111,6 +113,22 @@ pub(super) fn examine_identity(
         }
     }
     Ok(())
+}
+
+/// Whether a staged generation, which can be read, is what the saved operation has confirmed to the CA: it waits for its notBefore, and
+/// nothing is left to be said or put right. A saved operation that cannot be read is told by itself, and confirms nothing.
+fn is_confirmed(home: &mut Home<'_>, name: &str, number: u32) -> Result<bool, StoreError> {
+    let saved = match home.load_blob(OPERATION, name) {
+        Ok(saved) => saved,
+        Err(error) if error.is_damage() || error.kind == StoreErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind == StoreErrorKind::Version => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    if !SavedOperation::read(&saved).is_ok_and(|operation| operation.is_confirmed) {
+        return Ok(false);
+    }
+    let Ok(Some(confirmed)) = Operation::saved_certificate(&saved) else { return Ok(false) };
+    Ok(home.load(name, number)?.certificate == confirmed)
 }
 
 /// What is damaged in a generation. One that cannot be read now is a problem for somebody else.

@@ -3,8 +3,8 @@
 use devid::Code;
 use devid::client::{Destination, Owner};
 use devid::cmp::{ActionKind, Issued, Operation, Signer};
-use devid::store::Store;
-use devid::transport::{Exchange, ExchangeFn, ExchangeLimits, Reply};
+use devid::store::{NewIdentity, NewKey, ProblemKind, Store};
+use devid::transport::{Exchange, ExchangeFn, ExchangeLimits, Phase, Reply, TransportError, TransportErrorKind};
 use devid::{Error, Time};
 
 use crate::certificates::{Builder, date, now};
@@ -93,6 +93,50 @@ fn in_device_memory_it_stays_staged_until_its_time_across_a_reboot() {
     assert_eq!(identity.key.spki(), key.spki());
     assert_eq!(owner.waits, [(TWO_HOURS - 300 - 60) as u32]);
     assert!(store.state("device").unwrap().current.is_some());
+}
+
+/// What is staged is told as unresolved until the CA knows that it came: then device memory is sound, and nothing is to be mended.
+#[test]
+fn device_memory_with_a_certificate_that_is_confirmed_and_waits_for_its_time_is_sound() {
+    for is_answered in [true, false] {
+        let mut ca = ahead(TWO_HOURS);
+        let store = Store::in_memory(crate::certificates::provider().clone());
+        let to = Destination { store: &store, name: "device", purpose: "ldevid" };
+        let client = Device::config(&ca).build().unwrap();
+        let mut owner = Patient { clock: now(), waits: Vec::new(), longest: 60 };
+        let mut left = if is_answered { u32::MAX } else { 1 };
+        let mut exchange = ExchangeFn(|request: &[u8], _: &ExchangeLimits| match left {
+            0 => Err(TransportError::new(TransportErrorKind::Connect, Phase::Connect, "the line is dead")),
+            _ => {
+                left -= 1;
+                Ok(Reply::from_body(ca.answer(request)))
+            }
+        });
+        let key = crate::certificates::key();
+        client.enroll_into(to, &key, &Device::subject(), &mut exchange, &mut owner).unwrap_err();
+        assert!(store.state("device").unwrap().pending.is_some());
+        for problems in [store.verify().unwrap(), store.repair().unwrap()] {
+            let kinds: Vec<ProblemKind> = problems.iter().map(|problem| problem.kind).collect();
+            assert_eq!(kinds.is_empty(), is_answered, "{problems:?}");
+            assert!(kinds.iter().all(|kind| *kind == ProblemKind::Unresolved), "{problems:?}");
+        }
+        // Another certificate than the one that was confirmed, or one of which nothing is known any more, is told.
+        let saved = store.load_operation("device").unwrap();
+        store.remove_operation("device").unwrap();
+        assert_eq!(store.verify().unwrap().len(), 1);
+        let other = crate::certificates::Builder::leaf("device 1").signed_by(&ca.issuing);
+        let new = NewIdentity {
+            key: NewKey::Held(&*other.key),
+            certificate: &other.certificate,
+            chain: &[],
+            purpose: "ldevid",
+            at: now(),
+        };
+        store.discard("device").unwrap();
+        store.stage("device", &new).unwrap();
+        store.save_operation("device", &saved).unwrap();
+        assert!(store.verify().unwrap().iter().any(|problem| problem.kind == ProblemKind::Unresolved));
+    }
 }
 
 /// The wait for its time is no wait for the CA: no limit on the operation ends it.

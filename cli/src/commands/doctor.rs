@@ -228,7 +228,10 @@ fn unfinished(device: &Device, name: &str, findings: &mut Findings) {
         let mend = format!("devid import FILE, or devid store abandon {name}");
         findings.add("identity.request", Verdict::Warning, words, Some(mend));
     }
-    if let Some(request) = device.under_way(name) {
+    if let Some(begins) = device.begins_later(name) {
+        findings
+            .good("identity.waiting", format!("{name}: the certificate is confirmed, in use from {} on", date(begins)));
+    } else if let Some(request) = device.under_way(name) {
         let verdict = if request.differs.is_empty() && request.dropped == 0 { Verdict::Good } else { Verdict::Warning };
         let words = [vec![format!("{name}: a request is under way")], status::under_way(&request)].concat().join("; ");
         let mend = format!("devid store abandon {name} gives it up and begins anew");
