@@ -7,7 +7,7 @@
 
 mod asked;
 
-use asked::{Asked, Tells, ask, is_closing, is_signed};
+use asked::{Asked, Tells, ask, has_issued, is_closing, is_signed, signer_of};
 
 use crate::asn1::cmp::{BodyType, PkiBody, PkiMessage};
 use crate::asn1::name;
@@ -16,7 +16,6 @@ use crate::asn1::x509::Certificate;
 use crate::client::{Client, Config};
 use crate::cmp::{Credential, MacParameters, Profile, Tolerance};
 use crate::codes::Code;
-use crate::crypto::SignatureAlgorithm;
 use crate::error::{Error, Refused};
 use crate::features::{self, needs};
 use crate::limits::Limits;
@@ -237,6 +236,9 @@ fn judge_refused(probe: &mut Probe, asked: &Asked, tells: Tells, error: &Error) 
         Tells::Unauthorised => probe.says(
             "the question is answered by a signer who is authenticated and may not decide: a certificate that proves itself is taken from it",
         ),
+        Tells::RootToCome => probe.says(
+            "the signer's root is not here yet, and the settings take it with the first certificate: who answers is told then",
+        ),
         Tells::Nothing if asked.message.is_none() => {
             let words = format!("the server is there and does not answer questions (genm): {message}");
             probe.warns(words, "nothing more can be told without asking for a certificate");
@@ -318,8 +320,7 @@ fn judge_issuers(probe: &mut Probe, config: &Config, asked: &Asked) {
     // A server that does not answer the question shows the CAs of its signer all the same.
     let Some(message) = &asked.message else { return };
     let known = asked.outcome.as_deref().unwrap_or_default();
-    let is_any_root_known = config.adopt_root_of_ip || config.accept_ca_pubs || !config.root_fingerprints.is_empty();
-    if config.enrolment_anchors.is_empty() || is_any_root_known {
+    if config.enrolment_anchors.is_empty() || config.takes_roots() {
         return;
     }
     let is_ca = |certificate: &&Certificate| crate::validation::is_ca(certificate).unwrap_or(false);
@@ -348,13 +349,6 @@ fn leads_to(config: &Config, ca: &Certificate, above: &[&Certificate]) -> bool {
         here = next;
     }
     false
-}
-
-fn has_issued(config: &Config, ca: &Certificate, certificate: &Certificate) -> bool {
-    let Ok(algorithm) = SignatureAlgorithm::from_der(certificate.signature_algorithm()) else { return false };
-    let (signed, signature) = (certificate.tbs(), certificate.signature());
-    same_name(ca.subject(), certificate.issuer())
-        && config.provider().verify(&algorithm, ca.spki(), signed, signature, true).is_ok()
 }
 
 fn judge_signer(probe: &mut Probe, config: &Config, asked: &Asked, message: &PkiMessage, tells: Tells) {
@@ -395,7 +389,7 @@ fn judge_signer(probe: &mut Probe, config: &Config, asked: &Asked, message: &Pki
         probe.pins.push(signer.clone());
     }
     let refuses_path = asked.outcome.as_ref().is_err_and(|error| error.facts().refused == Some(Refused::NoPath));
-    if refuses_path {
+    if refuses_path && tells != Tells::RootToCome {
         let roots = message.extra_certs().iter().filter(|certificate| certificate.is_self_issued());
         probe.roots.extend(roots.cloned());
     }
@@ -448,16 +442,6 @@ fn recognise(probe: &Probe, asked: &Asked) -> Option<&'static str> {
         _ if lacks_nonce => Some("xipki"),
         _ => None,
     }
-}
-
-/// The certificate that the sender and senderKID mean, or the first that came.
-fn signer_of(message: &PkiMessage) -> Option<&Certificate> {
-    let header = message.header();
-    let all = message.extra_certs();
-    let by_kid =
-        all.iter().find(|c| c.subject_key_identifier().is_some_and(|id| Some(id) == header.sender_kid.as_deref()));
-    let by_name = || all.iter().find(|c| header.sender.as_deref().is_some_and(|sender| same_name(sender, c.subject())));
-    by_kid.or_else(by_name).or_else(|| all.first())
 }
 
 fn has_digital_signature(value: &[u8]) -> bool {

@@ -3,6 +3,7 @@
 use devid::asn1::cmp::{BodyType, PkiMessage, PkiStatus, PkiStatusInfo};
 use devid::asn1::der::sequence;
 use devid::client::{Config, Probe};
+use devid::crypto::DigestAlgorithm;
 use devid::limits::Limits;
 use devid::transport::{ExchangeFn, ExchangeLimits, Reply};
 
@@ -287,4 +288,60 @@ fn an_unprotected_answer_fails_where_tls_was_to_protect_it() {
     config.protect_by_mutual_tls();
     let (found, is_enrolled) = asked_and_tried(&mut ca, &config);
     assert!(!is_enrolled && !found.works(), "{}", found.report());
+}
+
+/// Which root is where, and what the settings take of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Takes {
+    Nothing,
+    Told,
+    AnotherTold,
+    Adopted,
+    CaPubs,
+}
+
+/// RFC 9810 section 6.7.2, 3GPP TS 33.310 section 9.5.4.3: before the first certificate nothing is here that the signer of an answer
+/// could lead to. That is no failure where the root comes with ip, and is one where the settings take none of it.
+#[test]
+fn a_root_that_comes_with_the_first_certificate_is_not_missed_before() {
+    let other = Party::root("Elsewhere");
+    let fingerprint = |root: &Party| {
+        let digest = crate::certificates::provider().digest(DigestAlgorithm::Sha256, &[root.certificate.as_der()]);
+        digest.unwrap().iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    for takes in [Takes::Nothing, Takes::Told, Takes::AnotherTold, Takes::Adopted, Takes::CaPubs] {
+        for (says, with_question) in
+            [(Says::CaCerts, false), (Says::CaCerts, true), (Says::Error(None), false), (Says::Error(None), true)]
+        {
+            let mut ca = server(says, Protected::AsAsked, false);
+            let root = ca.root.certificate.clone();
+            let mut bent = ca.bend.take().unwrap();
+            ca.bend = Some(Box::new(move |answer: &mut Answer| {
+                let is_question = answer.body_type == BodyType::GENP;
+                bent(answer);
+                if with_question || !is_question {
+                    answer.extra_certs.push(root.clone());
+                }
+            }));
+            let mut config = Device::config(&ca);
+            (config.cmp_anchors, config.enrolment_anchors) = Default::default();
+            match takes {
+                Takes::Told => config.add_root_fingerprint(&fingerprint(&ca.root)).unwrap(),
+                Takes::AnotherTold => config.add_root_fingerprint(&fingerprint(&other)).unwrap(),
+                Takes::Adopted => config.adopt_root_of_ip = true,
+                Takes::Nothing | Takes::CaPubs => {
+                    config.accept_ca_pubs = takes == Takes::CaPubs;
+                    config.cmp_anchors.add(other.certificate.clone());
+                    config.enrolment_anchors.add(other.certificate.clone());
+                }
+            }
+            let (found, is_enrolled) = asked_and_tried(&mut ca, &config);
+            let case = format!("{takes:?} {says:?} root with the question {with_question}\n{}", found.report());
+            assert_eq!(is_enrolled, matches!(takes, Takes::Told | Takes::Adopted), "{case}");
+            assert!(found.works() || !is_enrolled, "{case}");
+            // Before ip nobody knows that the root that was told will not come.
+            let is_foreseen = takes != Takes::AnotherTold || with_question;
+            assert!(!found.works() || is_enrolled || !is_foreseen, "{case}");
+        }
+    }
 }

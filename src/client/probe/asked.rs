@@ -6,10 +6,12 @@ use crate::asn1::x509::Certificate;
 use crate::client::{Client, Config};
 use crate::cmp::{Action, Credential, Information, Question};
 use crate::codes::Code;
+use crate::crypto::SignatureAlgorithm;
 use crate::error::{Error, Refused};
 use crate::limits::Limits;
 use crate::time::Time;
 use crate::transport::{Exchange, ExchangeLimits, Reply, Scheme, Url};
+use crate::validation::same_name;
 
 /// What a question led to.
 pub(super) struct Asked {
@@ -29,6 +31,9 @@ pub(super) enum Tells {
     Believed,
     /// Its signer is authenticated and may not decide: a certificate that proves itself is taken from it.
     Unauthorised,
+    /// Its signer has no path yet, and the settings take the root that vouches for it with the first certificate: by fingerprint
+    /// (RFC 9810 section 6.7.2), or adopted (3GPP TS 33.310 section 9.5.4.3).
+    RootToCome,
     /// Nothing. What is not protected, or in another way than the question, may be the server's way with questions that it does not
     /// know, with errors, or with what is public.
     Nothing,
@@ -65,6 +70,7 @@ impl Asked {
             // The settings rely on TLS with certificates on both sides, and it is not there.
             _ if message.protection().is_none() && matches!(credential, Credential::MutualTls { .. }) => Tells::Fails,
             (Some(Refused::NotAuthorised), _) if config.tolerance.unauthorised_bearer => Tells::Unauthorised,
+            (Some(Refused::NoPath), _) if root_may_come(message, config) => Tells::RootToCome,
             (Some(Refused::Kind), _) | (_, Code::Unprotected) => Tells::Nothing,
             _ if matches!(credential, Credential::Mac { .. }) && is_signed(message) => Tells::Nothing,
             (_, Code::TransactionId | Code::Nonce | Code::UnknownVersion | Code::Rejected) if is_error => {
@@ -92,6 +98,25 @@ impl Asked {
     pub fn reached(&self) -> bool {
         self.reply.is_some() || self.outcome.as_ref().is_err_and(|error| error.facts().http_status.is_some())
     }
+}
+
+/// Whether the root above an answer's signer may come with ip. One that is told by its fingerprint does not where another one is there
+/// above the signer: it would be taken in the answer to a question, too.
+fn root_may_come(message: &PkiMessage, config: &Config) -> bool {
+    if config.adopt_root_of_ip {
+        return true;
+    }
+    let came = message.extra_certs();
+    let Some(signer) = signer_of(message).filter(|_| !config.root_fingerprints.is_empty()) else { return false };
+    let mut here = signer;
+    for _ in 0..=came.len() {
+        if here.is_self_issued() {
+            return false;
+        }
+        let Some(next) = came.iter().find(|one| *one != here && has_issued(config, one, here)) else { break };
+        here = next;
+    }
+    true
 }
 
 /// Whether this is how servers answer that are there and know no questions: without a message of CMP.
@@ -158,5 +183,22 @@ fn put_off() -> Error {
 /// Whether a message is signed, by whomever.
 pub(super) fn is_signed(message: &PkiMessage) -> bool {
     let algorithm = message.header().protection_alg.as_deref().unwrap_or_default();
-    message.protection().is_some() && crate::crypto::SignatureAlgorithm::from_der(algorithm).is_ok()
+    message.protection().is_some() && SignatureAlgorithm::from_der(algorithm).is_ok()
+}
+
+pub(super) fn has_issued(config: &Config, ca: &Certificate, certificate: &Certificate) -> bool {
+    let Ok(algorithm) = SignatureAlgorithm::from_der(certificate.signature_algorithm()) else { return false };
+    let (signed, signature) = (certificate.tbs(), certificate.signature());
+    same_name(ca.subject(), certificate.issuer())
+        && config.provider().verify(&algorithm, ca.spki(), signed, signature, true).is_ok()
+}
+
+/// The certificate that the sender and senderKID mean, or the first that came.
+pub(super) fn signer_of(message: &PkiMessage) -> Option<&Certificate> {
+    let header = message.header();
+    let all = message.extra_certs();
+    let by_kid =
+        all.iter().find(|c| c.subject_key_identifier().is_some_and(|id| Some(id) == header.sender_kid.as_deref()));
+    let by_name = || all.iter().find(|c| header.sender.as_deref().is_some_and(|sender| same_name(sender, c.subject())));
+    by_kid.or_else(by_name).or_else(|| all.first())
 }
