@@ -128,7 +128,7 @@ devid_status devid_renewal_set_schedule(devid_renewal *renewal,
  * @param renewal          Not NULL.
  * @param first_seconds    The wait after the first failure, from 1.
  * @param longest_seconds  The longest wait between attempts; also bounds what a server asks for by Retry-After.
- * @param max_refusals     How often the CA may refuse before the device gives up; 0: it never does.
+ * @param max_refusals     How often the CA may refuse, or issue what is refused here, before the device gives up; 0: it never does.
  * @param err              Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
  */

@@ -19,10 +19,16 @@ fn rejected(bit: u32) -> PkiStatusInfo {
 }
 
 /// Goes on as a daemon does, for so many days.
-fn live(mut life: Life, days: i64) -> Life {
+fn live(life: Life, days: i64) -> Life {
+    live_with(life, days, |_| {})
+}
+
+/// The same with a CA that is bent each time.
+fn live_with(mut life: Life, days: i64, bend: impl Fn(&mut Life)) -> Life {
     let end = life.clock.plus(days * DAY);
     let mut steps = 0;
     while life.clock < end {
+        bend(&mut life);
         let report = life.run();
         let wait = i64::from(report.wait_seconds).max(1);
         life = life.later(wait);
@@ -151,6 +157,36 @@ fn a_device_that_gave_up_renews_when_the_ca_is_right_again() {
         let left = end.since(life.clock) / DAY;
         life = live(life, left / 3);
         assert_eq!(life.store.current("router").unwrap().generation, 2, "renewed long before the end");
+    }
+}
+
+/// A CA whose certificate template was changed: what it issues is not what the settings ask for, and no two of its certificates differ in
+/// that. It makes a handful for nobody, not one a day; and nobody has to come by once it is right again.
+#[test]
+fn a_ca_whose_certificates_the_settings_refuse_is_asked_rarely_until_it_is_right_again() {
+    for days in [5, 40] {
+        let mut life = Life::due();
+        let to_another = |life: &mut Life| {
+            let mut right = std::mem::replace(&mut life.ca.issue, Box::new(|builder| builder));
+            let subject = crate::certificates::common_name("another");
+            life.ca.issue = Box::new(move |builder| Builder { subject: subject.clone(), ..right(builder) });
+        };
+        to_another(&mut life);
+        let report = life.run();
+        assert_eq!(report.outcome.unwrap_err().code(), Code::Refused);
+        assert!(!life.plan().has_given_up, "one is not all of them");
+        life = live_with(life, days, to_another);
+        let issued = life.ca.bodies().iter().filter(|body| **body == "certConf").count();
+        assert!(issued as i64 <= 8 + days / 3, "{issued} certificates for nobody in {days} days");
+        if days > 20 {
+            assert!(life.plan().has_given_up && life.plan().alarm >= Alarm::Late, "{:?}", life.plan());
+        }
+        assert_eq!(life.plan().standing, Standing::Valid, "it is not called revoked");
+        let end = life.store.current("router").unwrap().certificate.not_after();
+        let left = end.since(life.clock) / DAY;
+        life = live(life, left / 3);
+        assert_eq!(life.store.current("router").unwrap().generation, 2, "renewed long before the end");
+        assert!(!life.plan().has_given_up && life.plan().alarm == Alarm::Quiet, "{:?}", life.plan());
     }
 }
 

@@ -205,7 +205,7 @@ fn devid_renewal_set_schedule(
 ///
 /// @param first_seconds    The wait after the first failure, from 1.
 /// @param longest_seconds  The longest wait between attempts; also bounds what a server asks for by Retry-After.
-/// @param max_refusals     How often the CA may refuse before the device gives up; 0: it never does.
+/// @param max_refusals     How often the CA may refuse, or issue what is refused here, before the device gives up; 0: it never does.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
 #[export]
 fn devid_renewal_set_retry(

@@ -372,7 +372,7 @@ pub const ALL: &[Key] = &[
         "The wait after the first failure; it doubles with each further one.",
     ),
     key("identity.*.renew.longest-wait", Kind::Span, "1d", "The longest wait between attempts."),
-    key("identity.*.renew.refusals", Kind::Number, "8", "How often the CA may refuse before the device asks rarely."),
+    key("identity.*.renew.refusals", Kind::Number, "8", "How often the CA may refuse, or issue what the settings refuse, before the device asks rarely."),
     key(
         "identity.*.export.layout",
         Kind::OneOf(&["pem", "openssl", "nginx", "strongswan", "mosquitto", "pkcs12"]),

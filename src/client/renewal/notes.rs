@@ -65,7 +65,8 @@ impl Planner {
     }
 
     /// Remembers how an attempt at `step` failed. Only what an authentic answer says counts as a refusal by the CA: anybody else
-    /// could make the device give up. A CA that is out of order does not refuse. Returns the seconds to wait before the next attempt.
+    /// could make the device give up. So does a certificate of the CA's that was refused here, by the settings or by whoever decides: the
+    /// next one will be like it. A CA that is out of order does not refuse. Returns the seconds to wait before the next attempt.
     pub fn note_failure(
         &self,
         store: &Store,
@@ -108,11 +109,12 @@ impl Planner {
     pub(super) fn count_failure(&self, scene: &mut Scene, step: &Step, error: &Error) {
         let (now, left, booked) = (scene.now(), scene.left_seconds(), scene.booked());
         let (facts, progress) = (error.facts(), &mut scene.progress);
-        let mut is_refusal = false;
-        if error.code() == Code::Rejected && facts.server_authenticated {
-            is_refusal = facts.fail_info.is_none_or(|bits| bits & ANOTHER_TIME == 0);
-            progress.refusals = progress.refusals.saturating_add(u32::from(is_refusal));
-        }
+        let is_refusal_of_theirs = error.code() == Code::Rejected
+            && facts.server_authenticated
+            && facts.fail_info.is_none_or(|bits| bits & ANOTHER_TIME == 0);
+        // Only what the CA has issued for the new key gets as far as that.
+        let is_refusal = is_refusal_of_theirs || error.code() == Code::Refused;
+        progress.refusals = progress.refusals.saturating_add(u32::from(is_refusal));
         // Whose certificate is not valid now, by this clock, may be told so by a clock that is wrong. Doubt costs a question.
         if facts.is_about_time
             || matches!(
@@ -138,7 +140,7 @@ impl Planner {
             false => wait,
         };
         let was_signed_by_it = *step == Step::Update || facts.phase == Some(BodyType::KUR.name());
-        let is_called_revoked = is_refusal && facts.fail_info.is_some_and(|bits| bits & CERT_REVOKED != 0);
+        let is_called_revoked = is_refusal_of_theirs && facts.fail_info.is_some_and(|bits| bits & CERT_REVOKED != 0);
         if was_signed_by_it && is_called_revoked {
             // Another way is open at once, the first time: it is not made to wait for the one that is closed.
             if !progress.is_revoked(Some(now)) {

@@ -193,7 +193,7 @@ pub struct Plan {
     pub alarm: Alarm,
     /// Failures in a row.
     pub attempts: u32,
-    /// The CA refused so often that it is asked rarely from now on, and people are told: see [`Policy::max_refusals`](super::Policy::max_refusals).
+    /// The CA refused, or issued what was refused here, so often that it is asked rarely from now on, and people are told: see [`Policy::max_refusals`](super::Policy::max_refusals).
     pub has_given_up: bool,
     /// A PKCS#10 request is out; nothing is asked for online until its certificate is imported or it is abandoned, unless the
     /// identity in use nears its end ([`Alarm::Urgent`]): then both ways are open, and the request stays. The alarm is late from the

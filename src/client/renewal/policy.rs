@@ -16,8 +16,8 @@ pub struct Policy {
     pub first_retry_seconds: u32,
     /// The longest wait between attempts, in seconds. Also bounds what a server asks for by Retry-After.
     pub longest_retry_seconds: u32,
-    /// How often the CA may refuse, in answers that are authentic, before the device gives up: people are told, and it is
-    /// asked rarely from then on. 0: never gives up.
+    /// How often the CA may refuse, in answers that are authentic, or issue what is refused here, before the device gives up: people are
+    /// told, and it is asked rarely from then on. 0: never gives up.
     pub max_refusals: u32,
     /// Renew with the key at hand instead of a new one.
     pub same_key: bool,

@@ -92,7 +92,7 @@ pub struct Progress {
     pub attempts: Attempts,
     /// How long the device had been on when the wait of `attempts` began, where that is known.
     pub(super) measured: Option<Uptime>,
-    /// How often the CA refused, in authentic answers.
+    /// How often the CA refused, in authentic answers, or what it has issued was refused here.
     pub refusals: u32,
     /// When the CA said last that the certificate is revoked.
     pub revoked: Option<Time>,
