@@ -372,7 +372,11 @@ impl Home<'_> {
     /// Whether a saved operation was begun with this generation's certificate, or may have been, where that cannot be read and no other
     /// generation has it. Whoever polls must be who asked (RFC 9483 section 4.4), whatever else of the generation is lost; and where
     /// it is the key that is lost, what is left tells that nobody can.
-    pub fn is_waited_for(&mut self, name: &str, number: u32) -> Result<bool, StoreError> {
+    pub fn is_waited_for(&mut self, name: &str, number: u32, state: IdentityState) -> Result<bool, StoreError> {
+        // One that was never named was never used to ask for anything.
+        if number > highest(state) && self.has_pointer(name)? {
+            return Ok(false);
+        }
         let saved = match self.load_blob(OPERATION, name) {
             Ok(saved) => saved,
             Err(error) if error.is_damage() || error.kind == StoreErrorKind::NotFound => return Ok(false),
@@ -646,7 +650,7 @@ impl Home<'_> {
             let is_kept = is_complete && (!has_pointer || kept < retention_count);
             if is_kept {
                 kept += 1;
-            } else if !self.is_waited_for(name, number)? {
+            } else if !self.is_waited_for(name, number, state)? {
                 self.remove_generation(name, number)?;
             }
         }

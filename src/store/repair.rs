@@ -94,7 +94,7 @@ pub(super) fn examine_identity(
         let is_named = [state.current, state.previous, state.pending].contains(&Some(number));
         let place = format!("{key}/gen-{number:06}");
         if !is_named && !home.is_complete(name, number)? {
-            if home.is_waited_for(name, number)? {
+            if home.is_waited_for(name, number, state)? {
                 let text = "incomplete; what is left of it stays while a request waits that was begun with it";
                 problems.push(Problem::new(ProblemKind::Unresolved, &place, text));
                 continue;
