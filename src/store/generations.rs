@@ -374,7 +374,7 @@ impl Home<'_> {
     /// it is the key that is lost, what is left tells that nobody can.
     pub fn is_waited_for(&mut self, name: &str, number: u32, state: IdentityState) -> Result<bool, StoreError> {
         // One that was never named was never used to ask for anything.
-        if number > highest(state) && self.has_pointer(name)? {
+        if number > self.last_number(name, state)? && self.has_pointer(name)? {
             return Ok(false);
         }
         let saved = match self.load_blob(OPERATION, name) {
