@@ -18,10 +18,9 @@ use std::sync::Arc;
 use super::backend::{Backend, check_name};
 use super::error::{StoreError, StoreErrorKind};
 use super::identity::{Identity, IdentityKey, IdentityState, KeyReference, NewIdentity, NewKey, StoreOptions};
-use super::record::{OPERATION, Record, digest_hex};
+use super::record::{Record, digest_hex};
 use crate::asn1::x509::Certificate;
 use crate::asn1::{pem, x509};
-use crate::cmp::{SavedCredential, SavedOperation};
 use crate::crypto::{CryptoError, PrivateKey, Provider, keys};
 use crate::time::Time;
 use crate::validation::names::same_name;
@@ -40,16 +39,6 @@ pub(super) struct KeyRecord {
     pub bytes: zeroize::Zeroizing<Vec<u8>>,
 }
 
-/// The record that says which generation is in use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Pointer {
-    pub state: IdentityState,
-    /// The highest number that a generation of this identity ever had.
-    pub last: u32,
-    /// The identity is being removed, with all that belongs to it: whoever meets with this finishes it.
-    pub is_going: bool,
-}
-
 /// What to do about a generation that cannot be read now, and perhaps can be later.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unreadable {
@@ -59,12 +48,8 @@ pub(super) enum Unreadable {
     Fail,
 }
 
-/// The line of a pointer whose identity is being removed with all that belongs to it.
-const GOING: &str = "removal";
 const HELD: &str = "key.pem";
 pub(super) const REFERENCE: &str = "key.ref";
-/// The highest number of the identities that were removed.
-pub(super) const LAST_NUMBER: &str = "generation/last";
 
 pub(super) fn identity_key(name: &str) -> String {
     format!("identity/{name}")
@@ -82,154 +67,6 @@ pub(super) fn generation_number(directory: &str) -> Option<u32> {
 }
 
 impl Home<'_> {
-    // ---- the pointer --------------------------------------------------------------------------------------------
-
-    /// Which generations are which. From the copy if the record itself is damaged; the default if there is neither.
-    pub fn state(&mut self, name: &str) -> Result<IdentityState, StoreError> {
-        Ok(self.pointer(name)?.unwrap_or_default().state)
-    }
-
-    pub fn pointer(&mut self, name: &str) -> Result<Option<Pointer>, StoreError> {
-        match self.read_pointer(name, "current") {
-            Ok(Some(pointer)) => Ok(Some(pointer)),
-            Ok(None) => self.read_pointer(name, "current.copy"),
-            Err(damage) if damage.kind == StoreErrorKind::Corrupt => {
-                self.read_pointer(name, "current.copy").ok().flatten().ok_or(damage).map(Some)
-            }
-            Err(other) => Err(other),
-        }
-    }
-
-    /// Whether there is a pointer at all; one that names nothing belongs to an identity that is being removed.
-    pub fn has_pointer(&mut self, name: &str) -> Result<bool, StoreError> {
-        let key = identity_key(name);
-        Ok(self.is_there(&format!("{key}/current"))? || self.is_there(&format!("{key}/current.copy"))?)
-    }
-
-    /// Whether there is a record, whatever has become of its bytes: some homes look at them before they give them out.
-    pub fn is_there(&mut self, place: &str) -> Result<bool, StoreError> {
-        match self.backend.read(place) {
-            Ok(record) => Ok(record.is_some()),
-            Err(error) if error.is_damage() => Ok(true),
-            Err(error) => Err(error),
-        }
-    }
-
-    pub fn read_pointer(&mut self, name: &str, file: &str) -> Result<Option<Pointer>, StoreError> {
-        let place = format!("{}/{file}", identity_key(name));
-        let Some(bytes) = self.backend.read(&place)? else { return Ok(None) };
-        let record = Record::parse(&bytes, "pointer", &place, &**self.provider)?;
-        let number = |field| match record.field(field, &place)? {
-            "-" => Ok(None),
-            _ => record.number::<u32>(field, &place).map(Some),
-        };
-        let state =
-            IdentityState { current: number("current")?, previous: number("previous")?, pending: number("pending")? };
-        // The first versions did not write it.
-        let last = if record.has("last") { record.number("last", &place)? } else { 0 };
-        Ok(Some(Pointer { state, last: last.max(highest(state)), is_going: record.has(GOING) }))
-    }
-
-    /// The switch. All that the new state names must be durable.
-    ///
-    /// On a full medium the copy gives way: what makes room must not need any.
-    pub fn write_pointer(&mut self, name: &str, state: IdentityState) -> Result<(), StoreError> {
-        let pointer = Pointer { state, last: self.last_number(name, state)?, is_going: false };
-        self.put_pointer(name, pointer)
-    }
-
-    /// The pointer that names nothing any more: from then on the identity is gone, with all that belongs to it, whatever happens.
-    pub fn write_removal(&mut self, name: &str) -> Result<(), StoreError> {
-        let state = IdentityState::default();
-        let pointer = Pointer { state, last: self.last_number(name, state)?, is_going: true };
-        self.put_pointer(name, pointer)
-    }
-
-    fn put_pointer(&mut self, name: &str, pointer: Pointer) -> Result<(), StoreError> {
-        let state = pointer.state;
-        let shown = |number: Option<u32>| number.map_or("-".to_owned(), |n| n.to_string());
-        let mut record = Record::new()
-            .with("current", shown(state.current))
-            .with("previous", shown(state.previous))
-            .with("pending", shown(state.pending))
-            .with("last", pointer.last);
-        if pointer.is_going {
-            record = record.with(GOING, "whole");
-        }
-        let record = record.encode("pointer", &**self.provider)?;
-        let (place, copy) = (format!("{}/current", identity_key(name)), format!("{}/current.copy", identity_key(name)));
-        let is_first = !matches!(self.read_pointer(name, "current"), Ok(Some(_)));
-        if let Err(error) = self.backend.write(&place, &record) {
-            let is_whole = matches!(self.read_pointer(name, "current"), Ok(Some(_)));
-            self.make_room(error, is_whole, &copy)?;
-            self.backend.write(&place, &record)?;
-        }
-        if is_first {
-            // A copy that is spoilt must not stand alone.
-            self.backend.sync()?;
-        }
-        if self.read_pointer(name, "current")? != Some(pointer) {
-            let detail = "what was read back is not what was written";
-            return Err(StoreError::new(StoreErrorKind::VerifyAfterWrite, place, detail));
-        }
-        // A copy that cannot be written is for `repair`; one sync makes both durable.
-        let _ = self.backend.write_spare(&copy, &record);
-        self.backend.sync()
-    }
-
-    /// A record could not be written. If that was for want of room, its copy gives way, provided that the record itself is
-    /// whole and says no less.
-    pub fn make_room(&mut self, error: StoreError, is_whole: bool, copy: &str) -> Result<(), StoreError> {
-        if error.kind != StoreErrorKind::Full || !is_whole {
-            return Err(error);
-        }
-        self.backend.remove(copy, false)?;
-        self.backend.sync()
-    }
-
-    /// The highest number that a generation of this identity ever had.
-    fn last_number(&mut self, name: &str, state: IdentityState) -> Result<u32, StoreError> {
-        let last = match self.pointer(name) {
-            Ok(Some(pointer)) => pointer.last,
-            // Nothing says how far they had come: no further than what is left, or what was left behind.
-            Ok(None) => self.numbers(name)?.last().copied().unwrap_or(0).max(self.last_of_removed()?),
-            Err(damage) if damage.kind == StoreErrorKind::Corrupt => {
-                self.numbers(name)?.last().copied().unwrap_or(0).max(self.last_of_removed()?)
-            }
-            Err(other) => return Err(other),
-        };
-        Ok(last.max(highest(state)))
-    }
-
-    /// One that is damaged counts for nothing.
-    fn last_of_removed(&mut self) -> Result<u32, StoreError> {
-        match self.read_last_number() {
-            Err(other) if !other.is_damage() => Err(other),
-            read => Ok(read.unwrap_or(None).unwrap_or(0)),
-        }
-    }
-
-    fn read_last_number(&mut self) -> Result<Option<u32>, StoreError> {
-        let Some(bytes) = self.backend.read(LAST_NUMBER)? else { return Ok(None) };
-        Record::parse(&bytes, "last", LAST_NUMBER, &**self.provider)?.number("last", LAST_NUMBER).map(Some)
-    }
-
-    /// An identity is about to go, and its pointer with it: its numbers are not used again. Best effort: on a full medium
-    /// the removal counts for more.
-    pub fn keep_last_number(&mut self, name: &str, state: IdentityState) -> Result<(), StoreError> {
-        let (last, kept) = (self.last_number(name, state)?, self.last_of_removed()?);
-        if last > kept {
-            let record = Record::new().with("last", last).encode("last", &**self.provider)?;
-            let _ = self.backend.write(LAST_NUMBER, &record).and_then(|()| self.backend.sync());
-        }
-        Ok(())
-    }
-
-    /// What is wrong with the record of the highest number.
-    pub fn damage_of_last_number(&mut self) -> Option<StoreError> {
-        self.read_last_number().err()
-    }
-
     // ---- reading ------------------------------------------------------------------------------------------------
 
     /// Reads a generation and checks all of it: the parts belong together and are what was written.
@@ -287,7 +124,7 @@ impl Home<'_> {
     }
 
     /// The certificate of a generation alone.
-    fn load_certificate(&mut self, name: &str, number: u32) -> Result<Certificate, StoreError> {
+    pub fn load_certificate(&mut self, name: &str, number: u32) -> Result<Certificate, StoreError> {
         let record = format!("{}/certificate.pem", generation_key(name, number));
         let bytes = self.backend.read(&record)?.ok_or_else(|| StoreError::corrupt(&record, "the file is missing"))?;
         let certificates = Certificate::many_from_bytes(&bytes).map_err(|e| StoreError::asn1(&record, &e))?;
@@ -367,67 +204,6 @@ impl Home<'_> {
         Ok((self.has(name, number, HELD)? || self.has(name, number, REFERENCE)?)
             && self.has(name, number, "certificate.pem")?
             && (!has_chain || self.has(name, number, "chain.pem")?))
-    }
-
-    /// Whether a saved operation was begun with this generation's certificate, or may have been, where that cannot be read and no other
-    /// generation has it. Whoever polls must be who asked (RFC 9483 section 4.4), whatever else of the generation is lost; and where
-    /// it is the key that is lost, what is left tells that nobody can.
-    pub fn is_waited_for(&mut self, name: &str, number: u32, state: IdentityState) -> Result<bool, StoreError> {
-        // One that was never named was never used to ask for anything.
-        if number > self.last_number(name, state)? && self.has_pointer(name)? {
-            return Ok(false);
-        }
-        let saved = match self.load_blob(OPERATION, name) {
-            Ok(saved) => saved,
-            Err(error) if error.is_damage() || error.kind == StoreErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        let Ok(SavedOperation { credential, .. }) = SavedOperation::read(&saved) else { return Ok(false) };
-        match self.is_credential_of(&credential, name, number)? {
-            Some(is_its_own) => Ok(is_its_own),
-            None if !matches!(credential, SavedCredential::Certificate(_)) => Ok(false),
-            None => {
-                for other in self.numbers(name)? {
-                    if self.is_credential_of(&credential, name, other)? == Some(true) {
-                        return Ok(false);
-                    }
-                }
-                Ok(true)
-            }
-        }
-    }
-
-    /// Whether this is the credential of a generation; `None`: its certificate cannot be read any more.
-    fn is_credential_of(
-        &mut self,
-        credential: &SavedCredential,
-        name: &str,
-        number: u32,
-    ) -> Result<Option<bool>, StoreError> {
-        match self.load_certificate(name, number) {
-            Ok(certificate) => Ok(SavedCredential::of_certificate(certificate.as_der(), &**self.provider)
-                .ok()
-                .map(|own| own == *credential)),
-            Err(error) if error.is_damage() => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Whether nobody has this credential any more who had it as a generation of this identity: its key is lost, or the certificate of
-    /// a generation is, and it is of none that is left. For who knows that nobody else has it.
-    pub fn has_lost(&mut self, name: &str, credential: &SavedCredential) -> Result<bool, StoreError> {
-        if !matches!(credential, SavedCredential::Certificate(_)) {
-            return Ok(false);
-        }
-        let mut is_unreadable = false;
-        for number in self.numbers(name)? {
-            match self.is_credential_of(credential, name, number)? {
-                Some(true) => return Ok(self.load_pair(name, number).is_err_and(|error| error.is_damage())),
-                Some(false) => {}
-                None => is_unreadable = true,
-            }
-        }
-        Ok(is_unreadable)
     }
 
     /// Whether the CA has not confirmed a generation, as far as its marker says.
@@ -656,10 +432,6 @@ impl Home<'_> {
         }
         Ok(())
     }
-}
-
-fn highest(state: IdentityState) -> u32 {
-    [state.current, state.previous, state.pending].into_iter().flatten().max().unwrap_or(0)
 }
 
 /// The key signs, its own public half verifies, and the certificate certifies that one.

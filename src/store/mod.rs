@@ -25,10 +25,12 @@ mod memory;
 mod named_keys;
 mod notify;
 mod opener;
+mod pointer;
 mod problem;
 mod record;
 mod removal;
 mod repair;
+mod waited_for;
 
 use std::any::Any;
 use std::cell::Cell;

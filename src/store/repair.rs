@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::error::{StoreError, StoreErrorKind};
-use super::generations::{Home, LAST_NUMBER, Unreadable, generation_number, identity_key};
+use super::generations::{Home, Unreadable, generation_number, identity_key};
 use super::identity::{AnchorSet, IdentityState};
+use super::pointer::LAST_NUMBER;
 use super::problem::{Problem, ProblemKind};
 use super::record::{BLOB, MARKS, NUMBER, OPERATION, REVOKED_RECORD};
 use crate::asn1::x509::Certificate;
