@@ -186,7 +186,7 @@ fn a_pipe_in_a_files_place_does_not_hold_the_reader() {
 
 #[test]
 fn a_damaged_generation_in_use_gives_way_to_the_last_good_one() {
-    for keys in every_kind_of_key() {
+    for (keys, _turn) in every_kind_of_key() {
         for (file, damage) in [
             ("certificate.pem", "truncated"),
             ("certificate.pem", "other"),
@@ -238,7 +238,7 @@ fn a_damaged_generation_in_use_gives_way_to_the_last_good_one() {
 
 #[test]
 fn a_damaged_pointer_is_restored_from_its_copy_and_both_from_what_is_there() {
-    for keys in every_kind_of_key() {
+    for (keys, _turn) in every_kind_of_key() {
         for (damaged, expected) in [(&["current"][..], 2), (&["current.copy"], 2), (&["current", "current.copy"], 2)] {
             for removed in [false, true] {
                 let place = two_generations_of(keys);
@@ -267,7 +267,7 @@ fn a_damaged_pointer_is_restored_from_its_copy_and_both_from_what_is_there() {
 
 #[test]
 fn an_unconfirmed_generation_does_not_come_into_use_by_repair() {
-    for keys in every_kind_of_key() {
+    for (keys, _turn) in every_kind_of_key() {
         let place = Place::new();
         let store = keys.open(&place);
         store.install("device", &keys.issued(1).new_identity()).unwrap();
@@ -283,7 +283,7 @@ fn an_unconfirmed_generation_does_not_come_into_use_by_repair() {
 
 #[test]
 fn damaged_records_are_named_and_only_the_useless_ones_removed() {
-    for keys in every_kind_of_key() {
+    for (keys, _turn) in every_kind_of_key() {
         let place = two_generations_of(keys);
         let store = keys.open(&place);
         store.save_operation("enrol", b"state").unwrap();
@@ -329,7 +329,7 @@ fn damaged_records_are_named_and_only_the_useless_ones_removed() {
 /// A mark tells that something has changed, and nothing is lost with it; a number guards, and so does the record of who is revoked.
 #[test]
 fn a_damaged_mark_begins_anew_and_what_guards_is_never_mended_away() {
-    for keys in every_kind_of_key() {
+    for (keys, _turn) in every_kind_of_key() {
         let place = two_generations_of(keys);
         let store = keys.open(&place);
         let guards = ["number/crl-0011", "number/cre-0011", "number/firmware", "blob/revoked"];
@@ -361,7 +361,7 @@ fn a_damaged_mark_begins_anew_and_what_guards_is_never_mended_away() {
 
 #[test]
 fn old_generations_go_when_the_retention_count_is_reached() {
-    for keys in every_kind_of_key() {
+    for (keys, _turn) in every_kind_of_key() {
         for retention_count in [0, 2, 4] {
             let place = Place::new();
             let options = StoreOptions { retention_count, ..keys.options() };

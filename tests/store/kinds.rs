@@ -22,13 +22,24 @@ pub enum Keys {
     Token,
 }
 
-/// All that can be had here. Without SoftHSM, tokens are left out, and that is said.
-pub fn every_kind_of_key() -> Vec<Keys> {
+/// All that can be had here, each with the turn that it needs. Without SoftHSM, tokens are left out, and that is said.
+pub fn every_kind_of_key() -> impl Iterator<Item = (Keys, Option<Turn>)> {
+    let in_memory = [Keys::Plain, Keys::Sealed].into_iter().map(|keys| (keys, None));
     #[cfg(feature = "pkcs11")]
-    if crate::softhsm::module().is_some() {
-        return vec![Keys::Plain, Keys::Sealed, Keys::Token];
-    }
-    vec![Keys::Plain, Keys::Sealed]
+    return in_memory
+        .chain(std::iter::once_with(|| (Keys::Token, Some(crate::softhsm::turn()))).filter(|_| has_tokens()));
+    #[cfg(not(feature = "pkcs11"))]
+    in_memory
+}
+
+#[cfg(feature = "pkcs11")]
+use crate::softhsm::Turn;
+#[cfg(not(feature = "pkcs11"))]
+type Turn = ();
+
+#[cfg(feature = "pkcs11")]
+fn has_tokens() -> bool {
+    crate::softhsm::module().is_some()
 }
 
 impl Keys {
@@ -109,7 +120,7 @@ pub struct Home {
 
 /// Every home with every kind of key.
 pub fn every_home(test: impl Fn(&Home, &Store)) {
-    for keys in every_kind_of_key() {
+    for (keys, _turn) in every_kind_of_key() {
         for (name, medium) in media() {
             let open = move || keys.store(medium(), keys.options());
             let home = Home { label: format!("{name}, {keys:?} keys"), keys, store: open(), open: Box::new(open) };

@@ -1,5 +1,6 @@
 //! Tokens of SoftHSM in a directory of the test's own. Without SoftHSM the tests say so and pass.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -20,14 +21,38 @@ const PLACES: [&str; 4] = [
 ];
 
 /// One test at a time uses the tokens: SoftHSM answers CKR_GENERAL_ERROR now and then where one thread makes a key while
-/// another looks through the same token's files.
-pub fn turn() -> MutexGuard<'static, ()> {
+/// another looks through the same token's files, and a second copy of it in the process, which no lock on a file keeps out, does not see
+/// a token at all that the first one is writing: each login writes.
+///
+/// A thread that has its turn can take it once more.
+pub fn turn() -> Turn {
     static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+    let first = !HAS_TURN.get();
+    let held = first.then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));
+    HAS_TURN.set(true);
+    Turn { held }
 }
 
-/// The path of the module, its tokens made: `device`, `strict`, and `twin` twice.
+/// What [`turn`] gives: the turn ends with it.
+pub struct Turn {
+    held: Option<MutexGuard<'static, ()>>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if self.held.is_some() {
+            HAS_TURN.set(false);
+        }
+    }
+}
+
+thread_local! {
+    static HAS_TURN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The path of the module, its tokens made: `device`, `strict`, and `twin` twice. For who has its [`turn`].
 pub fn module() -> Option<&'static str> {
+    assert!(HAS_TURN.get(), "tokens are used in turn: let _turn = softhsm::turn()");
     static MODULE: LazyLock<Option<String>> = LazyLock::new(|| {
         let module = PLACES.into_iter().find(|place| std::path::Path::new(place).exists());
         let Some(module) = module.filter(|_| Command::new("softhsm2-util").arg("--version").output().is_ok()) else {
