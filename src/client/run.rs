@@ -296,11 +296,11 @@ fn with_causes(error: Error, not_had: &[String]) -> Error {
     }
 }
 
-/// Hands in an answer as what it is: carried by people ([`Operation::feed`]), or by a connection, where one that proves nothing ends
-/// the operation; with or without certificates on both sides of TLS.
+/// Hands in an answer as what it is: carried by people ([`Operation::feed_carried`]), or by a connection, where one that proves nothing
+/// ends the operation; with or without certificates on both sides of TLS.
 pub fn feed(operation: &mut Operation, reply: &Reply) -> Result<(), Error> {
-    match (reply.is_handed_in, reply.is_mutually_authenticated) {
-        (true, _) => operation.feed(&reply.body),
+    match (reply.is_carried, reply.is_mutually_authenticated) {
+        (true, _) => operation.feed_carried(&reply.body),
         (false, true) => operation.feed_mutually_authenticated(&reply.body),
         (false, false) => operation.feed_by_connection(&reply.body),
     }

@@ -32,7 +32,7 @@ use super::exchange::{ENDED, Exchange, Plan};
 use super::info::Information;
 use super::issued::Issued;
 use super::request::Request;
-use super::response::Inbox;
+use super::response::{Inbox, Way};
 use super::revoke::{Revocations, Revoked};
 use super::signer::Signer;
 use super::state::{Finished, Halt, Sent, State, Then, Waiting};
@@ -201,19 +201,25 @@ impl Operation {
     ///
     /// Errors: no message is under way (the bytes are dropped, the operation goes on), or the answer is above the limit.
     pub fn feed(&mut self, answer: &[u8]) -> Result<(), Error> {
-        self.receive(Inbox { answer: answer.to_vec(), is_mutually_authenticated: false, is_handed_in: true })
+        self.receive(Inbox { answer: answer.to_vec(), way: Way::HandedIn })
+    }
+
+    /// The same for an answer that took as long as a journey takes: that its messageTime lies in the past is in its nature, and says that
+    /// it is at least this late. One that is ahead of the clock contradicts it as ever.
+    pub fn feed_carried(&mut self, answer: &[u8]) -> Result<(), Error> {
+        self.receive(Inbox { answer: answer.to_vec(), way: Way::Carried })
     }
 
     /// The same for what answered by a connection made for this message. There is no better answer to wait for: if it proves
     /// nothing, the operation ends, unless it is the answer to a poll.
     pub(crate) fn feed_by_connection(&mut self, answer: &[u8]) -> Result<(), Error> {
-        self.receive(Inbox { answer: answer.to_vec(), is_mutually_authenticated: false, is_handed_in: false })
+        self.receive(Inbox { answer: answer.to_vec(), way: Way::Connection })
     }
 
     /// The same for an answer that came by TLS in which the server was authenticated and the client showed its own
     /// certificate. It differs only with [`Credential::MutualTls`]: there, such answers need no protection of their own.
     pub fn feed_mutually_authenticated(&mut self, answer: &[u8]) -> Result<(), Error> {
-        self.receive(Inbox { answer: answer.to_vec(), is_mutually_authenticated: true, is_handed_in: false })
+        self.receive(Inbox { answer: answer.to_vec(), way: Way::MutualTls })
     }
 
     fn receive(&mut self, inbox: Inbox) -> Result<(), Error> {

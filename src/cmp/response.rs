@@ -69,6 +69,7 @@ pub(super) struct Checked {
     pub protected_by: ProtectedBy,
     /// Its signer, where that is somebody who may not decide: see [`super::weighing`].
     pub bearer: Option<Bearer>,
+    pub way: Way,
 }
 
 /// What stands behind an answer.
@@ -88,9 +89,27 @@ type Protection = (ProtectedBy, Option<Bearer>);
 /// An answer as it was handed in.
 pub(super) struct Inbox {
     pub answer: Vec<u8>,
-    pub is_mutually_authenticated: bool,
-    /// By the owner of the operation, who may have another one: not by a connection made for the message.
-    pub is_handed_in: bool,
+    pub way: Way,
+}
+
+/// How an answer came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Way {
+    /// By a connection that was made for the message.
+    Connection,
+    /// The same, by TLS with certificates on both sides.
+    MutualTls,
+    /// By the owner of the operation, who may have another one.
+    HandedIn,
+    /// By people, who may have another one, and who take hours or weeks.
+    Carried,
+}
+
+impl Way {
+    /// Whether another answer to the message may still come.
+    pub fn may_bring_another(self) -> bool {
+        matches!(self, Way::HandedIn | Way::Carried)
+    }
 }
 
 /// Why an answer is not taken.
@@ -114,14 +133,14 @@ pub(super) fn check(
         prove(context, request, transaction, now, inbox, allowed).map_err(Failure::Unproven)?;
     let body = message.body(&context.limits).map_err(|error| Failure::Authentic(Error::from(error).breaks(BODY)))?;
     if bearer.is_some() {
-        return Ok(Checked { message, body, protected_by, bearer });
+        return Ok(Checked { message, body, protected_by, bearer, way: inbox.way });
     }
     if let (1, PkiBody::Error(content)) = (message.header().pvno, &body) {
         // Whatever it says, it ends here: nobody polls in version 1.
         return Err(Failure::Authentic(server_error(content)));
     }
     transaction.heard(&message);
-    Ok(Checked { message, body, protected_by, bearer })
+    Ok(Checked { message, body, protected_by, bearer, way: inbox.way })
 }
 
 /// The message, if it is the server's answer to the request that is out. That is more than a right signature: it belongs to
@@ -141,7 +160,7 @@ fn prove(
 
     // RFC 9810 section 5.1.3: protection may be external. Here: TLS with certificates on both sides, if the settings say so.
     let by_channel = message.protection().is_none()
-        && inbox.is_mutually_authenticated
+        && inbox.way == Way::MutualTls
         && matches!(context.credential, Credential::MutualTls { .. });
     // RFC 9810 section 5.1.3.4: the ciphertext for a KEM key comes before anything can be protected, and is believed by
     // nobody's word. A server that has signed before signs it too.
@@ -186,7 +205,7 @@ fn prove(
         }
     };
     check_kind(context, before, protected_by.0)?;
-    if let Err(error) = check_time(context, &message, now) {
+    if let Err(error) = check_time(context, &message, inbox.way, now) {
         // By whom the message is, and that it is no old one, is known here; of a bearer (see [`super::bearer`]) it is not.
         let time = message.header().message_time.filter(|_| context.follow_authentic_time && protected_by.1.is_none());
         transaction.follow_time(time.ok_or(error)?.since(now));
@@ -358,10 +377,12 @@ pub(super) fn signer_of(
     Some((signer, helpers))
 }
 
-fn check_time(context: &Context, message: &PkiMessage, now: Time) -> Result<(), Error> {
+fn check_time(context: &Context, message: &PkiMessage, way: Way, now: Time) -> Result<(), Error> {
     if let (Some(window), Some(time)) = (context.message_time_window(), message.header().message_time) {
         let off = time.since(now);
-        if off.unsigned_abs() > u64::from(window) {
+        // The nonce shows that it is no old answer; that it was long on the way says nothing about the clocks.
+        let is_delayed = way == Way::Carried && off < 0;
+        if off.unsigned_abs() > u64::from(window) && !is_delayed {
             let words =
                 format!("the answer's messageTime is {time}, now is {now}, {window} seconds apart are accepted");
             let expected = format!("messageTime within {window} seconds of the device's clock");

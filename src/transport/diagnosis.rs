@@ -9,6 +9,7 @@ use crate::error::{Error, Rule};
 const OK_OR_MESSAGE: Rule = Rule::new("RFC 9811 section 3.1 (T1, T2)", "HTTP status 200, or a PKIMessage in the body");
 const MEDIA_TYPE: Rule = Rule::new("RFC 9811 section 3.2 (T1, T4)", "a PKIMessage of type application/pkixcmp");
 const NOT_NOW: Rule = Rule::new("RFC 9110 section 15.6.4 (28)", "an answer, not a request to come back");
+const CARRIED: Rule = Rule::new("RFC 9483 section 6.4.1", "the file of the answer beside that of the request");
 const IN_TIME: Rule = Rule::new("RFC 9483 section 6 (E12)", "an answer in the time allowed");
 const SIZE: Rule = Rule::new("the limit max_message_bytes", "an answer below the limit");
 const TLS: Rule = Rule::new("RFC 9483 section 6.1 (T6)", "a TLS server that the anchors for TLS vouch for");
@@ -20,6 +21,7 @@ pub fn diagnose(error: TransportError) -> Error {
     let rule = match error.kind {
         Kind::HttpStatus => OK_OR_MESSAGE,
         Kind::ContentType => MEDIA_TYPE,
+        Kind::Busy if error.cause == Some(Cause::StillUnderWay) => CARRIED,
         Kind::Busy => NOT_NOW,
         Kind::Timeout => IN_TIME,
         Kind::TooLarge => SIZE,
@@ -66,7 +68,7 @@ fn hint(error: &TransportError) -> Option<&'static str> {
             "the server or a proxy wants a login, or a client certificate in TLS: set_tls_credential (devid_config_set_tls_credential, ca.tls.key)"
         }
         (Kind::HttpStatus, Some(405)) => "this path takes no POST: it is not the one for CMP",
-        (Kind::Busy, _) => {
+        (Kind::Busy, _) if error.cause != Some(Cause::StillUnderWay) => {
             "a front end that limits the rate turned the message away (seen at Nokia NCM and Insta): it was not processed; profile nokia-ncm tries again, or set max_retries"
         }
         (Kind::ContentType, _) if is_page() => {
@@ -138,6 +140,9 @@ fn hint_of_cause(cause: Cause) -> Option<&'static str> {
         }
         Cause::ClientCertificateRefused => {
             "the server does not take the client certificate: it must trust the CA that issued it, and its chain must go along in set_tls_credential (devid_config_set_tls_credential, ca.tls.certificates)"
+        }
+        Cause::StillUnderWay => {
+            "the request lies where its carrier finds it, and each further run looks for its answer: it is not asked anew"
         }
         Cause::TlsRefused | Cause::NotHttp => return None,
         Cause::ServerNotPinned => {

@@ -93,6 +93,8 @@ pub enum Cause {
     ServerCertificate(Code),
     /// The server's certificate has a path, and nothing on it is pinned.
     ServerNotPinned,
+    /// What people carry has not come back.
+    StillUnderWay,
 }
 
 /// Who a failure is about: whose rules it goes by, and who can mend it.

@@ -5,7 +5,7 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::error::{Phase, TransportError, TransportErrorKind};
+use super::error::{Cause, Phase, TransportError, TransportErrorKind};
 use super::{Exchange, ExchangeLimits, Reply, Shape, shape_of};
 use crate::files::{open_regular, replace};
 
@@ -29,7 +29,9 @@ pub fn read_message(path: &Path, max_bytes: usize) -> Result<Vec<u8>, TransportE
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             let detail = format!("the answer is not there yet: expected the file {}", path.display());
-            return Err(TransportError::new(TransportErrorKind::Busy, Phase::Await, detail));
+            let mut error = TransportError::new(TransportErrorKind::Busy, Phase::Await, detail);
+            error.cause = Some(Cause::StillUnderWay);
+            return Err(error);
         }
         Err(e) => return Err(TransportError::file("opening", path, &e)),
     };
@@ -117,7 +119,11 @@ impl Exchange for FileExchange {
             write_message(&self.request_path(number), request)?;
         }
         let body = read_message(&self.answer_path(number), limits.max_reply_bytes)?;
-        Ok(Reply { is_handed_in: true, ..Reply::from_body(body) })
+        Ok(Reply { is_carried: true, ..Reply::from_body(body) })
+    }
+
+    fn is_carried(&self) -> bool {
+        true
     }
 }
 

@@ -191,7 +191,7 @@ fn judge(reply: WireReply, strict: bool) -> Result<Reply, TransportError> {
             content_type_is_unusual: !is_pkixcmp,
             connection_was_reused: reply.connection_was_reused,
             is_mutually_authenticated: reply.is_mutually_authenticated,
-            is_handed_in: false,
+            is_carried: false,
             content_type,
             body: reply.body,
         }),

@@ -62,17 +62,30 @@ pub use url::{Scheme, Url, well_known_url};
 pub trait Exchange {
     /// Sends `request` (the DER of one PKIMessage) and waits for the answer within `limits`.
     fn exchange(&mut self, request: &[u8], limits: &ExchangeLimits) -> Result<Reply, TransportError>;
+
+    /// Whether people carry the messages: an answer may be days old when it comes, and tells no present. A connection does not.
+    fn is_carried(&self) -> bool {
+        false
+    }
 }
 
 impl<E: Exchange + ?Sized> Exchange for &mut E {
     fn exchange(&mut self, request: &[u8], limits: &ExchangeLimits) -> Result<Reply, TransportError> {
         (**self).exchange(request, limits)
     }
+
+    fn is_carried(&self) -> bool {
+        (**self).is_carried()
+    }
 }
 
 impl<E: Exchange + ?Sized> Exchange for Box<E> {
     fn exchange(&mut self, request: &[u8], limits: &ExchangeLimits) -> Result<Reply, TransportError> {
         (**self).exchange(request, limits)
+    }
+
+    fn is_carried(&self) -> bool {
+        (**self).is_carried()
     }
 }
 
@@ -141,8 +154,9 @@ pub struct Reply {
     pub connection_was_reused: bool,
     /// It came by TLS from a server that was authenticated and that asked for the client's certificate and got it.
     pub is_mutually_authenticated: bool,
-    /// People carried it, who may have mixed up two files: one that is no answer to the message does not end the operation.
-    pub is_handed_in: bool,
+    /// People carried it, who may have mixed up two files and may have taken days: one that is no answer to the message does not end
+    /// the operation, and a messageTime of the past says nothing against the clock.
+    pub is_carried: bool,
 }
 
 impl Reply {

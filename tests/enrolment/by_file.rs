@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use devid::asn1::cmp::InfoTypeAndValue;
+use devid::asn1::cmp::{BodyType, InfoTypeAndValue};
 use devid::asn1::crl::CrlReason;
 use devid::asn1::oid;
-use devid::client::{Client, Config, Destination, Unattended, renewal::Done};
+use devid::client::renewal::{Done, Report};
+use devid::client::{Client, Config, Destination, Unattended};
 use devid::client::{Planner, Renewal, Step};
 use devid::cmp::{Information, Operation, Question, Signer};
 use devid::store::{AnchorSet, Store};
@@ -14,6 +15,7 @@ use devid::{Code, Error, Time};
 
 use crate::certificates::{key, now, provider};
 use crate::mock_ca::{Device, MockCa};
+use crate::renewal::{DAY, Life};
 
 /// A stick, removed at the end.
 struct Stick(PathBuf);
@@ -142,6 +144,23 @@ fn questions_revocation_and_pkcs10_travel_on_a_stick() {
     assert_eq!(trips, 4);
 }
 
+#[test]
+fn an_answer_that_was_days_on_its_way_is_taken_and_one_from_the_future_is_not() {
+    for (later, code) in [(9 * DAY, Code::Busy), (-9 * DAY, Code::MessageTime)] {
+        let (mut ca, store, stick) = (MockCa::new(), Store::in_memory(provider().clone()), Stick::new("late"));
+        let to = Destination { store: &store, name: "router", purpose: "ldevid" };
+        let client = Device::config(&ca).build().unwrap();
+        let outcome =
+            client.enroll_into(to, &key(), &Device::subject(), &mut stick.exchange(), &mut Patient(now())).unwrap_err();
+        assert!(outcome.facts().hint.is_some_and(|hint| hint.contains("carrier")), "{outcome:?}");
+        stick.carry(&mut ca);
+        let outcome = client.resume(to, &mut stick.exchange(), &mut Patient(now().plus(later))).unwrap_err();
+        assert_eq!(outcome.code(), code, "{outcome}");
+        // certConf is the next that is carried.
+        assert_eq!(stick.exchange().request_path(2).exists(), later > 0);
+    }
+}
+
 /// The planner's steps go over files as over a network: an answer that is not there yet is waited out.
 #[test]
 fn a_renewal_by_the_planner_travels_on_a_stick() {
@@ -167,6 +186,120 @@ fn a_renewal_by_the_planner_travels_on_a_stick() {
         assert_eq!(report.plan.step, if trip == 0 { Step::Enroll } else { Step::Resume });
         assert_eq!(stick.carry(&mut ca), 1);
         clock = clock.plus(i64::from(report.wait_seconds));
+    }
+}
+
+/// Comes by every so many days, takes what lies there to the CA, and brings the answers the next time.
+struct Courier {
+    stick: Stick,
+    every: i64,
+    next: Time,
+    under_way: Vec<(PathBuf, Vec<u8>)>,
+}
+
+impl Courier {
+    fn new(name: &str, every: i64, life: &Life) -> Self {
+        Courier { stick: Stick::new(name), every, next: life.clock.plus(3600), under_way: Vec::new() }
+    }
+
+    /// How many questions have no answer yet.
+    fn visit(&mut self, life: &mut Life) -> usize {
+        for (path, answer) in self.under_way.drain(..) {
+            write_message(&path, &answer).unwrap();
+        }
+        for number in 1.. {
+            let (request, answer) =
+                (self.stick.exchange().request_path(number), self.stick.exchange().answer_path(number));
+            if !request.exists() {
+                break;
+            }
+            if !answer.exists() {
+                let came = life.ca.answer(&read_message(&request, 1 << 20).unwrap());
+                self.under_way.push((answer, came));
+            }
+        }
+        self.next = life.clock.plus(self.every);
+        self.under_way.len()
+    }
+
+    /// Until there is another certificate, by a clock that is off by so much, or none. When what was looked at.
+    fn until_installed(&mut self, mut life: Life, off: Option<i64>) -> (Life, Vec<Report>) {
+        let (begun, mut reports, mut log) = (life.clock, Vec::new(), Vec::new());
+        while life.clock.since(begun) < 400 * DAY {
+            let clock = off.map(|off| life.clock.plus(off));
+            let report = life.run_over(clock, &mut self.stick.exchange());
+            let wait = i64::from(report.wait_seconds.max(1));
+            let is_installed = matches!(report.outcome, Ok(Done::Installed(_)));
+            let outcome = report.outcome.as_ref().map_or_else(ToString::to_string, |done| format!("{done:?}"));
+            log.push(format!("{:?} {outcome} / {wait}", report.plan.step));
+            reports.push(report);
+            if is_installed {
+                return (life, reports);
+            }
+            let looks_again = life.clock.plus(wait);
+            while self.next <= looks_again {
+                let until = self.next.since(life.clock).max(0);
+                life = life.later(until);
+                assert!(self.visit(&mut life) <= 1, "one question at a time: {log:#?}");
+            }
+            let until = looks_again.since(life.clock);
+            life = life.later(until);
+        }
+        panic!("{} s: {log:#?}", self.every)
+    }
+}
+
+/// Answers that were days on their way are no word against a clock, and nothing is asked for that would only say how late it was then.
+#[test]
+fn by_a_courier_of_days_a_device_enrols_and_renews_with_the_messages_of_that_alone() {
+    for every in [7 * 3600, 2 * DAY, 7 * DAY, 14 * DAY] {
+        let mut life = Life::new().with_right_ca();
+        let mut courier = Courier::new(&format!("courier-{every}"), every, &life);
+        let (enrolled, mut reports) = courier.until_installed(life, Some(0));
+        let due = enrolled.plan().renewal_at.unwrap().since(enrolled.clock);
+        life = enrolled.later(due);
+        courier.next = life.clock.plus(3600);
+        let (renewed, more) = courier.until_installed(life, Some(0));
+        reports.extend(more);
+        for report in &reports {
+            assert!(report.plan.clock.is_known() && report.plan.step != Step::LearnTime, "{every}: {report:?}");
+        }
+        let asked: Vec<BodyType> = renewed.ca.received.iter().map(|message| message.body_type()).collect();
+        assert_eq!(asked, [BodyType::IR, BodyType::CERTCONF, BodyType::KUR, BodyType::CERTCONF], "{every}");
+        assert!(renewed.store.last_known_time().unwrap() > Some(now()), "it is so late at least");
+    }
+}
+
+/// The dark twin: what was carried and is ahead of the clock contradicts it.
+#[test]
+fn an_answer_that_was_carried_and_is_ahead_of_the_clock_contradicts_it() {
+    let life = Life::new().with_right_ca();
+    let mut courier = Courier::new("behind", 2 * DAY, &life);
+    let (life, _) = courier.until_installed(life, Some(-40 * DAY));
+    let plan = life.planner.plan(&life.store, "router", Some(life.clock.plus(-40 * DAY))).unwrap();
+    assert!(!plan.clock.is_known(), "{:?}", plan.clock);
+    // A clock that has been set since is believed once an answer says no later time.
+    let due = life.planner.plan(&life.store, "router", Some(life.clock)).unwrap().renewal_at.unwrap();
+    let wait = due.since(life.clock);
+    let mut life = life.later(wait);
+    courier.next = life.clock.plus(3600);
+    (life, _) = courier.until_installed(life, Some(0));
+    assert!(life.plan().clock.is_known(), "{:?}", life.plan().clock);
+}
+
+/// Without a clock, how late it is at least is worth a question now and then, and one at a time.
+#[test]
+fn by_a_courier_a_device_without_a_clock_asks_one_question_at_a_time_and_renews_before_the_end() {
+    for every in [7 * 3600, 2 * DAY, 7 * DAY] {
+        let life = Life::new().with_right_ca();
+        let mut courier = Courier::new(&format!("clockless-{every}"), every, &life);
+        let (mut life, _) = courier.until_installed(life, None);
+        let end = life.store.current("router").unwrap().certificate.not_after();
+        life.ca.received.clear();
+        let (life, _) = courier.until_installed(life, None);
+        assert!(life.clock < end, "{every}");
+        let questions = life.ca.received.iter().filter(|message| message.body_type() == BodyType::GENM).count();
+        assert!((1..70).contains(&questions), "{every}: {questions}");
     }
 }
 

@@ -127,6 +127,7 @@ fn every_combination(mut look: impl FnMut(&Policy, Clock, &Facts, &Plan)) -> usi
                         pace,
                         is_time_in_question,
                         is_time_told: false,
+                        is_carried: count % 5 == 4,
                         anchors: anchors.clone(),
                     };
                     for clock in clocks() {

@@ -66,6 +66,22 @@ impl Owner for Sleeper {
     }
 }
 
+fn run_due(
+    (store, planner, config, factory): (&Store, &Planner, &Config, Option<&str>),
+    clock: Option<Time>,
+    exchange: &mut dyn Exchange,
+) -> Report {
+    let renewal = Renewal {
+        planner,
+        config,
+        to: Destination { store, name: "router", purpose: "ldevid" },
+        factory,
+        subject: Some(&Device::subject()),
+        new_key: None,
+    };
+    renewal.run_due(clock, exchange, &mut Sleeper).expect("device memory works")
+}
+
 impl Life {
     /// A device with its factory's identity and the operator's root in device memory.
     pub fn new() -> Self {
@@ -139,17 +155,13 @@ impl Life {
     }
 
     pub fn run_as(&mut self, clock: Option<Time>) -> Report {
-        let subject = Device::subject();
-        let renewal = Renewal {
-            planner: &self.planner,
-            config: &self.config,
-            to: Destination { store: &self.store, name: "router", purpose: "ldevid" },
-            factory: self.factory,
-            subject: Some(&subject),
-            new_key: None,
-        };
         let mut line = Line { ca: &mut self.ca, is_dead: self.line_is_dead, retry_after: self.retry_after };
-        renewal.run_due(clock, &mut line, &mut Sleeper).expect("device memory works")
+        run_due((&self.store, &self.planner, &self.config, self.factory), clock, &mut line)
+    }
+
+    /// The same by another way to the CA.
+    pub fn run_over(&self, clock: Option<Time>, exchange: &mut dyn Exchange) -> Report {
+        run_due((&self.store, &self.planner, &self.config, self.factory), clock, exchange)
     }
 
     pub fn to(&self) -> Destination<'_> {

@@ -44,6 +44,7 @@ fn devid_renewal_set_files(renewal: &mut devid_renewal, folder: Option<&str>, na
         Some(folder) => Some(FileExchange::new(folder, name.ok_or_else(|| null("name"))?)?),
         None => None,
     };
+    renewal.planner.is_carried = renewal.callbacks.files.is_some();
     Ok(())
 }
 

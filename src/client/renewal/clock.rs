@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::learning::{self, Learnt};
+use super::learning::{self, Learnt, Said};
 use crate::asn1::cmp::PkiMessage;
 use crate::asn1::x509::Certificate;
 use crate::client::Client;
@@ -239,6 +239,7 @@ impl Client {
         outcome: &Result<T, Error>,
     ) -> Result<Option<Time>, Error> {
         let Some(said) = keeper.learn(outcome) else { return Ok(None) };
+        let said = Said { at: said, is_carried: false };
         Ok(match learning::take_in(store, said, None, self.end_of_anchors())? {
             Learnt::Time(time) => Some(time),
             Learnt::InQuestion(_) | Learnt::Nothing => None,

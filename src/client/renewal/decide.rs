@@ -95,7 +95,9 @@ fn wanted(policy: &Policy, plan: &Plan, facts: &Facts) -> Option<Step> {
     let is_told = plan.clock.says().is_some() || now.is_some();
     let is_time_poor = facts.is_time_in_question || (!plan.clock.is_known() && is_told);
     let update = || if facts.cannot_sign { Step::EnrollAgain } else { Step::Update };
-    let rather_learn = |step: Step| Some(if is_time_poor && is_odd { Step::LearnTime } else { step });
+    // No answer that was carried tells the present: what can be done meanwhile is done.
+    let may_learn = !facts.is_carried;
+    let rather_learn = |step: Step| Some(if is_time_poor && is_odd && may_learn { Step::LearnTime } else { step });
     match plan.standing {
         _ if facts.is_unfinished && replaces_too_early(plan, facts) => {
             // Only a CA that never tells the time again leaves it to the count.
@@ -105,7 +107,9 @@ fn wanted(policy: &Policy, plan: &Plan, facts: &Facts) -> Option<Step> {
         Standing::Absent => rather_learn(Step::Enroll),
         // Nobody has tried to renew it while that was due: the device was off over its end, or the clock has jumped there. To be told
         // which costs a question; another identity would cost somebody's approval.
-        Standing::Expired if plan.clock.is_known() && count == 0 && !facts.is_time_told => Some(Step::LearnTime),
+        Standing::Expired if plan.clock.is_known() && count == 0 && !facts.is_time_told && may_learn => {
+            Some(Step::LearnTime)
+        }
         Standing::Expired | Standing::Damaged => rather_learn(Step::EnrollAgain),
         // One answer said so. Asking for an update with it puts that to the test.
         Standing::Revoked if is_odd => Some(update()),
@@ -115,11 +119,13 @@ fn wanted(policy: &Policy, plan: &Plan, facts: &Facts) -> Option<Step> {
             if plan.has_given_up && is_late && is_odd {
                 return Some(Step::EnrollAgain);
             }
-            Some(if facts.is_time_in_question && is_odd { Step::LearnTime } else { update() })
+            Some(if facts.is_time_in_question && is_odd && may_learn { Step::LearnTime } else { update() })
         }
         Standing::Valid => None,
-        // The CA does not tell the time, and a renewal is due whatever the time is.
-        Standing::Unknown if count >= 3 && is_odd && plan.clock.about() >= plan.renewal_at => Some(update()),
+        // The CA does not tell the time, or not the present, and a renewal is due whatever the time is.
+        Standing::Unknown if (count >= 3 && is_odd || !may_learn) && plan.clock.about() >= plan.renewal_at => {
+            Some(update())
+        }
         // The CA has the same time as the clock, or none: the certificate is of no use now.
         Standing::NotYetValid if count >= 3 && is_odd => Some(Step::EnrollAgain),
         // A certificate was rarely made before its notBefore: rather the clock is wrong.

@@ -6,6 +6,7 @@
 //! | beyond the end of every anchor | nothing: that authority has no such time |
 //! | as the clock, within the hour | believed; a last known time that lies ahead of both is given up |
 //! | other than a clock that is not behind | believed for this run, never kept |
+//! | the same, in the past, carried by people | it was so late then: kept, and the clock's word stands |
 //! | no clock; up to a year after the last known time | believed and kept |
 //! | no clock; further ahead, or before the last known time | kept as a question; believed when a second answer agrees |
 
@@ -50,8 +51,25 @@ enum Keep {
     Nothing,
 }
 
+/// An authentic answer's word about the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Said {
+    /// Its messageTime.
+    pub at: Time,
+    /// People have carried it: it was so late when it was written, and is so late at least.
+    pub is_carried: bool,
+}
+
+impl Said {
+    /// How far it is ahead of a clock that says `clock`, in seconds; negative: behind. `None`: it is about nothing that the clock says, as
+    /// the clock may have got there while it was carried.
+    pub fn off_seconds(self, clock: Time) -> Option<i64> {
+        Some(self.at.since(clock)).filter(|off| !self.is_carried || *off > CLOSE_SECONDS)
+    }
+}
+
 /// Takes in what an authentic answer said. `latest`: the end of the anchors.
-pub(super) fn take_in(store: &Store, said: Time, clock: Option<Time>, latest: Time) -> Result<Learnt, Error> {
+pub(super) fn take_in(store: &Store, said: Said, clock: Option<Time>, latest: Time) -> Result<Learnt, Error> {
     let known = match store.last_known_time() {
         Ok(known) => known,
         Err(error) if error.is_damage() => None,
@@ -94,7 +112,14 @@ pub(super) fn forget(store: &Store) -> Result<(), Error> {
     Ok(store.remove_blob(RECORD)?)
 }
 
-fn weigh(said: Time, clock: Option<Time>, known: Option<Time>, question: Option<Time>, latest: Time) -> (Learnt, Keep) {
+fn weigh(
+    answer: Said,
+    clock: Option<Time>,
+    known: Option<Time>,
+    question: Option<Time>,
+    latest: Time,
+) -> (Learnt, Keep) {
+    let said = answer.at;
     if said >= latest {
         return (Learnt::Nothing, Keep::Nothing);
     }
@@ -109,6 +134,7 @@ fn weigh(said: Time, clock: Option<Time>, known: Option<Time>, question: Option<
             Clock::Behind { .. } | Clock::Unknown { .. } => {}
             // It says what cannot be: as without a clock.
             Clock::Doubted { .. } => {}
+            Clock::Known(now) if answer.off_seconds(now).is_none() => return (Learnt::Time(now), Keep::Later(said)),
             Clock::Known(_) if is_near => return (Learnt::Time(said), Keep::Later(said)),
             Clock::Known(_) => return (Learnt::Time(said), Keep::Nothing),
         }
@@ -136,7 +162,13 @@ mod tests {
     const LATEST: Time = Time::from_unix(1_800_000_000 + 30 * 365 * DAY);
 
     fn says(store: &Store, days: i64, clock: Option<i64>) -> Learnt {
-        take_in(store, NOW.plus(days * DAY), clock.map(|days| NOW.plus(days * DAY)), LATEST).unwrap()
+        let said = Said { at: NOW.plus(days * DAY), is_carried: false };
+        take_in(store, said, clock.map(|days| NOW.plus(days * DAY)), LATEST).unwrap()
+    }
+
+    fn brings(store: &Store, days: i64, clock: Option<i64>) -> Learnt {
+        let said = Said { at: NOW.plus(days * DAY), is_carried: true };
+        take_in(store, said, clock.map(|days| NOW.plus(days * DAY)), LATEST).unwrap()
     }
 
     fn known(store: &Store) -> Option<i64> {
@@ -164,6 +196,26 @@ mod tests {
         assert_eq!(known(&store), Some(2001), "one answer does not set the time back");
         assert_eq!(says(&store, 204, None), Learnt::Time(NOW.plus(204 * DAY)));
         assert_eq!(known(&store), Some(204));
+    }
+
+    #[test]
+    fn what_was_carried_raises_the_least_that_is_known_and_says_nothing_against_a_later_clock() {
+        let store = store();
+        for (said, clock, then) in [(0, 7, 0), (20, 41, 20), (10, 42, 20), (41, 42, 41)] {
+            assert_eq!(brings(&store, said, Some(clock)), Learnt::Time(NOW.plus(clock * DAY)), "{said} {clock}");
+            assert_eq!((known(&store), in_question(&store).unwrap()), (Some(then), None), "{said} {clock}");
+        }
+        // The dark twin: one that is ahead was not ahead any less when it was written.
+        assert_eq!(brings(&store, 60, Some(50)), Learnt::Time(NOW.plus(60 * DAY)));
+        assert_eq!(known(&store), Some(41), "for this run");
+        let said = |days: i64| Said { at: NOW.plus(days * DAY), is_carried: true };
+        assert_eq!(said(60).off_seconds(NOW.plus(50 * DAY)), Some(10 * DAY));
+        assert_eq!(said(40).off_seconds(NOW.plus(50 * DAY)), None);
+        assert_eq!(
+            brings(&store, 60, None),
+            Learnt::Time(NOW.plus(60 * DAY)),
+            "without a clock it is at least so late"
+        );
     }
 
     #[test]

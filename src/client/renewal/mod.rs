@@ -113,6 +113,9 @@ pub struct Planner {
     /// What measures waits besides the time that is told: the system, beside its own clock, for planners as they are made; a
     /// [`Device`](crate::client::device::Device) has [`Meter::System`].
     pub meter: Meter,
+    /// Messages are carried by people, as files are: answers may be weeks old when they come. [`Renewal`] sees that by its exchange; who
+    /// asks what is due before says it here.
+    pub is_carried: bool,
     /// What this planner, with its copies, has looked at since it was made.
     looks: Looks,
     /// Messages are signed whatever a certificate's keyUsage says (switch `signer_key_usage`).
@@ -135,6 +138,7 @@ impl Planner {
             device_id: None,
             factory: None,
             meter: Meter::default(),
+            is_carried: false,
             looks: Looks::default(),
             signs_whatever_usage: false,
             trusted: Vec::new(),

@@ -223,6 +223,19 @@ impl Planner {
         Ok(())
     }
 
+    /// An authentic answer that was carried has said a time that the clock has reached: it is not behind any longer, if it was. Whether it
+    /// is ahead, no such answer tells.
+    pub(super) fn note_clock_reached(&self, store: &Store, name: &str) -> Result<(), Error> {
+        let (before, _) = Progress::load(store, &*self.provider, name)?;
+        let mut progress = before.clone();
+        progress.clock_off = before.clock_off.filter(|off| *off < 0);
+        progress.doubts_clock = false;
+        if progress != before {
+            progress.save(store, &*self.provider, name)?;
+        }
+        Ok(())
+    }
+
     /// By the time that was learnt nothing is due for so long: a clock that is not believed measures it, or the meter.
     pub(super) fn note_rest(
         &self,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Planner;
 use super::clock::Timekeeper;
 use super::known::{CLOSE_SECONDS, Clock};
-use super::learning::{self, Learnt, Told};
+use super::learning::{self, Learnt, Said, Told};
 #[cfg(feature = "http")]
 use super::means::LazyHttp;
 use super::nap::{Napped, Napping, Obstacle};
@@ -120,7 +120,9 @@ impl Renewal<'_> {
         exchange: &mut dyn Exchange,
         owner: &mut dyn Owner,
     ) -> Result<Report, Error> {
-        self.run_over(clock, exchange, owner, &Cell::new(false))
+        let is_carried = self.planner.is_carried || exchange.is_carried();
+        let planner = Planner { is_carried, ..self.planner.clone() };
+        Renewal { planner: &planner, ..*self }.run_over(clock, exchange, owner, &Cell::new(false))
     }
 
     /// The same; `asks_time` says meanwhile whether it is the time that is asked for.
@@ -239,12 +241,13 @@ impl Renewal<'_> {
         let outcome = self.perform(&plan, exchange, &mut keeper, &mut keys, &napped);
         // Also a clock that is wrong counts on: waits are measured by it.
         let later = clock.map(|now| now.plus(keeper.passed_seconds()));
-        if let Some(said) = keeper.learn(&outcome) {
+        if let Some(at) = keeper.learn(&outcome) {
+            let said = Said { at, is_carried: planner.is_carried };
             // Best effort: what was achieved does not depend on it.
             let is_contradicted = self.heed(said, later).unwrap_or(false);
             let taken = learning::take_in(store, said, later, latest).unwrap_or(Learnt::Nothing);
             if let (Learnt::Time(now), true) = (taken, is_contradicted || !plan.clock.is_known()) {
-                learnt = Some(Told { now, said });
+                learnt = Some(Told { now, said: at });
             }
         }
         let report = self.conclude(plan, outcome, &napped, learnt, later, &seen);
@@ -269,10 +272,14 @@ impl Renewal<'_> {
     }
 
     /// An authentic answer said `said` when the clock said `clock`. Whether that contradicts the clock.
-    pub(super) fn heed(&self, said: Time, clock: Option<Time>) -> Result<bool, Error> {
+    pub(super) fn heed(&self, said: Said, clock: Option<Time>) -> Result<bool, Error> {
         let Some(clock) = clock else { return Ok(false) };
-        self.planner().note_clock(self.to.store, self.to.name, said, clock)?;
-        Ok(said.since(clock).abs() > CLOSE_SECONDS)
+        let Some(off) = said.off_seconds(clock) else {
+            self.planner().note_clock_reached(self.to.store, self.to.name)?;
+            return Ok(false);
+        };
+        self.planner().note_clock(self.to.store, self.to.name, said.at, clock)?;
+        Ok(off.abs() > CLOSE_SECONDS)
     }
 
     /// Nothing is due by the time that was learnt; how long. A clock that is not believed measures it.

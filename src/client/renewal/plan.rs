@@ -131,6 +131,9 @@ pub struct Facts {
     pub is_time_in_question: bool,
     /// An answer has told the time just now: it is not asked for again.
     pub is_time_told: bool,
+    /// Messages are carried by people: an answer says how late it is at least, as long ago as it was on the way, and to ask for that alone
+    /// takes as long as to ask for a certificate.
+    pub is_carried: bool,
     /// Anchors with an end and without a successor.
     pub anchors: Vec<AnchorFacts>,
 }

@@ -2,16 +2,18 @@
 
 use super::clock::Timekeeper;
 use super::known::Clock;
-use super::learning::{self, Learnt, Told};
+use super::learning::{self, Learnt, Said, Told};
 use super::nap::{Napped, Napping};
 use super::perform::{Done, Renewal};
 use super::plan::{Anchor, Standing};
+use super::progress;
 use super::scene::anchor_of;
 use crate::client::Client;
 use crate::client::roots::add_root_everywhere;
 use crate::client::run::Owner;
 use crate::cmp::{Information, KnownBearers, Operation, Question};
 use crate::codes::{Class, Code};
+use crate::crypto::DigestAlgorithm;
 use crate::error::Error;
 use crate::store::{Identity, StoreErrorKind};
 use crate::time::Time;
@@ -19,6 +21,8 @@ use crate::transport::Exchange;
 
 /// A question for a root's successor that waits is saved under this, and the root's mark.
 const QUESTION: &str = "root-";
+/// One for the time that is out with its carrier is saved under this, and a digest of the identity's name.
+const TIME_QUESTION: &str = "time-";
 
 /// How a question for the time went, and what was told by its answer.
 type Asked = (Result<(), Error>, Result<Told, Learnt>);
@@ -79,9 +83,15 @@ impl Renewal<'_> {
         // The identity in use, then what the first certificate is asked for with: any that the CA knows will do, as a CA that answers by
         // a MAC alone does not know the first.
         let mut first = None;
-        for client in [self.own_client(None), self.factory_client(None)] {
+        let clients = [self.own_client(None), self.factory_client(None)];
+        let mut waiting = if self.planner.is_carried { self.question_that_is_out(&clients)? } else { None };
+        for (turn, client) in clients.into_iter().enumerate() {
+            let out = waiting.take_if(|(of, _)| *of == turn).map(|(_, operation)| operation);
+            if waiting.is_some() {
+                continue;
+            }
             let (outcome, told) = match client {
-                Ok(client) => self.ask_for_time(&client, known, clock, exchange, owner, napped)?,
+                Ok(client) => self.ask_for_time((&client, out), known, clock, exchange, owner, napped)?,
                 Err(error) => (Err(error), Err(Learnt::Nothing)),
             };
             // Where the server is not reached, or its user ends it, another credential changes nothing; nor where the answer has a time.
@@ -101,9 +111,43 @@ impl Renewal<'_> {
         Ok(first.expect("there are two"))
     }
 
+    /// Where a question is saved for the time that is out with its carrier.
+    fn time_label(&self) -> Result<String, Error> {
+        let digest = self.planner.provider.digest(DigestAlgorithm::Sha256, &[self.to.name.as_bytes()])?;
+        Ok(format!("{TIME_QUESTION}{}", progress::hex(&digest[..8])))
+    }
+
+    /// The question for the time that is out with its carrier, and with whose credential of these it was asked. One that is nobody's any
+    /// more is asked anew.
+    fn question_that_is_out(&self, clients: &[Result<Client, Error>]) -> Result<Option<(usize, Operation)>, Error> {
+        let saved = match self.to.store.load_operation(&self.time_label()?) {
+            Ok(saved) => saved,
+            Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let of = |client: &Result<Client, Error>| {
+            let mut operation = client.as_ref().ok()?.restore_keyless(&saved).ok()?;
+            // The planner has measured the wait.
+            operation.end_wait();
+            Some(operation)
+        };
+        Ok(clients.iter().enumerate().find_map(|(turn, client)| Some((turn, of(client)?))))
+    }
+
+    /// Keeps the question while it is out. What has come back is over.
+    fn keep_question(&self, operation: &Operation, outcome: &Result<(), Error>) -> Result<(), Error> {
+        let is_out = outcome.as_ref().is_err_and(|error| error.class() == Class::Transport);
+        let label = self.time_label()?;
+        match operation.save() {
+            Ok(saved) if is_out => Ok(self.to.store.save_operation(&label, &saved)?),
+            _ => Ok(self.to.store.remove_operation(&label)?),
+        }
+    }
+
+    /// `out`: the same question, which was asked before.
     fn ask_for_time(
         &self,
-        client: &Client,
+        (client, out): (&Client, Option<Operation>),
         known: Clock,
         clock: Option<Time>,
         exchange: &mut dyn Exchange,
@@ -112,7 +156,7 @@ impl Renewal<'_> {
     ) -> Result<Asked, Error> {
         // Whoever stands under the anchors could say that it is another year.
         let client = client.heeding_authority_alone();
-        let mut operation = match client.ask(Question::CaCerts) {
+        let mut operation = match out.map_or_else(|| client.ask(Question::CaCerts), Ok) {
             Ok(operation) => operation,
             Err(error) => return Ok((Err(error), Err(Learnt::Nothing))),
         };
@@ -125,17 +169,21 @@ impl Renewal<'_> {
         let mut keeper =
             Timekeeper::without_clock(&mut napping, bound).up_to(client.end_of_anchors()).hearing_earlier();
         let outcome = client.complete_over(&mut operation, exchange, &mut keeper);
+        if self.planner.is_carried {
+            self.keep_question(&operation, &outcome)?;
+        }
         let later = clock.map(|now| now.plus(keeper.passed_seconds()));
         // What an authentic answer says besides the time matters nothing here.
         keeper.finished(&operation);
         let said = keeper.learn(&outcome);
         // An answer that lets wait is as authentic as another one, and has the time: what it would say is not waited for.
         let outcome = if napped.refused_seconds.get().is_some() { Ok(()) } else { outcome };
-        let Some(said) = said else { return Ok((outcome, Err(Learnt::Nothing))) };
+        let Some(at) = said else { return Ok((outcome, Err(Learnt::Nothing))) };
+        let said = Said { at, is_carried: self.planner.is_carried };
         self.heed(said, later)?;
         let learnt = learning::take_in(self.to.store, said, later, client.end_of_anchors())?;
         Ok(match learnt {
-            Learnt::Time(now) => (outcome, Ok(Told { now, said })),
+            Learnt::Time(now) => (outcome, Ok(Told { now, said: at })),
             other => (outcome, Err(other)),
         })
     }

@@ -134,6 +134,7 @@ impl Planner {
             pace: progress.pace,
             is_time_in_question: progress.doubts_clock || learning::in_question(store)?.is_some(),
             is_time_told: false,
+            is_carried: self.is_carried,
             anchors: self.ageing_anchors(store, &progress, &mut findings)?,
         };
         let trust = self.trust_ends(store)?;

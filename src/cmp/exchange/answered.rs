@@ -15,7 +15,7 @@ use crate::cmp::info::{self, Question};
 use crate::cmp::proof::Possession;
 use crate::cmp::received::Received;
 use crate::cmp::request::Request;
-use crate::cmp::response::{self, Checked, Failure, Inbox, ProtectedBy};
+use crate::cmp::response::{self, Checked, Failure, Inbox, ProtectedBy, Way};
 use crate::cmp::revoke;
 use crate::cmp::state::{Confirming, Finished, Halt, Phase, State, UnderWay};
 use crate::codes::Code;
@@ -112,7 +112,9 @@ impl Exchange {
                 }
                 Ok(self.drop_answer(&explained(error), under_way, polling, asked_at))
             }
-            (Err(Failure::Unproven(error)), None) if answer.is_handed_in => Err(Halt::Refused(explained(error))),
+            (Err(Failure::Unproven(error)), None) if answer.way.may_bring_another() => {
+                Err(Halt::Refused(explained(error)))
+            }
             (Err(Failure::Unproven(error)), None) => Err(Halt::Failed(explained(error))),
             (Err(Failure::Authentic(error)), _) => Err(Halt::Failed(explained(proven_by(error)))),
         }
@@ -122,7 +124,7 @@ impl Exchange {
     /// word in it. `None`: there is none, or it has been looked at often enough.
     pub fn looked_again(&mut self, under_way: &UnderWay, now: Time) -> Result<Option<State>, Halt> {
         let Some(answer) = self.kept_answer.take() else { return Ok(None) };
-        let answer = Inbox { answer, is_mutually_authenticated: false, is_handed_in: false };
+        let answer = Inbox { answer, way: Way::Connection };
         let state = self.answered(&answer, (under_way, None), now, now)?;
         if self.has_dropped && self.counts.dropped > MOST_LOOKS {
             self.kept_answer = None;
@@ -193,7 +195,7 @@ impl Exchange {
 
     /// An authentic answer, and what it leads to.
     fn act_on(&mut self, checked: Checked, under_way: &UnderWay, now: Time) -> Result<State, Error> {
-        let Checked { message, body, protected_by, bearer } = checked;
+        let Checked { message, body, protected_by, bearer, way } = checked;
         match (body, &under_way.phase) {
             (PkiBody::PollRep(entries), _) => {
                 self.told_to_wait(&entries, bearer.as_ref(), under_way, now).map_err(|error| error.breaks(POLLING))
@@ -204,7 +206,7 @@ impl Exchange {
                 self.challenge_came(&challenges, sender, now).map_err(|error| error.breaks(CHALLENGE))
             }
             (PkiBody::CertRep(rep), _) => self
-                .certificates_came(rep, &message, (protected_by, bearer), under_way, now)
+                .certificates_came(rep, &message, (protected_by, bearer, way), under_way, now)
                 .map_err(|error| error.breaks(CERTIFICATE)),
             (PkiBody::RevRep(content), _) => self.revocation_came(content).map_err(|error| error.breaks(REVOCATION)),
             (PkiBody::GenRep(items), Phase::Encapsulation) => {
@@ -279,13 +281,13 @@ impl Exchange {
         &mut self,
         rep: CertRepMessage,
         message: &PkiMessage,
-        (protected_by, bearer): (ProtectedBy, Option<Bearer>),
+        (protected_by, bearer, way): (ProtectedBy, Option<Bearer>, Way),
         under_way: &UnderWay,
         now: Time,
     ) -> Result<State, Error> {
         let mut came = Received::with(message, protected_by);
-        // The clock of somebody who may not decide moves none.
-        came.message_time.take_if(|_| bearer.is_some());
+        // The clock of somebody who may not decide moves none, nor does one that was read long ago.
+        came.message_time.take_if(|said| bearer.is_some() || way == Way::Carried && *said < now);
         came.granted &= bearer.as_ref().is_none_or(|bearer| self.may_confirm(&bearer.certificate, under_way));
         came.signer = self.transaction.signer().cloned();
         match self.plan.request {
