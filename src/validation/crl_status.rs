@@ -11,11 +11,13 @@ use super::freshness::{Freshness, Window};
 use super::knowledge::Source;
 use super::names::{hash_cost, same_name};
 use super::status::{Revocation, Standing, Status, StatusSearch, Word};
+use super::unusable::Unusable;
 use crate::asn1::crl::{CrlNumber, CrlReason};
 use crate::asn1::der::Cursor;
 use crate::asn1::distribution_point::ReasonSet;
 use crate::asn1::name::display;
 use crate::asn1::x509::Certificate;
+use crate::codes::Code;
 use crate::crypto::DigestAlgorithm;
 use crate::prelude::*;
 use crate::time::Time;
@@ -24,7 +26,7 @@ use crate::time::Time;
 enum Said {
     Revoked(Revocation),
     /// The certificate is not on it; how far that can be relied upon, or why not at all.
-    NotListed(Result<Reliance, String>),
+    NotListed(Result<Reliance, Unusable>),
 }
 
 /// How far a list can be relied upon for those whom it does not list.
@@ -41,14 +43,14 @@ struct Authentic<'s> {
     signer: &'s Certificate,
     standing: Standing,
     /// Why its certificate allows no more than to revoke, where that says so.
-    doubt: Option<String>,
+    doubt: Option<Unusable>,
 }
 
 /// What was found about one certificate while its lists are gone through, the newest of each series first.
 #[derive(Default)]
 struct Lists<'s> {
     /// Why a list is of no use, put into words only where there is no status.
-    against: Vec<(&'s Crl, String)>,
+    against: Vec<(&'s Crl, Unusable)>,
     /// Lists that do not list the certificate.
     clear: Vec<Authentic<'s>>,
     /// Lists from an entitled signer that cannot be read for this certificate.
@@ -62,7 +64,7 @@ impl StatusSearch<'_> {
         let (points, unreadable) = match Points::of(certificate) {
             Ok(points) => (points, None),
             // Which lists clear it cannot be told; its issuer's lists revoke it all the same.
-            Err(error) => (Points::of_issuer_alone(certificate), Some(error.to_string())),
+            Err(error) => (Points::of_issuer_alone(certificate), Some(Unusable::from(error.to_string()))),
         };
         let mut lists = Lists::default();
         let mut covered = ReasonSet::NONE;
@@ -75,7 +77,7 @@ impl StatusSearch<'_> {
                 // By its scope it clears others (RFC 5280 section 6.3.3 (b)); whom it lists is revoked all the same.
                 Err(why) if points.may_name(crl) && crl.may_list(certificate.serial()) => (ReasonSet::NONE, why),
                 Err(why) => {
-                    lists.against.push((crl, why.to_owned()));
+                    lists.against.push((crl, why.into()));
                     continue;
                 }
             };
@@ -85,7 +87,7 @@ impl StatusSearch<'_> {
                 // On hold, or perhaps another one: a list may be at hand that says it for good.
                 Ok(Said::Revoked(found)) => held = Some(later_of(held, found)),
                 Ok(Said::NotListed(_)) if scope == ReasonSet::NONE => {
-                    lists.against.push((crl, silence.to_owned()));
+                    lists.against.push((crl, silence.into()));
                 }
                 // (e); the newest list that covers a reason says until when.
                 Ok(Said::NotListed(Ok(_))) if covered.contains(scope) => {}
@@ -114,16 +116,16 @@ impl StatusSearch<'_> {
         if is_clear {
             return Status::Good { until, from, notes };
         }
-        let mut reasons: Vec<String> =
-            lists.against.iter().map(|(crl, why)| format!("{}: {why}", self.describe(crl))).collect();
+        let mut reasons: Vec<Unusable> =
+            lists.against.into_iter().map(|(crl, why)| why.of(self.describe(crl))).collect();
         reasons.extend(unreadable);
         if covered != ReasonSet::NONE {
-            reasons.push("the usable CRLs cover only some reasons".to_owned());
+            reasons.push("the usable CRLs cover only some reasons".into());
         }
         if self.sources.crls.is_empty() {
-            reasons.push("no CRL at hand".to_owned());
+            reasons.push("no CRL at hand".into());
         } else if reasons.is_empty() {
-            reasons.push("delta CRLs alone are at hand, and no list that they change".to_owned());
+            reasons.push("delta CRLs alone are at hand, and no list that they change".into());
         }
         Status::Unknown(reasons)
     }
@@ -163,12 +165,12 @@ impl StatusSearch<'_> {
         above: &'s [Certificate],
         points: &Points<'_>,
         lists: &mut Lists<'s>,
-    ) -> Result<Said, String> {
+    ) -> Result<Said, Unusable> {
         // The signature before the entries: whose list it is decides whether anybody reads it.
         let authentic = self.signer(crl, above, points, certificate)?;
         let (signer, standing) = (authentic.signer, authentic.standing);
         let doubt = authentic.doubt.clone();
-        let listed = match (crl.unusable(), self.entry_for(crl, certificate)) {
+        let listed = match (crl.unusable().map(Unusable::from), self.entry_for(crl, certificate)) {
             (None, Ok(listed)) => listed,
             // It clears nobody; whom it names is revoked (X.509 section 7.3).
             (Some(_), Ok(Some(entry))) if crl.revokes(&entry) && !self.is_lifted(crl, signer, &entry, lists) => {
@@ -192,12 +194,12 @@ impl StatusSearch<'_> {
                 delta.entitled().note(&crl.signers(), None);
                 delta.bring_lines(crl.lines());
             }
-            let entry = match (delta.unusable(), self.entry_for(delta, certificate)) {
+            let entry = match (delta.unusable().map(Unusable::from), self.entry_for(delta, certificate)) {
                 (None, Ok(entry)) => entry,
                 (Some(_), Ok(Some(entry))) if delta.revokes(&entry) => Some(entry),
                 (Some(why), _) | (None, Err(why)) => {
                     // Later than the list and by its signer, and it cannot be read: the list alone clears nobody.
-                    unread = Some(format!("{}: {why}", self.describe(delta)));
+                    unread = Some(why.of(self.describe(delta)));
                     continue;
                 }
             };
@@ -240,11 +242,11 @@ impl StatusSearch<'_> {
         let usable = match (older, unread) {
             (Some(rollback), _) => Err(rollback),
             (None, Some(why)) => Err(why),
-            (None, None) if blind => Err("a newer list of its series is at hand and cannot be read".to_owned()),
+            (None, None) if blind => Err("a newer list of its series is at hand and cannot be read".into()),
             (None, None) if standing == Standing::RevocationsOnly => {
                 let why = "its signer clears nobody here: it is accused or has no usable status of its own, its certificate \
                            is over, or another anchor or issuer certified it";
-                Err(doubt.unwrap_or_else(|| why.to_owned()))
+                Err(doubt.unwrap_or_else(|| why.into()))
             }
             (None, None) => self.reliance(crl, window),
         };
@@ -252,11 +254,11 @@ impl StatusSearch<'_> {
     }
 
     /// How far a list can be relied upon for those whom it does not list.
-    fn reliance(&self, crl: &Crl, window: Window) -> Result<Reliance, String> {
+    fn reliance(&self, crl: &Crl, window: Window) -> Result<Reliance, Unusable> {
         let from = window.this_update;
         if self.checks.profile == Profile::Strict {
             if let Some(duty) = crl.broken_duty() {
-                return Err(duty.to_owned());
+                return Err(duty.into());
             }
         }
         match self.judge(window, "CRL") {
@@ -268,7 +270,7 @@ impl StatusSearch<'_> {
                 let note = "the time is unknown: whether the CRL is current was not checked";
                 Ok(Reliance { from, until, note: Some(note.to_owned()) })
             }
-            Freshness::Refused(why) => Err(why),
+            Freshness::Refused(why) => Err(why.into()),
         }
     }
 
@@ -330,7 +332,7 @@ impl StatusSearch<'_> {
         above: &'s [Certificate],
         points: &Points<'_>,
         certificate: &Certificate,
-    ) -> Result<Authentic<'s>, String> {
+    ) -> Result<Authentic<'s>, Unusable> {
         let key_id = crl.tail().authority_key_identifier.as_deref().and_then(key_identifier);
         let is_named = points.name_issuer_of(crl);
         let mut why = None;
@@ -349,10 +351,10 @@ impl StatusSearch<'_> {
                 }
             };
             let allowed = match Facts::read_but_names(candidate) {
-                _ if !fits => Err("its issuer's key is bound to other parameters than it was signed with".to_owned()),
+                _ if !fits => Err("its issuer's key is bound to other parameters than it was signed with".into()),
                 Ok(facts) if facts.allows(KeyUsage::CrlSign) => Ok(()),
-                Ok(_) => Err("its issuer's keyUsage does not allow to sign CRLs".to_owned()),
-                Err(error) => Err(format!("its issuer's certificate: {error}")),
+                Ok(_) => Err("its issuer's keyUsage does not allow to sign CRLs".into()),
+                Err(error) => Err(format!("its issuer's certificate: {error}").into()),
             };
             let is_issuers = in_chain || above.first().is_some_and(|issuer| self.is_same_key(issuer, candidate));
             let (authorised, doubt) = match allowed {
@@ -384,19 +386,19 @@ impl StatusSearch<'_> {
         }
         if is_telling && matches!(self.entry_for(crl, certificate), Ok(Some(entry)) if crl.revokes(&entry)) {
             // Perhaps entitled on another path: this one is not taken before the others were looked at.
-            let why = why.as_deref().unwrap_or_default();
+            let why = why.as_ref().map_or("", Unusable::text);
             let text = format!("{} lists it as revoked and is not believed: {why}", self.describe(crl));
             self.contested.borrow_mut().get_or_insert(text);
         }
-        Err(why.unwrap_or_else(|| format!("no certificate of its issuer {}", display(crl.issuer()))))
+        Err(why.unwrap_or_else(|| format!("no certificate of its issuer {}", display(crl.issuer())).into()))
     }
 
     /// Whether the signer's key made the signature: `true` also if it may make such ones, by what it is labelled with. Whoever certifies
     /// a key once more chooses the label, and undoes nothing that the key has signed.
-    fn verify(&self, crl: &Crl, signer: &Certificate) -> Result<bool, String> {
+    fn verify(&self, crl: &Crl, signer: &Certificate) -> Result<bool, Unusable> {
         if crl.is_weak() && !self.checks.allow_weak {
             return Err(
-                "its signature is weak (over a SHA-1 digest, or ECDSA with parameters); allow_weak takes it".to_owned()
+                "its signature is weak (over a SHA-1 digest, or ECDSA with parameters); allow_weak takes it".into()
             );
         }
         let labelled = self.working_key(signer);
@@ -408,11 +410,11 @@ impl StatusSearch<'_> {
         }
     }
 
-    fn verify_by(&self, crl: &Crl, spki: &[u8]) -> Result<(), String> {
+    fn verify_by(&self, crl: &Crl, spki: &[u8]) -> Result<(), Unusable> {
         if !crl.knows_signature_by(spki, self.checks.allow_weak) {
             self.spend_signature(Source::Crl)?;
         }
-        crl.verify(self.provider, spki, self.checks.allow_weak).map_err(|e| format!("its signature: {e}"))
+        crl.verify(self.provider, spki, self.checks.allow_weak).map_err(|e| format!("its signature: {e}").into())
     }
 
     /// Delta CRLs that are later than this list and of its series, the newest first (RFC 5280 section 5.2.4).
@@ -446,7 +448,7 @@ impl StatusSearch<'_> {
         number: Option<&CrlNumber>,
         signer: &Certificate,
         (standing, above): (Standing, &[Certificate]),
-    ) -> Result<Option<String>, String> {
+    ) -> Result<Option<Unusable>, Unusable> {
         if standing != Standing::Full {
             return Ok(None);
         }
@@ -479,13 +481,12 @@ impl StatusSearch<'_> {
             }
             (Noted::Unknown(why), _) => format!("rollback: it cannot be told whether it is the newest: {why}"),
         };
-        self.rollback.set(true);
-        Ok(Some(why))
+        Ok(Some(Unusable::new(Code::CrlRollback, why)))
     }
 
     /// Numbers rise within one issuer's scope (RFC 5280 section 5.2.3); the issuer is known by its key, as its name can be
     /// taken by others.
-    fn series(&self, crl: &Crl, key: &[u8]) -> Result<CrlSeries, String> {
+    fn series(&self, crl: &Crl, key: &[u8]) -> Result<CrlSeries, Unusable> {
         let scope = crl.tail().issuing_distribution_point_der().unwrap_or_default();
         let name = crl.issuer_place().to_be_bytes();
         let mut parts = Vec::new();
@@ -494,16 +495,16 @@ impl StatusSearch<'_> {
             parts.extend_from_slice(&(part.len() as u64).to_be_bytes());
             parts.extend_from_slice(part);
         }
-        let digest = self.provider.digest(DigestAlgorithm::Sha256, &[&parts]).map_err(|e| e.to_string())?;
-        CrlSeries::try_from(&*digest).map_err(|_| "a SHA-256 digest of another length".to_owned())
+        let digest = self.provider.digest(DigestAlgorithm::Sha256, &[&parts])?;
+        CrlSeries::try_from(&*digest).map_err(|_| "a SHA-256 digest of another length".into())
     }
 
     /// The entry about this certificate: serial number and certificate issuer both match (RFC 5280 section 5.3.3). Among
     /// several, in whatever order, the strongest word counts: for good over on hold over taken back.
-    pub(super) fn entry_for(&self, crl: &Crl, certificate: &Certificate) -> Result<Option<FoundEntry>, String> {
+    pub(super) fn entry_for(&self, crl: &Crl, certificate: &Certificate) -> Result<Option<FoundEntry>, Unusable> {
         let entries = match crl.find(certificate.serial()) {
             Found::Entries(entries) => entries,
-            Found::NotAsked => return Err("it was read in one pass, and not for this serial number".to_owned()),
+            Found::NotAsked => return Err("it was read in one pass, and not for this serial number".into()),
         };
         let names = entries.iter().flat_map(|entry| &entry.certificate_issuers);
         if names.map(|name| hash_cost(name)).sum::<usize>() > MAX_ISSUER_NAMES_COST {

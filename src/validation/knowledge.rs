@@ -15,7 +15,9 @@ use super::ocsp::forms_at_hand;
 use super::revocation_policy::RevocationMode;
 use super::status_sources::StatusSources;
 use super::trust::TrustAnchors;
+use super::unusable::Unusable;
 use crate::asn1::x509::Certificate;
+use crate::codes::Code;
 use crate::crypto::{DigestAlgorithm, KeyIdentity, Provider};
 use crate::limits;
 use crate::prelude::*;
@@ -88,7 +90,7 @@ impl Knowledge {
     }
 
     /// Takes work out of a budget. What is left undone is remembered: see [`Self::exhausted`].
-    pub(super) fn spend(&self, source: Source, cost: u32) -> Result<(), String> {
+    pub(super) fn spend(&self, source: Source, cost: u32) -> Result<(), Unusable> {
         let left = match source {
             Source::Crl => &self.crl_signatures_left,
             Source::Ocsp => &self.ocsp_signatures_left,
@@ -106,7 +108,7 @@ impl Knowledge {
     }
 
     /// Takes so many certificates that are looked at as signers out of their budget.
-    pub(super) fn spend_candidates(&self, count: usize) -> Result<(), String> {
+    pub(super) fn spend_candidates(&self, count: usize) -> Result<(), Unusable> {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         match self.candidates_left.get().checked_sub(count) {
             Some(less) => {
@@ -122,9 +124,9 @@ impl Knowledge {
     }
 
     /// Remembers that a budget ended before everything at hand was looked at. Nothing takes that back.
-    pub(super) fn exhaust(&self, what: String) -> String {
+    pub(super) fn exhaust(&self, what: String) -> Unusable {
         let text = format!("the budget of {what} was used up before all status data was looked at");
-        self.exhausted.borrow_mut().get_or_insert(text).clone()
+        Unusable::new(Code::Budget, self.exhausted.borrow_mut().get_or_insert(text).clone())
     }
 
     /// Which budget ended, if one did.

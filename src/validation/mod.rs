@@ -34,6 +34,7 @@ mod status_before;
 mod status_signers;
 pub(crate) mod status_sources;
 mod trust;
+mod unusable;
 
 pub use crate::asn1::general_name::{GeneralName, alternative_names};
 pub use checks::{CheckTime, Checks, KeyUsage, NameCheck, PolicyInputs, Profile};

@@ -5,6 +5,7 @@ use super::knowledge::Source;
 use super::names::{name_hash, same_name};
 use super::ocsp::{OcspResponse, forms_at_hand, key_bits, key_forms};
 use super::status::{Entitling, Revocation, Status, StatusSearch, Word};
+use super::unusable::Unusable;
 use crate::asn1::crl::{CrlReason, shortest_integer};
 use crate::asn1::ocsp::{BasicResponse, CertStatus, ResponderId, SingleResponse};
 use crate::asn1::x509::Certificate;
@@ -50,7 +51,7 @@ impl StatusSearch<'_> {
                     Some((known, _)) if from < *known => {}
                     _ => newest = Some((from, said)),
                 },
-                Err(why) => reasons.push(format!("OCSP response: {why}")),
+                Err(why) => reasons.push(why.of("OCSP response")),
             }
         }
         let is_lifted =
@@ -74,14 +75,14 @@ impl StatusSearch<'_> {
         response: &OcspResponse,
         certificate: &Certificate,
         above: &[Certificate],
-    ) -> Result<(Time, Status), String> {
+    ) -> Result<(Time, Status), Unusable> {
         let issuer = above.first().ok_or("the certificate has no issuer")?;
         let Some(basic) = response.basic() else {
-            return Err(format!("the responder answered {}", response.status()));
+            return Err(format!("the responder answered {}", response.status()).into());
         };
         let about = self.entries_about(basic, certificate, issuer)?;
         if about.is_empty() {
-            return Err("it does not speak of the certificate".to_owned());
+            return Err("it does not speak of the certificate".into());
         }
         // Every entry is looked at: the first that says good must not hide one that says revoked, nor a hold what is for good.
         let revocations = about.iter().filter_map(|entry| match entry.status {
@@ -92,7 +93,7 @@ impl StatusSearch<'_> {
         // What is odd about a response takes away nothing of what it says against somebody.
         if revoked.is_none() {
             if let Some(why) = self.clears_nobody(response, basic, &about) {
-                return Err(why);
+                return Err(why.into());
             }
         }
         let responder = self.authorise(response, basic, above, revoked.map(|(entry, ..)| entry.this_update))?;
@@ -111,9 +112,9 @@ impl StatusSearch<'_> {
         let newest = about.iter().max_by_key(|entry| entry.this_update).ok_or("no entry")?;
         let from = newest.this_update;
         if self.is_from_the_future(from) {
-            return Err(format!("it is from the future: thisUpdate {from}"));
+            return Err(format!("it is from the future: thisUpdate {from}").into());
         }
-        let unknown = |why: &str| Ok((from, Status::Unknown(vec![format!("OCSP response: {why}")])));
+        let unknown = |why: &str| Ok((from, Status::Unknown(vec![Unusable::from(why).of("OCSP response")])));
         if about.iter().any(|entry| entry.status == CertStatus::Unknown) {
             return unknown("the responder does not know the certificate");
         }
@@ -154,14 +155,14 @@ impl StatusSearch<'_> {
         basic: &'r BasicResponse,
         certificate: &Certificate,
         issuer: &Certificate,
-    ) -> Result<Vec<&'r SingleResponse>, String> {
+    ) -> Result<Vec<&'r SingleResponse>, Unusable> {
         let serial = shortest_integer(certificate.serial());
         let mut about = Vec::new();
         for entry in basic.responses.iter().filter(|entry| *entry.cert_id.serial == *serial) {
             // By a digest that is not known here nobody can tell whether the entry is about this certificate: it says
             // nothing, neither good nor revoked.
             let Some(digest) = entry.cert_id.digest else { continue };
-            let hash = |bytes: &[u8]| self.provider.digest(digest, &[bytes]).map_err(|e| e.to_string());
+            let hash = |bytes: &[u8]| self.provider.digest(digest, &[bytes]);
             if *entry.cert_id.issuer_name_hash != *hash(certificate.issuer())? {
                 continue;
             }
@@ -183,9 +184,9 @@ impl StatusSearch<'_> {
         basic: &'s BasicResponse,
         above: &'s [Certificate],
         made: Option<Time>,
-    ) -> Result<Responder<'s>, String> {
+    ) -> Result<Responder<'s>, Unusable> {
         let issuer = above.first().ok_or("the certificate has no issuer")?;
-        let mut why = "nobody at hand is the responder it names".to_owned();
+        let mut why = Unusable::from("nobody at hand is the responder it names");
         let trusted = &self.policy().trusted_responders;
         let near = core::iter::once(issuer).chain(trusted).chain(&basic.certificates);
         // The response's name is prepared once, each certificate's once in its life: both are somebody else's choice. So is each
@@ -211,7 +212,7 @@ impl StatusSearch<'_> {
             };
             if let Err(error) = verified {
                 // Not the key that made it: another candidate may be. If none is, it is nobody's word.
-                why = format!("its signature: {error}");
+                why = format!("its signature: {error}").into();
                 continue;
             }
             match self.entitle(candidate, above, made) {
@@ -241,7 +242,7 @@ impl StatusSearch<'_> {
         candidate: &Certificate,
         above: &[Certificate],
         made: Option<Time>,
-    ) -> Result<(Option<String>, bool), String> {
+    ) -> Result<(Option<String>, bool), Unusable> {
         let is_issuer = |issuer: &Certificate| {
             candidate == issuer
                 || (KeyIdentity::of(candidate) == KeyIdentity::of(issuer)
@@ -254,14 +255,14 @@ impl StatusSearch<'_> {
             // Section 4.2.2.2, first case: by our own configuration, whoever made its certificate.
             return match self.against_responders_validity(candidate, made) {
                 None => Ok((None, true)),
-                Some(found) => Err(format!("the trusted responder's certificate: {}", found.text)),
+                Some(found) => Err(format!("the trusted responder's certificate: {}", found.text).into()),
             };
         }
         self.authorise_responder(candidate, above, made).map(|note| (note, false))
     }
 
     /// Whether a response names this certificate's holder; an error where the budget ended.
-    fn is_responder(&self, candidate: &Certificate, id: &ResponderId, hash: u64) -> Result<bool, String> {
+    fn is_responder(&self, candidate: &Certificate, id: &ResponderId, hash: u64) -> Result<bool, Unusable> {
         let wanted = match id {
             ResponderId::Name(name) => {
                 if candidate.subject_hash(name_hash) != hash {

@@ -8,6 +8,7 @@ use super::revocation_policy::{RevocationMode, RevocationScope};
 use super::status::{Status, StatusSearch};
 use super::status_sources::StatusSources;
 use super::trust::TrustAnchors;
+use super::unusable::Unusable;
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
@@ -85,7 +86,6 @@ pub(super) fn check_path_within(
         RevocationScope::WholeChain => below_anchor,
     };
     for index in 0..count {
-        search.take_rollback();
         match search.status(&path[index], &path[index + 1..]) {
             Status::Good { until, from, notes } => {
                 outcome.good.push((index, from));
@@ -103,7 +103,8 @@ pub(super) fn check_path_within(
             }
             Status::Unknown(reasons) => {
                 let text = format!("no usable status: {}", summary(&reasons));
-                let code = if search.take_rollback() { Code::CrlRollback } else { Code::RevocationUnknown };
+                let is_rollback = reasons.iter().any(|reason| reason.code() == Code::CrlRollback);
+                let code = if is_rollback { Code::CrlRollback } else { Code::RevocationUnknown };
                 outcome.findings.push(Finding { code, certificate_index: Some(index), text, fatal });
                 outcome.unknown.push(index);
             }
@@ -138,9 +139,9 @@ fn has_no_status(certificate: &Certificate) -> bool {
 }
 
 /// The first reasons and how many more there are: a store may hold thousands of lists.
-fn summary(reasons: &[String]) -> String {
+fn summary(reasons: &[Unusable]) -> String {
     const SHOWN: usize = 8;
-    let shown = reasons.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
+    let shown = reasons.iter().take(SHOWN).map(Unusable::text).collect::<Vec<_>>().join("; ");
     match reasons.len().saturating_sub(SHOWN) {
         0 => shown,
         more => format!("{shown}; and {more} more"),

@@ -11,6 +11,7 @@ use super::knowledge::{Knowledge, Source};
 use super::revocation_policy::{RevocationPolicy, StatusPreference};
 use super::status_sources::StatusSources;
 use super::trust::TrustAnchors;
+use super::unusable::Unusable;
 use crate::asn1::crl::CrlReason;
 use crate::asn1::x509::Certificate;
 use crate::crypto::{KeyIdentity, Provider, dsa};
@@ -38,7 +39,7 @@ pub(super) enum Status {
     /// Revoked: since when, why, who says so.
     Revoked(Revocation),
     /// Nothing usable; what was looked at and why it is of no use.
-    Unknown(Vec<String>),
+    Unknown(Vec<Unusable>),
 }
 
 /// A revocation whose source was verified.
@@ -143,10 +144,10 @@ impl SignerChain {
 /// A signer, how many anchors count, what is left aside, and as of when.
 pub(super) type SignerSearch = (Certificate, usize, Vec<Certificate>, CheckTime);
 /// Such a search and the path that it has found.
-pub(super) type SignerPath = (SignerSearch, Result<Vec<Certificate>, String>);
+pub(super) type SignerPath = (SignerSearch, Result<Vec<Certificate>, Unusable>);
 
 /// A signer, as of when where its certificate is over, and what was found.
-pub(super) type Authorised = (Certificate, Option<Time>, Result<SignerChain, String>);
+pub(super) type Authorised = (Certificate, Option<Time>, Result<SignerChain, Unusable>);
 
 /// One status check: its inputs and what it already found out.
 pub(super) struct StatusSearch<'a> {
@@ -159,8 +160,6 @@ pub(super) struct StatusSearch<'a> {
     pub(super) knowledge: &'a Knowledge,
     /// A list that nobody entitled on this path has signed, and that lists a certificate of the path as revoked; in words.
     pub(super) contested: RefCell<Option<String>>,
-    /// Whether a list older than one seen before was met.
-    pub(super) rollback: Cell<bool>,
     /// Whether what is known from before could not be told for the last certificate whose status is not known.
     is_unasked: Cell<bool>,
     /// Signers of status data whose own status was looked for and not found, with their chains to the anchor.
@@ -196,7 +195,6 @@ impl<'a> StatusSearch<'a> {
             anchors,
             knowledge,
             contested: RefCell::default(),
-            rollback: Cell::new(false),
             is_unasked: Cell::new(false),
             unknown_signers: RefCell::default(),
             in_progress: RefCell::default(),
@@ -209,11 +207,6 @@ impl<'a> StatusSearch<'a> {
 
     pub(super) fn policy(&self) -> &RevocationPolicy {
         &self.checks.revocation
-    }
-
-    /// Whether a list older than one seen before was met since the last call.
-    pub(super) fn take_rollback(&self) -> bool {
-        self.rollback.take()
     }
 
     /// Whether nobody can tell what is known from before against the certificate that was last found without a status: to need none is no
@@ -237,7 +230,7 @@ impl<'a> StatusSearch<'a> {
     /// The status of a certificate; `above` is its chain from its issuer to the anchor.
     pub(super) fn status(&self, certificate: &Certificate, above: &[Certificate]) -> Status {
         let Some(issuer) = above.first() else {
-            return Status::Unknown(vec!["the certificate has no issuer".to_owned()]);
+            return Status::Unknown(vec!["the certificate has no issuer".into()]);
         };
         let key = self.key_of(issuer);
         if let Some((text, since)) = self.knowledge.revoked(certificate, issuer, &key) {
@@ -403,7 +396,7 @@ impl<'a> StatusSearch<'a> {
     }
 
     /// Takes one signature out of the budget.
-    pub(super) fn spend_signature(&self, source: Source) -> Result<(), String> {
+    pub(super) fn spend_signature(&self, source: Source) -> Result<(), Unusable> {
         self.knowledge.spend(source, 1)
     }
 }

@@ -6,6 +6,7 @@ use super::ocsp_status::words_of_response;
 use super::revoked::{Authority, KeyDigest, RevokedFact, RevokedId};
 use super::signed::Line;
 use super::status::{Entitling, Revocation, Status, StatusSearch, Word};
+use super::unusable::Unusable;
 use crate::asn1::crl::shortest_integer;
 use crate::asn1::ocsp::CertStatus;
 use crate::asn1::x509::Certificate;
@@ -35,7 +36,7 @@ struct Hold {
 
 impl StatusSearch<'_> {
     /// What is known of a certificate from before; an error where that cannot be told.
-    pub(super) fn known_before(&self, certificate: &Certificate, above: &[Certificate]) -> Result<Before, String> {
+    pub(super) fn known_before(&self, certificate: &Certificate, above: &[Certificate]) -> Result<Before, Unusable> {
         let mut before = Before::default();
         let Some(issuer) = above.first().filter(|_| !self.sources.revoked.is_empty()) else { return Ok(before) };
         let ids = self.ids_of(certificate, issuer)?;
@@ -48,7 +49,7 @@ impl StatusSearch<'_> {
                     before.lost = before.lost.max(known.lost);
                 }
                 // What another says for good counts all the same.
-                Err(why) => unread = Some(why),
+                Err(why) => unread = Some(why.into()),
             }
         }
         for fact in facts {
@@ -127,7 +128,7 @@ impl StatusSearch<'_> {
     /// Writes down that a certificate is revoked, or on hold, where there is memory for it.
     pub(super) fn write_down(&self, certificate: &Certificate, above: &[Certificate], word: &Word) {
         let Some(issuer) = above.first().filter(|_| !self.sources.revoked.is_empty()) else { return };
-        let fact = |entitling: &Entitling| -> Result<RevokedFact, String> {
+        let fact = |entitling: &Entitling| -> Result<RevokedFact, Unusable> {
             Ok(RevokedFact {
                 who: self.id_of(certificate, issuer, &self.key_of(issuer).as_spki())?,
                 issuer: self.key_digest(&self.key_of(issuer))?,
@@ -163,7 +164,7 @@ impl StatusSearch<'_> {
 
     /// The key of the CA that the anchor has certified, or of the anchor, if that is the issuer. Whoever stands below it makes as many
     /// issuers and lists as it likes: it has its part of the room with all of them.
-    pub(super) fn branch_of(&self, above: &[Certificate]) -> Result<KeyDigest, String> {
+    pub(super) fn branch_of(&self, above: &[Certificate]) -> Result<KeyDigest, Unusable> {
         let branch = above.iter().rev().nth(1).or(above.first()).ok_or("the certificate has no issuer")?;
         self.key_digest(&self.key_of(branch))
     }
@@ -191,8 +192,8 @@ impl StatusSearch<'_> {
     }
 
     /// Whether what entitled the source of a fact does so for the issuer on this path, under these anchors.
-    fn counts(&self, fact: &RevokedFact, above: &[Certificate]) -> Result<bool, String> {
-        let is_key = |certificate: &Certificate, key: &[u8; 32]| -> Result<bool, String> {
+    fn counts(&self, fact: &RevokedFact, above: &[Certificate]) -> Result<bool, Unusable> {
+        let is_key = |certificate: &Certificate, key: &[u8; 32]| -> Result<bool, Unusable> {
             let usual = self.sha256(&[&self.key_of(certificate).as_spki()])?;
             // As it was written before keys had one form, too.
             let as_it_came = self.sha256(&[certificate.spki()])?;
@@ -237,7 +238,7 @@ impl StatusSearch<'_> {
         fact: &RevokedFact,
         issuer: &Certificate,
         above: &[Certificate],
-    ) -> Result<bool, String> {
+    ) -> Result<bool, Unusable> {
         for signer in self.knowledge.named(issuer.subject(), self.anchors, self.pool) {
             let key = self.key_of(signer);
             if !key.is_written_out_already() || self.sha256(&[&key.as_spki()])? != fact.source {
@@ -257,7 +258,7 @@ impl StatusSearch<'_> {
 
     /// Under what a certificate may stand in the record: by its issuer's key, and by the bytes of that as they came, as it was
     /// written before keys had one form.
-    fn ids_of(&self, certificate: &Certificate, issuer: &Certificate) -> Result<Vec<RevokedId>, String> {
+    fn ids_of(&self, certificate: &Certificate, issuer: &Certificate) -> Result<Vec<RevokedId>, Unusable> {
         let key = self.key_of(issuer);
         let mut ids = vec![self.id_of(certificate, issuer, &key.as_spki())?];
         if *key.as_spki() != *issuer.spki() {
@@ -266,23 +267,23 @@ impl StatusSearch<'_> {
         Ok(ids)
     }
 
-    fn id_of(&self, certificate: &Certificate, issuer: &Certificate, key: &[u8]) -> Result<RevokedId, String> {
+    fn id_of(&self, certificate: &Certificate, issuer: &Certificate, key: &[u8]) -> Result<RevokedId, Unusable> {
         let name = place_hash(issuer.subject()).to_be_bytes();
         // The key with its length: nothing of it runs into the number.
         self.sha256(&[&name, &(key.len() as u64).to_be_bytes(), key, shortest_integer(certificate.serial())])
     }
 
-    fn key_digest(&self, key: &KeyIdentity<'_>) -> Result<KeyDigest, String> {
+    fn key_digest(&self, key: &KeyIdentity<'_>) -> Result<KeyDigest, Unusable> {
         Ok(*self.sha256(&[&key.as_spki()])?.first_chunk().ok_or("a digest without bytes")?)
     }
 
-    fn sha256(&self, parts: &[&[u8]]) -> Result<[u8; 32], String> {
-        let digest = self.provider.digest(DigestAlgorithm::Sha256, parts).map_err(|e| e.to_string())?;
-        <[u8; 32]>::try_from(&*digest).map_err(|_| "a SHA-256 digest of another length".to_owned())
+    fn sha256(&self, parts: &[&[u8]]) -> Result<[u8; 32], Unusable> {
+        let digest = self.provider.digest(DigestAlgorithm::Sha256, parts)?;
+        <[u8; 32]>::try_from(&*digest).map_err(|_| "a SHA-256 digest of another length".into())
     }
 }
 
-fn without_room(until: Time) -> String {
+fn without_room(until: Time) -> Unusable {
     let text = "the record of revoked certificates had no room for what was said of its issuer's certificates until";
-    format!("{text} {until}, and no later word is at hand")
+    format!("{text} {until}, and no later word is at hand").into()
 }

@@ -14,6 +14,7 @@ use super::revocation_policy::{RevocationMode, RevocationPolicy, RevocationScope
 use super::status::{Authorised, Revocation, SignerChain, SignerSearch, Standing, Status, StatusSearch};
 use super::status_sources::StatusSources;
 use super::trust::TrustAnchors;
+use super::unusable::Unusable;
 use super::{certificate, path};
 use crate::asn1::distribution_point::ocsp_urls;
 use crate::asn1::name::display;
@@ -77,10 +78,10 @@ impl<'a> StatusSearch<'a> {
         above: &[Certificate],
         is_named: bool,
         made: Time,
-    ) -> Result<Standing, String> {
+    ) -> Result<Standing, Unusable> {
         let (issuer, anchor) = match above {
             [issuer, .., anchor] | [issuer @ anchor] => (issuer, anchor),
-            [] => return Err("the certificate has no issuer".to_owned()),
+            [] => return Err("the certificate has no issuer".into()),
         };
         if self.is_in_progress(signer) {
             // The list that covers its own signer: it may say that the signer is revoked, and then says nothing else.
@@ -93,7 +94,7 @@ impl<'a> StatusSearch<'a> {
             found => found?,
         };
         if let Some(revoked) = found.revoked.as_ref().filter(|revoked| !is_issuers && !revoked.came_after(made)) {
-            return Err(revoked.text.clone());
+            return Err(revoked.text.clone().into());
         }
         let certifier = found.chain.get(1).unwrap_or(signer);
         let is_parent = |ca: &Certificate| self.is_same_key(ca, certifier);
@@ -112,10 +113,9 @@ impl<'a> StatusSearch<'a> {
             // cross-certificate leads to another one. It clears nobody, though.
             return Ok(Standing::RevocationsOnly);
         }
-        Err(format!(
-            "its signer {} was certified neither by the issuer of the certificate nor by the issuer's own issuer",
-            display(signer.subject())
-        ))
+        let name = display(signer.subject());
+        let why = "was certified neither by the issuer of the certificate nor by the issuer's own issuer";
+        Err(format!("its signer {name} {why}").into())
     }
 
     /// Whether the silence of a signer's own list is a status for the signer: where its certificate names no other place to ask
@@ -131,7 +131,7 @@ impl<'a> StatusSearch<'a> {
 
     /// Whether this CA has certified the issuer, wherever the path that is checked ends: an issuing CA may be an anchor too,
     /// and a peer chooses up to which anchor it sends its chain.
-    pub(super) fn has_certified(&self, ca: &Certificate, issuer: &Certificate) -> Result<bool, String> {
+    pub(super) fn has_certified(&self, ca: &Certificate, issuer: &Certificate) -> Result<bool, Unusable> {
         if ca == issuer || !same_name(ca.subject(), issuer.issuer()) {
             return Ok(false);
         }
@@ -148,7 +148,7 @@ impl<'a> StatusSearch<'a> {
         signer: &Certificate,
         anchor: &Certificate,
         made: Time,
-    ) -> Result<SignerChain, String> {
+    ) -> Result<SignerChain, Unusable> {
         let then = self.is_over(signer).then_some(made);
         let is_it = |(known, at, _): &&Authorised| known == signer && *at == then;
         if let Some((_, _, known)) = self.authorised.borrow().iter().find(is_it) {
@@ -195,7 +195,7 @@ impl<'a> StatusSearch<'a> {
         signer: &Certificate,
         anchors: &TrustAnchors,
         at: CheckTime,
-    ) -> Result<SignerChain, String> {
+    ) -> Result<SignerChain, Unusable> {
         let chained = |chain, has_status, revoked| SignerChain { chain, same_anchor: true, has_status, revoked };
         let mut aside: Vec<Certificate> = Vec::new();
         let mut revoked = None;
@@ -207,7 +207,7 @@ impl<'a> StatusSearch<'a> {
                     chain
                 }
                 (Err(_), Some(chain)) => return Ok(chained(chain, false, None)),
-                (Err(why), None) => return Err(revoked.map_or(why, |found: Revocation| found.text)),
+                (Err(why), None) => return Err(revoked.map_or(why, |found: Revocation| found.text.into())),
             };
             let mut in_doubt = None;
             let mut bad = None;
@@ -244,28 +244,30 @@ impl<'a> StatusSearch<'a> {
         responder: &Certificate,
         above: &[Certificate],
         made: Option<Time>,
-    ) -> Result<Option<String>, String> {
+    ) -> Result<Option<String>, Unusable> {
         let issuer = above.first().ok_or("the certificate has no issuer")?;
         let facts = Facts::read_but_names(responder).map_err(|e| format!("the responder's certificate: {e}"))?;
         // Explicitly: no extendedKeyUsage, or anyExtendedKeyUsage, delegates nothing.
         let delegated = facts.purposes().is_some_and(|mut p| p.any(|found| found == oid::KP_OCSP_SIGNING.as_bytes()));
         if !delegated {
-            return Err("the responder's certificate is not for OCSP signing (extendedKeyUsage)".to_owned());
+            return Err("the responder's certificate is not for OCSP signing (extendedKeyUsage)".into());
         }
         if !facts.allows(KeyUsage::DigitalSignature) && !facts.allows(KeyUsage::ContentCommitment) {
-            return Err("the responder's certificate does not allow signatures (keyUsage)".to_owned());
+            return Err("the responder's certificate does not allow signatures (keyUsage)".into());
         }
         if self.is_in_progress(responder) {
             // Of itself it may say that it is revoked; that it is not, others have to say.
             return match made {
                 Some(_) => Ok(None),
-                None => Err("a responder says of itself that it is good".to_owned()),
+                None => Err("a responder says of itself that it is good".into()),
             };
         }
         if let Some(unknown) = facts.unknown_critical() {
-            return Err(format!("a critical extension of the responder's certificate is not understood: {unknown}"));
+            return Err(
+                format!("a critical extension of the responder's certificate is not understood: {unknown}").into()
+            );
         }
-        self.issued_directly(responder, issuer, made).map_err(|why| format!("the responder's certificate: {why}"))?;
+        self.issued_directly(responder, issuer, made).map_err(|why| why.of("the responder's certificate"))?;
         self.while_in_progress(responder, Source::Ocsp, || {
             match self.status(responder, above) {
                 Status::Good { .. } => Ok(None),
@@ -275,9 +277,9 @@ impl<'a> StatusSearch<'a> {
                     Ok(None)
                 }
                 Status::Revoked(why) if made.is_some_and(|made| why.came_after(made)) => Ok(None),
-                Status::Revoked(why) => Err(format!("the responder's certificate is revoked: {}", why.text)),
+                Status::Revoked(why) => Err(format!("the responder's certificate is revoked: {}", why.text).into()),
                 Status::Unknown(_) if made.is_none() && self.is_unasked() && self.is_demanded() => {
-                    Err("what is known against the responder from before cannot be told".to_owned())
+                    Err("what is known against the responder from before cannot be told".into())
                 }
                 // It does without a status; one that is known counts all the same.
                 Status::Unknown(_) if responder.extension(oid::OCSP_NOCHECK).is_some() => Ok(None),
@@ -299,8 +301,8 @@ impl<'a> StatusSearch<'a> {
         &self,
         signer: &Certificate,
         source: Source,
-        work: impl FnOnce() -> Result<T, String>,
-    ) -> Result<T, String> {
+        work: impl FnOnce() -> Result<T, Unusable>,
+    ) -> Result<T, Unusable> {
         if self.in_progress.borrow().len() >= limits::MAX_STATUS_DEPTH {
             let kind = if source == Source::Crl { "CRLs" } else { "OCSP responses" };
             let limit = limits::MAX_STATUS_DEPTH;
@@ -329,18 +331,18 @@ impl<'a> StatusSearch<'a> {
         responder: &Certificate,
         issuer: &Certificate,
         made: Option<Time>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Unusable> {
         if !same_name(responder.issuer(), issuer.subject()) {
-            return Err("it is not from the issuer of the certificate that is asked about".to_owned());
+            return Err("it is not from the issuer of the certificate that is asked about".into());
         }
         if responder.signature_algorithm() != responder.tbs_signature_algorithm() {
-            return Err("the algorithm inside the signature differs from the one beside it".to_owned());
+            return Err("the algorithm inside the signature differs from the one beside it".into());
         }
         self.spend_signature(Source::Ocsp)?;
         let objection = self.against_responders_validity(responder, made).or_else(|| {
             certificate::against_signature(self.provider, responder, issuer.spki(), self.checks.allow_weak)
         });
-        objection.map_or(Ok(()), |found| Err(found.text))
+        objection.map_or(Ok(()), |found| Err(found.text.into()))
     }
 
     /// Validates the path of a signer of status data, over anything at hand but what is left aside; its own status is looked
@@ -351,7 +353,7 @@ impl<'a> StatusSearch<'a> {
         anchors: &TrustAnchors,
         aside: &[Certificate],
         at: CheckTime,
-    ) -> Result<Vec<Certificate>, String> {
+    ) -> Result<Vec<Certificate>, Unusable> {
         let search: SignerSearch = (signer.clone(), anchors.len(), aside.to_vec(), at);
         let known =
             self.signer_paths.borrow().iter().find(|(known, _)| *known == search).map(|(_, found)| found.clone());
@@ -371,7 +373,7 @@ impl<'a> StatusSearch<'a> {
         anchors: &TrustAnchors,
         aside: &[Certificate],
         at: CheckTime,
-    ) -> Result<Vec<Certificate>, String> {
+    ) -> Result<Vec<Certificate>, Unusable> {
         self.knowledge.spend(Source::Crl, PATH_COST)?;
         let checks = Checks {
             at,
@@ -396,7 +398,7 @@ impl<'a> StatusSearch<'a> {
                     self.knowledge.exhaust(format!("work on the path of the signer {}", display(signer.subject())));
                 }
                 let why = error.map_or_else(String::new, |e| e.message().to_owned());
-                Err(format!("the signer {} has no valid path: {why}", display(signer.subject())))
+                Err(format!("the signer {} has no valid path: {why}", display(signer.subject())).into())
             }
         }
     }
