@@ -17,7 +17,9 @@ use std::sync::Arc;
 
 use super::backend::{Backend, check_name};
 use super::error::{StoreError, StoreErrorKind};
-use super::identity::{Identity, IdentityKey, IdentityState, KeyReference, NewIdentity, NewKey, StoreOptions};
+use super::identity::{
+    Identity, IdentityKey, IdentityState, KeyReference, NewIdentity, NewKey, PublicPart, StoreOptions,
+};
 use super::record::{Record, digest_hex};
 use crate::asn1::x509::Certificate;
 use crate::asn1::{pem, x509};
@@ -71,6 +73,18 @@ impl Home<'_> {
 
     /// Reads a generation and checks all of it: the parts belong together and are what was written.
     pub fn load(&mut self, name: &str, number: u32) -> Result<Identity, StoreError> {
+        let (public, digest) = self.load_public(name, number)?;
+        let place = generation_key(name, number);
+        let identity = public.with(self.load_key_of(&place, digest.as_deref())?.key);
+        if !keys::same_public_key(identity.key.spki(), identity.certificate.spki()) {
+            let detail = "the private key does not belong to the certificate";
+            return Err(StoreError::new(StoreErrorKind::KeyMismatch, place, detail));
+        }
+        Ok(identity)
+    }
+
+    /// The same but for the key, and the digest of that, where it is known.
+    pub fn load_public(&mut self, name: &str, number: u32) -> Result<(PublicPart, Option<String>), StoreError> {
         let place = generation_key(name, number);
         let meta_place = format!("{place}/meta");
         let meta = self.backend.read(&meta_place)?;
@@ -88,22 +102,16 @@ impl Home<'_> {
             digest => self.read_part(&format!("{place}/chain.pem"), digest)?,
         };
         // The first versions did not write it.
-        let digest = if meta.has("key") { Some(meta.field("key", &meta_place)?) } else { None };
-        let key = self.load_key_of(&place, digest)?;
-        let identity = Identity {
+        let digest = if meta.has("key") { Some(meta.field("key", &meta_place)?.to_owned()) } else { None };
+        let public = PublicPart {
             name: name.to_owned(),
             generation: number,
-            key: key.key,
             certificate,
             chain,
             purpose: meta.field("purpose", &meta_place)?.to_owned(),
             created: Time::from_unix(meta.number("created", &meta_place)?),
         };
-        if !keys::same_public_key(identity.key.spki(), identity.certificate.spki()) {
-            let detail = "the private key does not belong to the certificate";
-            return Err(StoreError::new(StoreErrorKind::KeyMismatch, place, detail));
-        }
-        Ok(identity)
+        Ok((public, digest))
     }
 
     /// The key and the certificate of a generation alone, where these two are whole and belong together, whatever has become of the rest.
@@ -153,7 +161,7 @@ impl Home<'_> {
             self.check_key_record(&held, &bytes, digest)?;
             let secret = self.options.key_secret.as_ref().map(|secret| secret()).transpose()?;
             let key = keys::load_private_key(&**self.provider, &bytes, secret.as_ref().map(|s| s.as_slice()))
-                .map_err(|e| StoreError::key(&held, &e))?;
+                .map_err(|e| about_seal(StoreError::key(&held, &e)))?;
             return Ok(KeyRecord { key: IdentityKey::Held(key), file: HELD, bytes });
         }
         let reference = format!("{place}/{REFERENCE}");
@@ -432,6 +440,17 @@ impl Home<'_> {
         }
         Ok(())
     }
+}
+
+/// Who cannot open a key is told which secret it is about, and what there is to be done without it.
+fn about_seal(error: StoreError) -> StoreError {
+    if error.kind != StoreErrorKind::Secret {
+        return error;
+    }
+    let words = "the key is sealed under another secret for keys at rest (device.seal) than is given now: give it that one; where it is lost \
+                 for good, a new certificate is asked for by another credential once this one has ended, or as soon as `devid store remove` \
+                 has removed it";
+    StoreError { detail: format!("{}; {words}", error.detail), ..error }
 }
 
 /// The key signs, its own public half verifies, and the certificate certifies that one.

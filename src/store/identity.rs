@@ -28,6 +28,39 @@ pub struct Identity {
     pub created: Time,
 }
 
+/// A generation of an identity as it shows itself, without its private key: what is kept in the clear, and can be read whatever has become
+/// of the secret that the key is sealed under.
+#[derive(Clone, Debug)]
+pub struct PublicPart {
+    /// Its name in device memory.
+    pub name: String,
+    /// Counts up with each installation.
+    pub generation: u32,
+    /// The certificate.
+    pub certificate: Certificate,
+    /// As [`Identity::chain`].
+    pub chain: Vec<Certificate>,
+    /// As [`Identity::purpose`].
+    pub purpose: String,
+    /// As [`Identity::created`].
+    pub created: Time,
+}
+
+impl PublicPart {
+    /// With its key.
+    pub(super) fn with(self, key: IdentityKey) -> Identity {
+        let PublicPart { name, generation, certificate, chain, purpose, created } = self;
+        Identity { name, generation, key, certificate, chain, purpose, created }
+    }
+}
+
+impl From<Identity> for PublicPart {
+    fn from(identity: Identity) -> Self {
+        let Identity { name, generation, key: _, certificate, chain, purpose, created } = identity;
+        PublicPart { name, generation, certificate, chain, purpose, created }
+    }
+}
+
 /// An identity's private key.
 #[derive(Clone, Debug)]
 pub enum IdentityKey {

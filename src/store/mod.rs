@@ -49,7 +49,7 @@ pub use dir::{DirectoryBackend, DirectoryOptions};
 pub use error::{StoreError, StoreErrorKind};
 pub use identity::{
     AnchorSet, Identity, IdentityKey, IdentityState, KeyReference, KeySecret, NewIdentity, NewKey, PendingKey,
-    StoreOptions,
+    PublicPart, StoreOptions,
 };
 pub use memory::MemoryBackend;
 pub use opener::{KeyMaker, KeyOpener, open_key};
@@ -237,6 +237,16 @@ impl Store {
     /// can help.
     pub fn current(&self, name: &str) -> Result<Identity, StoreError> {
         self.generation(name, "generation in use", |state| state.current)
+    }
+
+    /// The identity in use but for its private key, which need not open: see [`PublicPart`].
+    pub fn in_use(&self, name: &str) -> Result<PublicPart, StoreError> {
+        self.chosen(
+            name,
+            "generation in use",
+            |state| state.current,
+            |home, number| home.load_public(name, number).map(|(public, _)| public),
+        )
     }
 
     /// The generation before.
@@ -488,11 +498,21 @@ impl Store {
         what: &str,
         choose: impl Fn(IdentityState) -> Option<u32>,
     ) -> Result<Identity, StoreError> {
+        self.chosen(name, what, choose, |home, number| home.load(name, number))
+    }
+
+    fn chosen<T>(
+        &self,
+        name: &str,
+        what: &str,
+        choose: impl Fn(IdentityState) -> Option<u32>,
+        load: impl Fn(&mut Home<'_>, u32) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         check_name(name)?;
         self.reading(|home| {
             let mut number = choose(home.state(name)?).ok_or_else(|| absent(name, &format!("there is no {what}")))?;
             loop {
-                let outcome = home.load(name, number);
+                let outcome = load(home, number);
                 if outcome.is_ok() {
                     return outcome;
                 }

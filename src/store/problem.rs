@@ -35,6 +35,8 @@ pub enum ProblemKind {
     Ending,
     /// A key that is only named here, such as in a token, is not to be had where it is.
     KeyElsewhere,
+    /// A key is sealed under another secret than is given.
+    Sealed,
 }
 
 impl Problem {

@@ -138,7 +138,8 @@ fn damage_of(home: &mut Home<'_>, name: &str, number: u32, problems: &mut Vec<Pr
     if error.is_damage() {
         return Some(error);
     }
-    problems.push(Problem::new(ProblemKind::Access, &error.place, &error.detail));
+    let kind = if error.kind == StoreErrorKind::Secret { ProblemKind::Sealed } else { ProblemKind::Access };
+    problems.push(Problem::new(kind, &error.place, &error.detail));
     None
 }
 

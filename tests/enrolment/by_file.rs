@@ -13,7 +13,7 @@ use devid::store::{AnchorSet, Store};
 use devid::transport::file::{FileExchange, read_message, write_message};
 use devid::{Code, Error, Time};
 
-use crate::certificates::{key, now, provider};
+use crate::certificates::{Builder, date, key, now, provider};
 use crate::mock_ca::{Device, MockCa};
 use crate::renewal::{DAY, Life};
 
@@ -301,6 +301,32 @@ fn by_a_courier_a_device_without_a_clock_asks_one_question_at_a_time_and_renews_
         let questions = life.ca.received.iter().filter(|message| message.body_type() == BodyType::GENM).count();
         assert!((1..70).contains(&questions), "{every}: {questions}");
     }
+}
+
+/// A question that is out is looked at again, and not asked anew at each look; the next one is as rare as over a network.
+#[test]
+fn by_a_courier_a_question_about_a_root_goes_out_once_for_each_answer() {
+    let life = Life::enrolled().with_right_ca();
+    let old = Builder::ca("Old root").valid(date(2016, 1, 1), date(2027, 1, 1)).self_signed();
+    let both = [life.ca.root.certificate.clone(), old.certificate];
+    life.store.set_anchors(AnchorSet::Enrolment, &both).unwrap();
+    let mut courier = Courier::new("root", 7 * DAY, &life);
+    let (mut life, begun, mut looks) = (life, now(), 0);
+    while life.clock.since(begun) < 60 * DAY {
+        let report = life.run_over(Some(life.clock), &mut courier.stick.exchange());
+        assert!(matches!(report.plan.step, Step::AskForRoot(_) | Step::Nothing), "{report:?}");
+        let looks_again = life.clock.plus(i64::from(report.wait_seconds.max(1)));
+        looks += 1;
+        while courier.next <= looks_again {
+            let until = courier.next.since(life.clock).max(0);
+            life = life.later(until);
+            assert!(courier.visit(&mut life) <= 1);
+        }
+        let until = looks_again.since(life.clock);
+        life = life.later(until);
+    }
+    let asked = life.ca.received.iter().filter(|message| message.body_type() == BodyType::GENM).count();
+    assert!((1..=5).contains(&asked) && looks > 20, "{asked} {looks}");
 }
 
 /// Half a file, another transaction's answer, something else: the device says what it found and asks again later.

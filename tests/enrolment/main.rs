@@ -44,6 +44,7 @@ mod renewal_clock;
 mod renewal_damaged;
 mod renewal_kept;
 mod renewal_own;
+mod renewal_sealed;
 mod renewal_steps;
 mod renewal_waits;
 mod renewal_years;

@@ -114,6 +114,7 @@ fn every_combination(mut look: impl FnMut(&Policy, Clock, &Facts, &Plan)) -> usi
                         installed: [None, Some(NOW.plus(-DAY))][count % 2],
                         stands_since: [None, None, Some(NOW.plus(-400 * DAY))][count % 3],
                         is_damaged,
+                        is_sealed: count % 7 == 6 && validity.is_some(),
                         is_revoked,
                         cannot_sign: count % 3 == 2,
                         is_unfinished,
@@ -184,7 +185,13 @@ fn who_has_nothing_usable_asks_for_it_and_people_are_told() {
             matches!(plan.standing, Standing::Absent | Standing::Expired | Standing::Revoked | Standing::Damaged);
         // Not valid yet by the clock, and somebody was asked about it.
         let is_early = plan.standing == Standing::NotYetValid && facts.attempts.count > 0;
-        assert_eq!(plan.alarm == Alarm::Unusable, is_unusable || is_early, "{}", why());
+        assert_eq!(plan.alarm == Alarm::Unusable, is_unusable || is_early || facts.is_sealed, "{}", why());
+        // A key that does not open signs nothing, and while its certificate is valid nobody else is asked in its place.
+        if facts.is_sealed {
+            assert_ne!(plan.step, Step::Update, "{}", why());
+            let is_quiet = matches!(plan.step, Step::Nothing | Step::AskForRoot(_));
+            assert!(is_quiet || plan.standing != Standing::Valid, "{}", why());
+        }
         if plan.has_given_up {
             assert!(plan.alarm >= Alarm::Late, "{}", why());
         }
@@ -203,6 +210,7 @@ fn who_has_nothing_usable_asks_for_it_and_people_are_told() {
             && is_free
             && !facts.is_request_out
             && !facts.is_unfinished
+            && !facts.is_sealed
         {
             assert!(matches!(plan.step, Step::Update | Step::LearnTime | Step::EnrollAgain), "{}", why());
         }

@@ -171,14 +171,18 @@ fn memory(device: &Device, findings: &mut Findings) {
         Ok(problems) => {
             let words: Vec<String> =
                 problems.iter().map(|problem| format!("{}: {}", problem.place, problem.text)).collect();
-            // No repair brings a key back.
-            let is_elsewhere = |problem: &Problem| problem.kind == ProblemKind::KeyElsewhere;
-            let (verdict, mend) = match problems.iter().any(is_elsewhere) {
-                true => (
+            // No repair brings a key back, nor a secret.
+            let is_there = |kind| problems.iter().any(|problem| problem.kind == kind);
+            let (verdict, mend) = match () {
+                () if is_there(ProblemKind::KeyElsewhere) => (
                     Verdict::Error,
                     "the token, its module and PIN; if the key is gone for good: devid renew --now, by the other login",
                 ),
-                false => (Verdict::Warning, "devid store repair"),
+                () if is_there(ProblemKind::Sealed) => (
+                    Verdict::Error,
+                    "device.seal: the secret that the keys were sealed under; if it is lost for good: devid store remove NAME, then devid enroll",
+                ),
+                () => (Verdict::Warning, "devid store repair"),
             };
             findings.add("memory.verify", verdict, words.join("; "), Some(mend.to_owned()));
         }

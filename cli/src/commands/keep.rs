@@ -7,7 +7,7 @@ use devid::client::run::sleep_unless;
 use devid::client::{Client, Step};
 use devid::cmp::Signer;
 use devid::crypto::{PrivateKey, default_provider};
-use devid::store::Identity as Kept;
+use devid::store::{Identity as Kept, StoreErrorKind};
 use devid::{Code, Error};
 use serde_json::{Value, json};
 
@@ -40,7 +40,12 @@ pub fn enroll(command: &Enroll, device: &Device, output: Output) -> Result<Exit,
     let name = device.name(command.name.as_deref())?;
     let identity = device.identity(&name);
     if device.store.state(&name)?.current.is_some() {
-        let words = format!("\"{name}\" has a certificate already: devid renew gets the next one");
+        let words = match device.store.current(&name) {
+            Err(error) if error.kind == StoreErrorKind::Secret => {
+                format!("\"{name}\" has a certificate already, and its key does not open: {error}")
+            }
+            _ => format!("\"{name}\" has a certificate already: devid renew gets the next one"),
+        };
         return Err(Failure::Own(Exit::Store, words));
     }
     if command.dry_run {

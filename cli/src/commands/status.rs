@@ -69,7 +69,7 @@ pub fn document(device: &Device, name: &str) -> Result<Value, Failure> {
 pub fn line(device: &Device, name: &str) -> Result<String, Failure> {
     let plan = plan(device, name)?;
     let mut words = vec![format!("{name}  {}", plan.standing.word())];
-    if let Ok(identity) = device.store.current(name) {
+    if let Ok(identity) = device.store.in_use(name) {
         words.push(display(identity.certificate.subject()));
         words.push(format!("until {}", date(identity.certificate.not_after())));
     }

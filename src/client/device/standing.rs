@@ -105,7 +105,7 @@ impl Device {
     pub fn standing(&self, name: &str, clock: Option<Time>) -> Result<Value, Error> {
         let plan = self.plan(name, clock)?;
         let state = self.store.state(name)?;
-        let current = match self.store.current(name) {
+        let current = match self.store.in_use(name) {
             Ok(identity) => Some(identity),
             Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => None,
             Err(error) => return Err(error.into()),

@@ -99,6 +99,9 @@ fn wanted(policy: &Policy, plan: &Plan, facts: &Facts) -> Option<Step> {
     let may_learn = !facts.is_carried;
     let rather_learn = |step: Step| Some(if is_time_poor && is_odd && may_learn { Step::LearnTime } else { step });
     match plan.standing {
+        // The right secret may come back, and then all is as it was. Once the certificate has ended there is nothing to be lost.
+        Standing::Valid if facts.is_sealed => None,
+        Standing::Unknown | Standing::NotYetValid if facts.is_sealed => Some(Step::LearnTime),
         _ if facts.is_unfinished && replaces_too_early(plan, facts) => {
             // Only a CA that never tells the time again leaves it to the count.
             Some(if count >= MOST_QUESTIONS && is_odd { Step::Resume } else { Step::LearnTime })
@@ -112,7 +115,7 @@ fn wanted(policy: &Policy, plan: &Plan, facts: &Facts) -> Option<Step> {
         }
         Standing::Expired | Standing::Damaged => rather_learn(Step::EnrollAgain),
         // One answer said so. Asking for an update with it puts that to the test.
-        Standing::Revoked if is_odd => Some(update()),
+        Standing::Revoked if is_odd && !facts.is_sealed => Some(update()),
         Standing::Revoked => Some(Step::EnrollAgain),
         Standing::Valid if plan.renewal_at.is_some_and(|due| now >= Some(due)) => {
             let is_late = now >= facts.standing().map(|(begin, end)| policy.alarm_times(begin, end)[0]);
@@ -179,6 +182,7 @@ fn standing(clock: Clock, facts: &Facts) -> Standing {
 fn alarm(policy: &Policy, now: Option<Time>, standing: Standing, facts: &Facts) -> Alarm {
     match standing {
         Standing::Absent | Standing::Expired | Standing::Revoked | Standing::Damaged => return Alarm::Unusable,
+        _ if facts.is_sealed => return Alarm::Unusable,
         // By the clock; once the CA has been asked, by it as well.
         Standing::NotYetValid => return if facts.attempts.count > 0 { Alarm::Unusable } else { Alarm::Late },
         Standing::Valid | Standing::Unknown => {}

@@ -42,6 +42,8 @@ impl Renewal<'_> {
             let identity = match identity {
                 Ok(identity) => identity,
                 Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => continue,
+                // Its key may open again, or another one is wanted.
+                Err(error) if error.kind == StoreErrorKind::Secret => continue,
                 Err(error) => return Err(error.into()),
             };
             if SavedCredential::of_certificate(identity.certificate.as_der(), provider)? == *wanted {
@@ -213,7 +215,10 @@ impl Renewal<'_> {
     pub(super) fn subject(&self) -> Result<Subject, Error> {
         match self.subject {
             Some(subject) => Ok(subject.clone()),
-            None => like(&self.to.store.last_good(self.to.name)?.0.certificate),
+            None => match self.to.store.in_use(self.to.name) {
+                Ok(identity) => like(&identity.certificate),
+                Err(_) => like(&self.to.store.last_good(self.to.name)?.0.certificate),
+            },
         }
     }
 }

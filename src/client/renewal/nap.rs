@@ -36,10 +36,11 @@ pub(super) enum Obstacle {
 impl Napped {
     /// The outcome of reading device memory's own records of the operation.
     pub fn records<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
-        outcome.inspect_err(|error| {
-            if is_damage(error) {
-                self.obstacle.set(Some(Obstacle::Records));
-            }
+        outcome.inspect_err(|error| match error.code() {
+            // The secret that it is sealed under may come back.
+            Code::WrongSecret => self.obstacle.set(Some(Obstacle::Credential)),
+            _ if is_damage(error) => self.obstacle.set(Some(Obstacle::Records)),
+            _ => {}
         })
     }
 

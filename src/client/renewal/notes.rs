@@ -3,7 +3,7 @@
 use super::known::CLOSE_SECONDS;
 use super::plan::{Plan, Step};
 use super::progress::{self, Attempts, LONGEST_WAIT_SECONDS, Mark, Progress};
-use super::scene::{Scene, anchor_of};
+use super::scene::{Scene, anchor_of, in_use_of};
 use super::{DEVICE, Planner, learning, seen};
 use crate::asn1::cmp::BodyType;
 use crate::codes::{Class, Code};
@@ -40,7 +40,8 @@ impl Planner {
     /// What is remembered about the identity in use.
     pub(super) fn progress(&self, store: &Store, name: &str) -> Result<Progress, Error> {
         let (progress, _) = Progress::load(store, &*self.provider, name)?;
-        self.about(progress, store.current(name).ok().as_ref())
+        let identity = in_use_of(store, name).ok().and_then(|(identity, _)| identity);
+        self.about(progress, identity.as_ref())
     }
 
     /// Remembers that `step` is attempted now, before it is: if the device dies on the way, that was a failure.

@@ -540,7 +540,7 @@ impl Renewal<'_> {
 
     /// It is at least this late: no certificate in use was made before its notBefore.
     pub(super) fn at_least(&self, clock: Clock) -> Time {
-        let begin = || Some(self.to.store.current(self.to.name).ok()?.certificate.not_before());
+        let begin = || Some(self.to.store.in_use(self.to.name).ok()?.certificate.not_before());
         clock.at_least().or_else(begin).unwrap_or(Time::from_unix(0))
     }
 

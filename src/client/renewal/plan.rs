@@ -106,6 +106,8 @@ pub struct Facts {
     pub stands_since: Option<Time>,
     /// The identity in use cannot be read.
     pub is_damaged: bool,
+    /// Its private key is sealed under another secret than is given: it signs nothing until that is put right.
+    pub is_sealed: bool,
     /// The CA said that it is revoked.
     pub is_revoked: bool,
     /// Its key cannot sign messages, by its keyUsage: it is renewed as the first certificate was asked for, while it lasts.

@@ -15,7 +15,7 @@ use crate::client::Destination;
 use crate::cmp::can_protect;
 use crate::codes::Code;
 use crate::error::Error;
-use crate::store::{AnchorSet, Identity, Problem, ProblemKind, Store, StoreError, StoreErrorKind};
+use crate::store::{AnchorSet, Problem, ProblemKind, PublicPart, Store, StoreError, StoreErrorKind};
 use crate::time::Time;
 use crate::validation::same_name;
 
@@ -92,15 +92,12 @@ impl Planner {
     pub(super) fn scene(&self, store: &Store, name: &str, clock: Option<Time>) -> Result<Scene, Error> {
         let (progress, is_memory_damaged) = Progress::load(store, &*self.provider, name)?;
         let mut findings = Vec::new();
-        let (identity, is_damaged) = match store.current(name) {
-            Ok(identity) => (Some(identity), false),
-            Err(error) if error.kind == StoreErrorKind::NotFound => (None, false),
-            Err(error) if error.is_damage() => {
-                findings.push(Problem::new(ProblemKind::Generation, &error.place, &what_to_do(&error)));
-                (None, true)
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let (identity, error) = in_use_of(store, name)?;
+        let (is_damaged, is_sealed) = (error.is_some() && identity.is_none(), error.is_some() && identity.is_some());
+        findings.extend(error.map(|error| match is_sealed {
+            true => Problem::new(ProblemKind::Sealed, &error.place, &error.detail),
+            false => Problem::new(ProblemKind::Generation, &error.place, &what_to_do(&error)),
+        }));
         let last_known = last_told(store)?;
         let reading = self.meter.reading(clock);
         let set_back = clock.map_or(Ok(None), |says| seen::set_back_seconds(store, says, reading.as_ref()))?;
@@ -122,6 +119,7 @@ impl Planner {
             installed: identity.as_ref().map(|i| i.created),
             stands_since: progress.stands.map(|stands| stands.since),
             is_damaged,
+            is_sealed,
             cannot_sign: !self.signs_whatever_usage && identity.as_ref().is_some_and(|i| !can_protect(&i.certificate)),
             is_revoked: progress.is_revoked(clock.at_least().filter(|_| clock.is_known())),
             is_unfinished,
@@ -146,7 +144,7 @@ impl Planner {
     }
 
     /// What is remembered, about the identity in use.
-    pub(super) fn about(&self, progress: Progress, identity: Option<&Identity>) -> Result<Progress, Error> {
+    pub(super) fn about(&self, progress: Progress, identity: Option<&PublicPart>) -> Result<Progress, Error> {
         let mark: Mark = match identity {
             Some(identity) => mark_of(&*self.provider, &identity.certificate)?,
             None => Mark::default(),
@@ -162,7 +160,7 @@ impl Planner {
     /// clock, since it is no time that an answer was judged by.
     pub(super) fn earliest(&self, store: &Store, clock: Option<Time>) -> Result<Option<Time>, Error> {
         let (Some(factory), Some(now)) = (&self.factory, clock) else { return Ok(None) };
-        match store.current(factory) {
+        match store.in_use(factory) {
             Ok(identity) => Ok(Some(identity.certificate.not_before()).filter(|begin| now < *begin)),
             Err(error) if error.is_damage() || error.kind == StoreErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
@@ -170,7 +168,7 @@ impl Planner {
     }
 
     /// What people are told of an end that renewals do not move, from the moment on at which they are told of a late renewal.
-    fn standing_end(&self, identity: &Identity, facts: &Facts, clock: Clock) -> Option<Problem> {
+    fn standing_end(&self, identity: &PublicPart, facts: &Facts, clock: Clock) -> Option<Problem> {
         let (since, end) = facts.standing().filter(|_| facts.gains_nothing())?;
         let [late, _] = self.policy.alarm_times(since, end);
         clock.about().filter(|now| *now >= late)?;
@@ -185,7 +183,7 @@ impl Planner {
     }
 
     /// Names stay from certificate to certificate; keys do not.
-    pub(super) fn id_of(&self, name: &str, identity: Option<&Identity>) -> Vec<u8> {
+    pub(super) fn id_of(&self, name: &str, identity: Option<&PublicPart>) -> Vec<u8> {
         match (&self.device_id, identity) {
             (Some(id), _) => id.clone(),
             (None, Some(identity)) => {
@@ -237,9 +235,21 @@ impl Planner {
     }
 }
 
+/// The identity in use, if there is one, and what is wrong with it: it is damaged and nothing of it counts, or its key is sealed under
+/// another secret than is given, and the rest does.
+pub(super) fn in_use_of(store: &Store, name: &str) -> Result<(Option<PublicPart>, Option<StoreError>), Error> {
+    match store.current(name) {
+        Ok(identity) => Ok((Some(identity.into()), None)),
+        Err(error) if error.kind == StoreErrorKind::NotFound => Ok((None, None)),
+        Err(error) if error.is_damage() => Ok((None, Some(error))),
+        Err(error) if error.kind == StoreErrorKind::Secret => Ok((Some(store.in_use(name)?), Some(error))),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The earliest end on the way from the certificate to the top of its chain; of several certificates for one issuer, the
 /// one that lasts longest counts. Beyond it nobody accepts the certificate (RFC 5280 section 6.1.3).
-fn end_of(identity: &Identity) -> Time {
+fn end_of(identity: &PublicPart) -> Time {
     let (mut end, mut lowest) = (identity.certificate.not_after(), &identity.certificate);
     for _ in 0..identity.chain.len() {
         let issuers = identity.chain.iter().filter(|c| *c != lowest && same_name(c.subject(), lowest.issuer()));
