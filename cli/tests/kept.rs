@@ -272,6 +272,68 @@ fn device_memory_of_another_device_is_told_wherever_one_looks() {
     assert_eq!(json(&looked("second", &["--json", "status"]))["identities"][0]["copied"], false);
 }
 
+/// Another board: its secret opens nothing that was sealed before.
+#[test]
+fn a_seal_that_is_wrong_is_named_with_the_way_on_and_what_is_in_the_clear_is_shown() {
+    let story = Story::new("sealed");
+    story.init_with_secret();
+    let (seal, settings) = (story.folder.join("seal"), story.folder.join("devid.toml"));
+    let give = |secret: &str| {
+        std::fs::write(&seal, secret).unwrap();
+        std::fs::set_permissions(&seal, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    };
+    give("of this board");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    assert!(text.contains("[device]\n"), "{text}");
+    let sealed = format!("[device]\nseal = \"file:{}\"\n", seal.display());
+    std::fs::write(&settings, text.replace("[device]\n", &sealed)).unwrap();
+    story.good(&["enroll"]);
+    give("of another board");
+    let told = json(&String::from_utf8(story.run(&["--json", "status"]).stdout).unwrap());
+    let device = &told["identities"][0];
+    assert_eq!((device["standing"].as_str(), device["alarm"].as_str()), (Some("valid"), Some("unusable")), "{told}");
+    assert!(device["certificate"]["not_after"].is_string() && device["renewal"]["at"].is_string(), "{told}");
+    assert!(device["findings"][0].as_str().unwrap().contains("device.seal"), "{told}");
+    let doctor = story.run(&["--json", "doctor", "--offline"]);
+    assert_eq!(status(&doctor), 9, "an error is found");
+    let doctor = json(&String::from_utf8(doctor.stdout).unwrap());
+    let mends = |check: &serde_json::Value| check["mend"].as_str().is_some_and(|mend| mend.contains("device.seal"));
+    assert!(doctor["checks"].as_array().unwrap().iter().any(mends), "{doctor}");
+    let enrolled = story.run(&["enroll"]);
+    assert!(
+        words(&enrolled).contains("device.seal") && words(&enrolled).contains("store remove"),
+        "{}",
+        words(&enrolled)
+    );
+    // Nothing was given up by any of that.
+    give("of this board");
+    let told = json(&story.good(&["--json", "status"]));
+    assert_eq!(told["identities"][0]["alarm"], "quiet", "{told}");
+    story.good(&["doctor", "--offline"]);
+}
+
+/// Who looks is told what was met with, and when it goes on.
+#[test]
+fn a_refusal_by_the_ca_and_the_next_date_are_told_by_status_and_doctor() {
+    let story = Story::new("refused");
+    story.init_with_secret();
+    let judged = || {
+        let doctor = story.run(&["--json", "doctor", "--offline"]);
+        let doctor = json(&String::from_utf8(doctor.stdout).unwrap());
+        let checks = doctor["checks"].as_array().unwrap().clone();
+        checks.into_iter().find(|check| check["name"] == "identity").expect("it is looked at")["verdict"].clone()
+    };
+    assert_eq!(judged(), "ok", "nothing was tried");
+    story.knob("status", "2");
+    assert_ne!(status(&story.run(&["enroll"])), 0);
+    let told = story.good(&["status"]);
+    assert!(told.contains("attempts failed, the next one"), "{told}");
+    assert_eq!(judged(), "warning");
+    // The dark twin: who has put it right is told nothing.
+    story.good(&["store", "reset", "device"]);
+    assert_eq!(judged(), "ok");
+}
+
 #[test]
 fn why_something_was_given_up_is_told() {
     let story = Story::new("given-up");

@@ -297,7 +297,7 @@ impl Destination<'_> {
         let Some(request) = self.store.request_out(self.name)? else { return Ok(false) };
         let saved = match self.store.load_operation(self.name) {
             Ok(saved) => Operation::saved_key(&saved).ok(),
-            Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => None,
+            Err(error) if error.is_of_no_use() => None,
             Err(error) => return Err(error.into()),
         };
         Ok(!saved.is_some_and(|key| same_public_key(&key, request.spki())))

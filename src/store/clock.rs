@@ -10,7 +10,7 @@ use super::error::{StoreError, StoreErrorKind};
 use super::generations::Home;
 use super::problem::{Problem, ProblemKind};
 use super::record::Record;
-use super::repair::identity_names;
+use super::repair::{identity_names, left_alone};
 use crate::time::Time;
 
 const TIME: &str = "clock/time";
@@ -68,7 +68,9 @@ impl Home<'_> {
     fn kept_time(&mut self) -> Result<Option<Time>, StoreError> {
         match (self.read_time(TIME), self.read_time(COPY)) {
             (Ok(main), Ok(copy)) => Ok(main.max(copy)),
-            (Ok(Some(kept)), Err(damage)) | (Err(damage), Ok(Some(kept))) if damage.kind == StoreErrorKind::Corrupt => {
+            (Ok(Some(kept)), Err(damage)) | (Err(damage), Ok(Some(kept)))
+                if matches!(damage.kind, StoreErrorKind::Corrupt | StoreErrorKind::Version) =>
+            {
                 Ok(Some(kept))
             }
             (Err(damage), _) | (_, Err(damage)) => Err(damage),
@@ -134,7 +136,7 @@ impl Home<'_> {
         };
         for other in [&main, &copy].into_iter().filter_map(|read| read.as_ref().err()) {
             if other.kind != StoreErrorKind::Corrupt {
-                problems.push(Problem::new(ProblemKind::Access, &other.place, &other.detail));
+                problems.push(left_alone(other));
                 return Ok(());
             }
         }

@@ -110,6 +110,12 @@ impl StoreError {
         matches!(self.kind, Kind::Corrupt | Kind::KeyMismatch | Kind::Key | Kind::Chain | Kind::Limit)
     }
 
+    /// Whether nothing can be read there, now or later, by this version of the library: there is no record, it is damaged, or a newer
+    /// version wrote it. For who can do without it.
+    pub(crate) fn is_of_no_use(&self) -> bool {
+        self.is_damage() || matches!(self.kind, StoreErrorKind::NotFound | StoreErrorKind::Version)
+    }
+
     /// The public code.
     pub fn code(&self) -> Code {
         match self.kind {

@@ -16,7 +16,11 @@ pub(super) fn examine(home: &mut Home<'_>, mend: bool) -> Result<Vec<Problem>, S
     let mut problems = home.backend.inspect(mend)?;
     let keys = home.backend.list("")?;
     for name in identity_names(&keys) {
-        examine_identity(home, &name, mend, &mut problems)?;
+        match examine_identity(home, &name, mend, &mut problems) {
+            // The others are looked at all the same.
+            Err(newer) if newer.kind == StoreErrorKind::Version => problems.push(left_alone(&newer)),
+            examined => examined?,
+        }
     }
     home.examine_time(mend, &mut problems)?;
     for key in &keys {
@@ -138,9 +142,18 @@ fn damage_of(home: &mut Home<'_>, name: &str, number: u32, problems: &mut Vec<Pr
     if error.is_damage() {
         return Some(error);
     }
-    let kind = if error.kind == StoreErrorKind::Secret { ProblemKind::Sealed } else { ProblemKind::Access };
-    problems.push(Problem::new(kind, &error.place, &error.detail));
+    problems.push(left_alone(&error));
     None
+}
+
+/// What cannot be read now and is no damage.
+pub(super) fn left_alone(error: &StoreError) -> Problem {
+    let kind = match error.kind {
+        StoreErrorKind::Secret => ProblemKind::Sealed,
+        StoreErrorKind::Version => ProblemKind::Newer,
+        _ => ProblemKind::Access,
+    };
+    Problem::new(kind, &error.place, &error.detail)
 }
 
 /// The pointer's state, restored if need be; `None` if the identity holds nothing.
@@ -292,7 +305,7 @@ fn examine_record(home: &mut Home<'_>, key: &str, mend: bool, problems: &mut Vec
             };
             problems.push(Problem::new(ProblemKind::Damaged, key, &text).mended(is_mended));
         }
-        Some(other) => problems.push(Problem::new(ProblemKind::Access, key, &other.detail)),
+        Some(other) => problems.push(Problem { place: (*key).to_owned(), ..left_alone(&other) }),
         None => {}
     }
     Ok(())
@@ -318,7 +331,7 @@ fn examine_mark(home: &mut Home<'_>, name: &str, mend: bool, problems: &mut Vec<
             let text = format!("{}{end}", damage.detail);
             problems.push(Problem::new(ProblemKind::Damaged, &key, &text).mended(mend));
         }
-        Err(other) => problems.push(Problem::new(ProblemKind::Access, &key, &other.detail)),
+        Err(other) => problems.push(Problem { place: key, ..left_alone(&other) }),
     }
     Ok(())
 }

@@ -18,6 +18,8 @@ impl Home<'_> {
         let saved = match self.load_blob(OPERATION, name) {
             Ok(saved) => saved,
             Err(error) if error.is_damage() || error.kind == StoreErrorKind::NotFound => return Ok(false),
+            // A newer version of the library knows by whom it was begun, and may come back.
+            Err(error) if error.kind == StoreErrorKind::Version => return Ok(true),
             Err(error) => return Err(error),
         };
         let Ok(SavedOperation { credential, .. }) = SavedOperation::read(&saved) else { return Ok(false) };

@@ -43,6 +43,7 @@ mod renewal_clock;
 #[cfg(unix)]
 mod renewal_damaged;
 mod renewal_kept;
+mod renewal_newer;
 mod renewal_own;
 mod renewal_sealed;
 mod renewal_steps;

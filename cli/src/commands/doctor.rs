@@ -9,10 +9,11 @@ use std::time::Duration;
 use devid::asn1::name::display;
 use devid::client::device::{Clock, in_settings};
 use devid::client::probe::Probe;
+use devid::client::renewal::{Alarm, Standing};
 use devid::client::run::system_time;
-use devid::client::{Client, Config};
+use devid::client::{Client, Config, Plan};
 use devid::cmp::Credential;
-use devid::store::{AnchorSet, Problem, ProblemKind};
+use devid::store::{AnchorSet, ProblemKind};
 use devid::transport::{Scheme, Url};
 use serde_json::{Value, json};
 
@@ -209,9 +210,30 @@ fn identities(device: &Device, findings: &mut Findings) {
                     Some(format!("devid config explain identity.{name}.subject")),
                 );
             }
-            (Ok(line), Ok(_)) => findings.good("identity", line),
+            (Ok(line), Ok(_)) => {
+                let (verdict, mend) =
+                    device.plan(&name, device.clock()).map_or((Verdict::Good, None), |plan| judged(&name, &plan));
+                findings.add("identity", verdict, line, mend);
+            }
         }
         unfinished(device, &name, findings);
+    }
+}
+
+/// What an identity's alarm says to who looks, and what there is to be done. Before the first attempt at a first certificate there is none.
+fn judged(name: &str, plan: &Plan) -> (Verdict, Option<String>) {
+    let mend = match () {
+        () if plan.has_given_up => {
+            format!("what the CA refuses it for: its log, the hook `failed`; then devid store reset {name}")
+        }
+        () if plan.findings.is_empty() => format!("devid renew {name} --now says what is in the way"),
+        () => "what is found, above".to_owned(),
+    };
+    match plan.alarm {
+        Alarm::Quiet => (Verdict::Good, None),
+        Alarm::Unusable if plan.standing == Standing::Absent && plan.attempts == 0 => (Verdict::Good, None),
+        Alarm::Unusable if plan.standing != Standing::Absent => (Verdict::Error, Some(mend)),
+        _ => (Verdict::Warning, Some(mend)),
     }
 }
 

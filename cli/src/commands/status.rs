@@ -3,9 +3,9 @@
 use devid::asn1::name::display;
 use devid::asn1::pem;
 use devid::asn1::x509::Certificate;
-use devid::client::Plan;
 use devid::client::device::UnderWay;
 use devid::client::renewal::Alarm;
+use devid::client::{Plan, Step};
 use serde_json::{Value, json};
 
 use crate::arguments::{Part, Show, Status};
@@ -100,7 +100,18 @@ pub fn line(device: &Device, name: &str) -> Result<String, Failure> {
         });
     }
     if plan.attempts > 0 {
-        words.push(format!("{} attempts failed", plan.attempts));
+        let next = match (&plan.step, device.clock()) {
+            (Step::Nothing, Some(now)) => {
+                format!(", the next one {}", date(now.plus(i64::from(plan.ask_again_seconds))))
+            }
+            _ => String::new(),
+        };
+        words.push(format!("{} attempts failed{next}", plan.attempts));
+    }
+    if plan.has_given_up {
+        words.push(format!(
+            "given up: the CA has refused it so often, or issued what is refused here, that it is asked rarely; once that is put right: devid store reset {name}"
+        ));
     }
     if plan.alarm != Alarm::Quiet {
         words.push(format!("alarm: {}", plan.alarm.word()));

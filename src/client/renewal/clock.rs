@@ -220,6 +220,7 @@ impl Client {
     ) -> (Result<(), Error>, Option<Time>) {
         let known = match store.last_known_time() {
             Ok(known) => known.map_or(at_least, |known| known.max(at_least)),
+            Err(error) if error.is_of_no_use() => at_least,
             Err(error) => return (Err(error.into()), None),
         };
         let mut keeper = Timekeeper::without_clock(owner, known).up_to(self.end_of_anchors());

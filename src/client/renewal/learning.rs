@@ -12,7 +12,7 @@
 
 use super::known::{CLOSE_SECONDS, Clock};
 use crate::error::Error;
-use crate::store::{Store, StoreErrorKind};
+use crate::store::Store;
 use crate::time::Time;
 
 /// Device memory keeps the time in question under this name.
@@ -73,6 +73,8 @@ pub(super) fn take_in(store: &Store, said: Said, clock: Option<Time>, latest: Ti
     let known = match store.last_known_time() {
         Ok(known) => known,
         Err(error) if error.is_damage() => None,
+        // Of what a newer version wrote nothing is written over: it is believed for this run.
+        Err(error) if error.is_of_no_use() => return Ok(weigh(said, clock, None, None, latest).0),
         Err(error) => return Err(error.into()),
     };
     let question = in_question(store)?;
@@ -102,7 +104,7 @@ pub(super) fn in_question(store: &Store) -> Result<Option<Time>, Error> {
             let text = std::str::from_utf8(&bytes).ok().and_then(|text| text.strip_prefix(HEAD));
             Ok(text.and_then(|text| text.trim_end().parse().ok()).map(Time::from_unix))
         }
-        Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => Ok(None),
+        Err(error) if error.is_of_no_use() => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

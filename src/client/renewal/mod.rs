@@ -72,6 +72,7 @@ use scene::Scene;
 
 /// Device memory keeps under this name which device it belongs to: a digest of [`Planner::device_id`].
 const DEVICE: &str = "device-id";
+const DEVICE_HEAD: &str = "devid device 1\n";
 
 /// By how much one start of a device may take longer than another, in seconds: two looks within it, both in the first hour of a clock
 /// that begins with the device, are taken for looks after two starts.
@@ -81,8 +82,8 @@ const LONGEST_START_SECONDS: i64 = 300;
 fn last_told(store: &Store) -> Result<Option<Time>, Error> {
     match store.last_known_time() {
         Ok(known) => Ok(known),
-        // As if none had been noted; the next one that is noted mends it.
-        Err(error) if error.is_damage() => Ok(None),
+        // As if none had been noted; the next one that is noted mends what is damaged, and leaves what a newer version wrote.
+        Err(error) if error.is_of_no_use() => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
@@ -290,25 +291,30 @@ impl Planner {
             Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => {
                 Ok(store.put_blob(DEVICE, self.device_mark(id)?.as_bytes())?)
             }
+            // What a newer version wrote is its own.
+            Err(error) if error.is_of_no_use() => Ok(()),
             Err(error) => Err(error.into()),
             Ok(_) => Ok(()),
         }
     }
 
     /// Whether device memory was begun by another device: a copy of an image, both with the same keys. It cannot be told where the
-    /// planner does not know which device this is.
+    /// planner does not know which device this is, or a newer version has written whose it is.
     fn is_copied(&self, store: &Store) -> Result<bool, Error> {
         let Some(id) = &self.device_id else { return Ok(false) };
         match store.blob(DEVICE) {
-            Ok(kept) => Ok(kept.as_slice() != self.device_mark(id)?.as_bytes()),
-            Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => Ok(false),
+            Ok(kept) => {
+                let is_of_this_version = kept.starts_with(DEVICE_HEAD.as_bytes());
+                Ok(is_of_this_version && kept.as_slice() != self.device_mark(id)?.as_bytes())
+            }
+            Err(error) if error.is_of_no_use() => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
 
     fn device_mark(&self, id: &[u8]) -> Result<String, Error> {
         let digest = self.provider.digest(DigestAlgorithm::Sha256, &[b"devid device\0", id])?;
-        Ok(format!("devid device 1\n{}\n", progress::hex(&digest)))
+        Ok(format!("{DEVICE_HEAD}{}\n", progress::hex(&digest)))
     }
 }
 

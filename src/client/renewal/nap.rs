@@ -31,6 +31,8 @@ pub(super) enum Obstacle {
     Records,
     /// A key or a certificate that it goes on with is out of reach for now.
     Credential,
+    /// A newer version of the library has begun it, and may come back.
+    Newer,
 }
 
 impl Napped {
@@ -39,6 +41,7 @@ impl Napped {
         outcome.inspect_err(|error| match error.code() {
             // The secret that it is sealed under may come back.
             Code::WrongSecret => self.obstacle.set(Some(Obstacle::Credential)),
+            Code::UnknownVersion => self.obstacle.set(Some(Obstacle::Newer)),
             _ if is_damage(error) => self.obstacle.set(Some(Obstacle::Records)),
             _ => {}
         })
@@ -66,13 +69,7 @@ impl Napped {
 fn is_damage(error: &Error) -> bool {
     matches!(
         error.code(),
-        Code::Corrupt
-            | Code::UnknownVersion
-            | Code::NotFound
-            | Code::KeyMismatch
-            | Code::BadKey
-            | Code::Der
-            | Code::TrailingData
+        Code::Corrupt | Code::NotFound | Code::KeyMismatch | Code::BadKey | Code::Der | Code::TrailingData
     )
 }
 

@@ -384,8 +384,9 @@ impl Renewal<'_> {
         }
         // A key that was there and cannot sign now is no better than one that is away.
         let is_unsigned = error.code() == Code::Signer && error.facts().phase.is_none();
-        let lacks_credential = is_unsigned || napped.obstacle.get() == Some(Obstacle::Credential);
-        if napped.obstacle.get() == Some(Obstacle::Records) || is_taken_for_another(&error) {
+        let obstacle = napped.obstacle.get();
+        let lacks_credential = is_unsigned || matches!(obstacle, Some(Obstacle::Credential | Obstacle::Newer));
+        if obstacle == Some(Obstacle::Records) || is_taken_for_another(&error) {
             self.give_up(Some(plan))?;
             return Ok((Ok(Done::Abandoned(error)), 0));
         }
@@ -398,7 +399,10 @@ impl Renewal<'_> {
             () if lacks_credential => MOST_WITHOUT_CREDENTIAL,
             () => MOST_IN_VAIN,
         };
-        if planner.note_in_vain(store, name, is_in_vain)? >= most {
+        // While there is time, what a newer version has begun is left to it.
+        let may_come_back =
+            obstacle == Some(Obstacle::Newer) && plan.standing.is_usable() && plan.alarm < Alarm::Urgent;
+        if planner.note_in_vain(store, name, is_in_vain && !may_come_back)? >= most {
             self.give_up(None)?;
             return Ok((Ok(Done::Abandoned(error)), wait));
         }

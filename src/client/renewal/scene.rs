@@ -12,7 +12,7 @@ use crate::asn1::name::display;
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::client::Destination;
-use crate::cmp::can_protect;
+use crate::cmp::{SavedOperation, can_protect};
 use crate::codes::Code;
 use crate::error::Error;
 use crate::store::{AnchorSet, Problem, ProblemKind, PublicPart, Store, StoreError, StoreErrorKind};
@@ -99,6 +99,7 @@ impl Planner {
             false => Problem::new(ProblemKind::Generation, &error.place, &what_to_do(&error)),
         }));
         let last_known = last_told(store)?;
+        findings.extend(store.last_known_time().err().filter(is_newer).map(|error| left_for(&error)));
         let reading = self.meter.reading(clock);
         let set_back = clock.map_or(Ok(None), |says| seen::set_back_seconds(store, says, reading.as_ref()))?;
         let clock = Clock::new(clock, self.earliest(store, clock)?.max(last_known))
@@ -111,6 +112,9 @@ impl Planner {
             Err(error) => return Err(error.into()),
         };
         let is_unfinished = is_staged || store.operations()?.iter().any(|saved| saved == name);
+        if is_unfinished {
+            findings.extend(newer_operation(store, name));
+        }
         // Only the time tells when it begins; a clock that is known needs nobody to ask.
         let begins = if is_staged && !clock.is_known() { begin_of_confirmed(store, name) } else { None };
         let is_request_out = store.request_out(name)?.is_some();
@@ -232,6 +236,28 @@ impl Planner {
             }
         }
         Ok(found)
+    }
+}
+
+fn is_newer(error: &StoreError) -> bool {
+    error.kind == StoreErrorKind::Version
+}
+
+/// What a newer version of the library wrote.
+fn left_for(error: &StoreError) -> Problem {
+    let text = format!("{}; it is left as it is, for the version that wrote it", error.detail);
+    Problem::new(ProblemKind::Newer, &error.place, &text)
+}
+
+/// An unfinished operation that a newer version has begun: by its record, or inside it.
+fn newer_operation(store: &Store, name: &str) -> Option<Problem> {
+    let place = format!("operation/{name}");
+    match store.load_operation(name) {
+        Err(error) => Some(error).filter(is_newer).map(|error| left_for(&error)),
+        Ok(saved) => {
+            let error = SavedOperation::read(&saved).err().filter(|error| error.code() == Code::UnknownVersion)?;
+            Some(left_for(&StoreError::new(StoreErrorKind::Version, place, error.message())))
+        }
     }
 }
 

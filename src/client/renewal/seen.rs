@@ -5,7 +5,7 @@
 use super::known::CLOSE_SECONDS;
 use super::uptime::{Reading, SAME_BEGIN_SECONDS};
 use crate::error::Error;
-use crate::store::{Store, StoreErrorKind};
+use crate::store::Store;
 use crate::time::Time;
 
 const RECORD: &str = "clock-seen";
@@ -27,7 +27,7 @@ pub(super) fn latest(store: &Store) -> Result<Option<Time>, Error> {
                 std::str::from_utf8(&bytes).ok().and_then(|text| text.strip_prefix(HEAD)?.trim_end().parse().ok());
             Ok(seconds.map(Time::from_unix))
         }
-        Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => Ok(None),
+        Err(error) if error.is_of_no_use() => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
@@ -63,7 +63,7 @@ fn boot(store: &Store) -> Result<Option<Boot>, Error> {
             let (boot, begin) = text.strip_prefix(BOOT_HEAD)?.trim_end().split_once(' ')?;
             Some(Boot { boot: u128::from_str_radix(boot, 16).ok()?, begin: Time::from_unix(begin.parse().ok()?) })
         })),
-        Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => Ok(None),
+        Err(error) if error.is_of_no_use() => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
