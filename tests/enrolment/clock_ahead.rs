@@ -13,13 +13,13 @@ fn is_usable(world: &World) -> bool {
     identity.certificate.not_before() <= now.plus(600) && now <= identity.certificate.not_after()
 }
 
-/// The CA is ahead for the first day of a renewal, of which the device's own clock is right.
-fn renewed_while_ahead(world: &mut World, ahead: i64) -> Vec<String> {
+/// The CA is ahead for the first days of a renewal, of which the device's own clock is right.
+fn renewed_while_ahead(world: &mut World, ahead: i64, days: i64) -> Vec<String> {
     world.ca_off.set(ahead);
     let begun = world.truth.get();
     let mut log = Vec::new();
     while world.truth.get().since(begun) < 60 * DAY {
-        if world.truth.get().since(begun) > DAY {
+        if world.truth.get().since(begun) > days * DAY {
             world.ca_off.set(0);
         }
         let report = world.run(Some(world.truth.get()));
@@ -35,12 +35,54 @@ fn renewed_while_ahead(world: &mut World, ahead: i64) -> Vec<String> {
 #[test]
 fn a_valid_identity_does_not_give_way_to_one_that_begins_later_by_its_own_clock() {
     for by_secret in [false, true] {
-        for ahead in [2 * 3600, 3 * DAY, 40 * DAY] {
-            let mut world = World::at_renewal(by_secret);
-            let log = renewed_while_ahead(&mut world, ahead);
-            assert!(world.store.current("router").unwrap().generation > 1, "{ahead}: {log:#?}");
-            assert!(world.count(BodyType::GENM) < 40, "{ahead}: {log:#?}");
+        for days in [1, 10, 30, 100] {
+            for ahead in [2 * 3600, 3 * DAY, 40 * DAY] {
+                let mut world = World::at_renewal(by_secret);
+                let log = renewed_while_ahead(&mut world, ahead, days);
+                assert!(world.store.current("router").unwrap().generation > 1, "{ahead} {days}: {log:#?}");
+                assert!(world.count(BodyType::GENM) < 40, "{ahead} {days}: {log:#?}");
+            }
         }
+    }
+}
+
+/// Without a clock the CA's word is the time. Once it is right again, the generation before is in use until the new one begins.
+#[test]
+fn without_a_clock_the_generation_before_comes_back_where_the_new_one_begins_later_after_all() {
+    for by_secret in [false, true] {
+        let mut world = World::at_renewal(by_secret);
+        world.ca_off.set(10 * DAY);
+        let mut log = Vec::new();
+        let is_early = |world: &World| {
+            world.store.current("router").unwrap().certificate.not_before() > world.truth.get().plus(600)
+        };
+        while !is_early(&world) {
+            let report = world.run(None);
+            world.later(i64::from(report.wait_seconds.max(1)));
+            assert!(log.len() < 20, "{log:#?}");
+            log.push(format!("{:?} {:?}", report.plan.step, report.outcome));
+        }
+        world.ca_off.set(0);
+        let right_again = world.truth.get();
+        while !is_usable(&world) {
+            let report = world.run(None);
+            log.push(format!("{:?} {:?}/{}", report.plan.step, report.outcome, report.wait_seconds));
+            if is_usable(&world) {
+                assert!(report.plan.alarm >= Alarm::Late && !report.plan.findings.is_empty(), "{report:?}");
+            }
+            world.later(i64::from(report.wait_seconds.max(1)));
+            assert!(log.len() < 40, "{log:#?}");
+        }
+        let wait = world.truth.get().since(right_again);
+        assert!(wait < 9 * DAY, "{wait}: {log:#?}");
+        // From then on it is renewed as ever, and no day is without.
+        for _ in 0..20 {
+            let report = world.run(None);
+            log.push(format!("{:?} {:?}/{}", report.plan.step, report.outcome, report.wait_seconds));
+            assert!(is_usable(&world), "{log:#?}");
+            world.later(i64::from(report.wait_seconds.max(1)));
+        }
+        assert!(world.store.current("router").unwrap().generation > 2, "{log:#?}");
     }
 }
 

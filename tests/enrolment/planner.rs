@@ -128,10 +128,13 @@ fn every_combination(mut look: impl FnMut(&Policy, Clock, &Facts, &Plan)) -> usi
                         pace,
                         is_time_in_question,
                         is_time_told: false,
+                        own_clock: None,
                         is_carried: count % 5 == 4,
                         anchors: anchors.clone(),
                     };
                     for clock in clocks() {
+                        let own_clock = says(clock).filter(|own| own.unix() > 1_704_067_200);
+                        let facts = Facts { own_clock, ..facts.clone() };
                         for policy in &policies {
                             look(policy, clock, &facts, &decide(policy, seed, clock, &facts));
                         }

@@ -43,6 +43,8 @@ pub fn decide(policy: &Policy, seed: Seed, clock: Clock, facts: &Facts) -> Plan 
         clock,
     };
     let mut pauses = vec![LONGEST_PAUSE_SECONDS];
+    let begins = facts.begins.zip(facts.own_clock).map(|(begins, own)| begins.since(own));
+    pauses.extend(begins.filter(|seconds| *seconds > 0));
     if facts.is_request_out && !facts.is_unfinished && !goes_beside_request(&plan) {
         plan.reason = Reason::RequestOut;
         // A request that was made and forgotten must not be the end of the identity.
@@ -102,6 +104,7 @@ fn wanted(policy: &Policy, plan: &Plan, facts: &Facts) -> Option<Step> {
         // The right secret may come back, and then all is as it was. Once the certificate has ended there is nothing to be lost.
         Standing::Valid if facts.is_sealed => None,
         Standing::Unknown | Standing::NotYetValid if facts.is_sealed => Some(Step::LearnTime),
+        _ if facts.is_unfinished && begins_by_one_clock_alone(policy, plan, facts) => None,
         _ if facts.is_unfinished && replaces_too_early(plan, facts) => {
             // Only a CA that never tells the time again leaves it to the count.
             Some(if count >= MOST_QUESTIONS && is_odd { Step::Resume } else { Step::LearnTime })
@@ -141,6 +144,18 @@ fn wanted(policy: &Policy, plan: &Plan, facts: &Facts) -> Option<Step> {
 fn replaces_too_early(plan: &Plan, facts: &Facts) -> bool {
     let is_early = facts.begins.is_some_and(|begins| plan.clock.at_least() < Some(begins.plus(-CLOSE_SECONDS)));
     is_early && !plan.clock.is_known() && plan.standing.is_usable()
+}
+
+/// Whether the certificate that waits has not begun by the device's own clock, and the one in use is valid by that and by the CA's time, and not
+/// near its end by either: to keep it loses nothing, whichever of the two is wrong.
+fn begins_by_one_clock_alone(policy: &Policy, plan: &Plan, facts: &Facts) -> bool {
+    let (Some(begins), Some(own), Some((begin, _))) = (facts.begins, facts.own_clock, facts.validity) else {
+        return false;
+    };
+    let urgent = facts.standing().map(|(since, end)| policy.alarm_times(since, end)[1]);
+    let latest = Some(own).max(plan.clock.at_least());
+    let is_in_time = own >= begin.plus(-CLOSE_SECONDS) && latest < urgent;
+    plan.standing.is_usable() && own < begins.plus(-CLOSE_SECONDS) && is_in_time
 }
 
 /// Seconds until the next attempt, and why.
@@ -187,9 +202,11 @@ fn alarm(policy: &Policy, now: Option<Time>, standing: Standing, facts: &Facts) 
         Standing::NotYetValid => return if facts.attempts.count > 0 { Alarm::Unusable } else { Alarm::Late },
         Standing::Valid | Standing::Unknown => {}
     }
-    let (Some(now), Some((begin, end))) = (now, facts.standing()) else { return Alarm::Quiet };
+    // By the CA's time it has begun; whoever goes by the device's clock does not take it.
+    let least = if facts.is_early_by_own_clock() { Alarm::Late } else { Alarm::Quiet };
+    let (Some(now), Some((begin, end))) = (now, facts.standing()) else { return least };
     if end >= Time::FOREVER {
-        return Alarm::Quiet;
+        return least;
     }
     let [late, urgent] = policy.alarm_times(begin, end);
     if now >= urgent {
@@ -197,7 +214,7 @@ fn alarm(policy: &Policy, now: Option<Time>, standing: Standing, facts: &Facts) 
     } else if now >= late {
         Alarm::Late
     } else {
-        Alarm::Quiet
+        least
     }
 }
 

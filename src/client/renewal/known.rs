@@ -70,6 +70,11 @@ impl Clock {
         }
     }
 
+    /// What the clock says, where that may be: it is not before this library was there.
+    pub(super) fn plausible(self) -> Option<Time> {
+        self.says().filter(|says| *says >= EARLIEST)
+    }
+
     /// About how late it is, for alarms: of what a doubted clock says and what it would say if it had gone on as it was when it was
     /// contradicted, the earlier one that is possible. It may have been set since.
     pub(super) fn about(self) -> Option<Time> {

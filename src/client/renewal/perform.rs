@@ -22,7 +22,7 @@ use crate::cmp::{SavedOperation, SavedState, Signer};
 use crate::codes::{Class, Code};
 use crate::crypto::PrivateKey;
 use crate::error::Error;
-use crate::store::{AnchorSet, Identity, KeyReference, Problem};
+use crate::store::{AnchorSet, Identity, KeyReference, Problem, ProblemKind};
 use crate::time::Time;
 use crate::transport::Exchange;
 
@@ -548,8 +548,32 @@ impl Renewal<'_> {
         clock.at_least().or_else(begin).unwrap_or(Time::from_unix(0))
     }
 
-    /// The time was learnt, and the certificate still begins later: that is a failure, waited out like others.
-    fn after_learning(&self, plan: Plan, now: Time, clock: Option<Time>) -> Result<Report, Error> {
+    /// Whether the generation before the one in use is valid, and its key is here.
+    fn is_previous_valid(&self, now: Time) -> bool {
+        let store = self.to.store;
+        store.previous(self.to.name).is_ok_and(|previous| {
+            let validity = previous.certificate.not_before()..previous.certificate.not_after();
+            validity.contains(&now) && signer_of(store, &previous.key).is_ok()
+        })
+    }
+
+    /// The time was learnt, and the certificate still begins later: that is a failure, waited out like others. Where a second answer says the
+    /// same and the generation before is valid then, that one comes back into use: the next renewal begins in its time.
+    fn after_learning(&self, mut plan: Plan, now: Time, clock: Option<Time>) -> Result<Report, Error> {
+        if plan.attempts > 0 && self.is_previous_valid(now) {
+            let early = self.to.store.in_use(self.to.name)?;
+            let back = self.to.store.rollback(self.to.name)?;
+            let text = format!(
+                "generation {} begins at {} only, and the CA's time is {now}: generation {} is in use again",
+                early.generation,
+                early.certificate.not_before(),
+                back.generation
+            );
+            let place = format!("identity/{}", self.to.name);
+            plan.findings.push(Problem::new(ProblemKind::Clock, &place, &text).mended(true));
+            plan.alarm = plan.alarm.max(Alarm::Late);
+            return Ok(Report { plan, outcome: Ok(Done::TimeLearnt), learnt: Some(now), wait_seconds: 1 });
+        }
         let words = "the certificate in use begins later than the CA's time";
         let error = Error::new(Code::NotYetValid, words);
         let (store, name) = (self.to.store, self.to.name);

@@ -1,6 +1,6 @@
 //! What a decision rests on, and what it is: facts and plans, without the deciding.
 
-use super::known::Clock;
+use super::known::{CLOSE_SECONDS, Clock};
 use super::progress::{Attempts, Pace};
 use crate::store::{AnchorSet, Problem};
 use crate::time::Time;
@@ -133,6 +133,8 @@ pub struct Facts {
     pub is_time_in_question: bool,
     /// An answer has told the time just now: it is not asked for again.
     pub is_time_told: bool,
+    /// What the device's own clock says, whoever contradicts it; `None`: there is none, or it says a time before this library was there.
+    pub own_clock: Option<Time>,
     /// Messages are carried by people: an answer says how late it is at least, as long ago as it was on the way, and to ask for that alone
     /// takes as long as to ask for a certificate.
     pub is_carried: bool,
@@ -157,6 +159,11 @@ impl Facts {
     pub(super) fn standing(&self) -> Option<(Time, Time)> {
         let (begin, end) = self.in_use()?;
         Some((self.stands_since.map_or(begin, |since| since.min(begin)), end))
+    }
+
+    /// Whether the certificate in use begins later by the device's own clock.
+    pub(super) fn is_early_by_own_clock(&self) -> bool {
+        self.validity.zip(self.own_clock).is_some_and(|((begin, _), own)| own < begin.plus(-CLOSE_SECONDS))
     }
 
     /// Whether the last renewal has not moved the end.

@@ -136,12 +136,14 @@ impl Planner {
             pace: progress.pace,
             is_time_in_question: progress.doubts_clock || learning::in_question(store)?.is_some(),
             is_time_told: false,
+            own_clock: clock.plausible(),
             is_carried: self.is_carried,
             anchors: self.ageing_anchors(store, &progress, &mut findings)?,
         };
         let trust = self.trust_ends(store)?;
         findings.extend(trust.iter().filter_map(|end| end.finding(&self.policy, clock.about())));
         findings.extend(identity.as_ref().and_then(|identity| self.standing_end(identity, &facts, clock)));
+        findings.extend(facts.is_early_by_own_clock().then(|| early(name, &facts)).flatten());
         let seed = Seed::from_id(&*self.provider, &self.id_of(name, identity.as_ref()))?;
         let is_copied = self.is_copied(store)?;
         Ok(Scene { clock, seed, facts, progress, reading, is_memory_damaged, is_copied, findings, trust })
@@ -237,6 +239,15 @@ impl Planner {
         }
         Ok(found)
     }
+}
+
+/// What people are told of an identity in use that has begun by the CA's time alone.
+fn early(name: &str, facts: &Facts) -> Option<Problem> {
+    let ((begin, _), own) = (facts.validity?, facts.own_clock?);
+    let text = format!(
+        "the certificate begins at {begin}, and the device's clock says {own}: one of the CA's clock and the device's is wrong"
+    );
+    Some(Problem::new(ProblemKind::Clock, &format!("identity/{name}"), &text))
 }
 
 fn is_newer(error: &StoreError) -> bool {
