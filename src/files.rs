@@ -81,11 +81,13 @@ pub fn read(path: &Path, max_len: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
 pub fn check_writers(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
     let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    // Through symbolic links: what is behind them counts, and where it lies.
+    // Through symbolic links: what is behind them counts, and where it lies; and where they lie themselves.
     let real = path.canonicalize()?;
-    for (place, is_folder) in [(Some(&*real), false), (real.parent(), true)] {
+    let named_in = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folders = [real.parent().map(Path::to_owned), Some(named_in.canonicalize()?)];
+    for (place, is_folder) in [(Some(real.clone()), false), (folders[0].clone(), true), (folders[1].clone(), true)] {
         let Some(place) = place else { continue };
-        let about = fs::metadata(place)?;
+        let about = fs::metadata(&place)?;
         let refuse = |words: String| {
             let shown = place.display();
             Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{shown}: {words}")))
@@ -100,6 +102,15 @@ pub fn check_writers(path: &Path) -> io::Result<()> {
         }
         if about.mode() & 0o020 != 0 && ![0, group].contains(&about.gid()) && !is_sticky {
             return refuse(format!("group {} may write it: chmod g-w it first", about.gid()));
+        }
+    }
+    // Whoever may write a folder above may put another one in the place of what is below.
+    let above = folders.iter().flatten().filter_map(|folder| folder.parent()).flat_map(Path::ancestors);
+    for folder in above {
+        let mode = fs::metadata(folder)?.mode();
+        if mode & 0o1002 == 0o002 {
+            let words = format!("everybody may write it (mode {:03o}): chmod o-w it first", mode & 0o777);
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{}: {words}", folder.display())));
         }
     }
     Ok(())

@@ -42,6 +42,8 @@ pub fn load(file: Option<&Path>, overrides: &[String], memory: Option<&Path>) ->
         fit::check(&table).map_err(|words| wrong(format!("{}: {words}", path.display())))?;
         held(&table).map_err(|misfit| misread(path, &text, misfit.start(&text), &misfit.words))?;
         values::place(&mut table, path.parent().unwrap_or(Path::new("")));
+        // What settings name says whom the device trusts and what it runs: who may not write them may not write that.
+        values::check_writers(&table).map_err(|words| wrong(format!("{}: {words}", path.display())))?;
     }
     for text in overrides {
         let (key, value) = text.split_once('=').ok_or_else(|| {

@@ -81,6 +81,52 @@ pub(super) fn place(table: &mut toml::Table, folder: &Path) {
     }
 }
 
+/// Refuses files to be read that others than root and this process's user may write, or may put another in the place of. A file that is not
+/// there is told by whoever needs it.
+pub(super) fn check_writers(table: &toml::Table) -> Result<(), String> {
+    let mut found = Ok(());
+    each_path(&toml::Value::Table(table.clone()), "", &mut |at, path| {
+        // `devid run` writes that one.
+        let is_read = at != "run.status-file";
+        if found.is_ok() && is_read && path.is_file() {
+            found = crate::files::check_writers(path).map_err(|error| format!("{at}: {error}"));
+        }
+    });
+    found
+}
+
+/// Shows each file or folder that the settings name, with the setting.
+fn each_path(value: &toml::Value, at: &str, show: &mut dyn FnMut(&str, &Path)) {
+    match value {
+        toml::Value::Table(table) => table.iter().for_each(|(name, value)| {
+            let below = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
+            each_path(value, &below, show);
+        }),
+        toml::Value::Array(items) => items.iter().for_each(|item| each_path(item, at, show)),
+        toml::Value::String(text) => {
+            if let Some((_, path)) = path_in(at, text) {
+                show(at, Path::new(path));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The path in a setting's text, with what stands before it; `None` where it is none.
+fn path_in<'t>(at: &str, text: &'t str) -> Option<(&'static str, &'t str)> {
+    let (before, path) = match keys::find(at).map(|key| key.kind) {
+        // The system looks for a library that is named without a folder.
+        Some(Kind::Path) if at == "device.pkcs11.module" && !text.contains('/') => return None,
+        Some(Kind::Path | Kind::Paths) => ("", text),
+        Some(Kind::Secret) => ("file:", text.strip_prefix("file:")?),
+        Some(Kind::Text) if at == "device.id" => ("file:", text.strip_prefix("file:")?),
+        _ => return None,
+    };
+    // A key in a token stands where a file with a key could.
+    let is_uri = at.ends_with(".key") && super::files::is_in_token(Path::new(path));
+    (!path.is_empty() && !is_uri && !crate::files::is_content(path)).then_some((before, path))
+}
+
 fn place_below(table: &mut toml::Table, folder: &Path, at: &str) {
     for (name, value) in table {
         let below = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
@@ -89,7 +135,6 @@ fn place_below(table: &mut toml::Table, folder: &Path, at: &str) {
 }
 
 fn place_value(value: &mut toml::Value, folder: &Path, at: &str) {
-    let kind = keys::find(at).map(|key| key.kind);
     // A date is text without its quotes, where text is wanted; so is the name of a file.
     if let toml::Value::Datetime(date) = value {
         *value = toml::Value::String(date.to_string());
@@ -98,19 +143,7 @@ fn place_value(value: &mut toml::Value, folder: &Path, at: &str) {
         toml::Value::Table(table) => place_below(table, folder, at),
         toml::Value::Array(items) => items.iter_mut().for_each(|item| place_value(item, folder, at)),
         toml::Value::String(text) => {
-            let (before, path) = match kind {
-                // The system looks for a library that is named without a folder.
-                Some(Kind::Path) if at == "device.pkcs11.module" && !text.contains('/') => return,
-                Some(Kind::Path | Kind::Paths) => ("", text.as_str()),
-                Some(Kind::Secret) => ("file:", text.strip_prefix("file:").unwrap_or_default()),
-                Some(Kind::Text) if at == "device.id" => ("file:", text.strip_prefix("file:").unwrap_or_default()),
-                _ => return,
-            };
-            // A key in a token stands where a file with a key could.
-            let is_uri = at.ends_with(".key") && super::files::is_in_token(Path::new(path));
-            if path.is_empty() || is_uri || crate::files::is_content(path) {
-                return;
-            }
+            let Some((before, path)) = path_in(at, text) else { return };
             if let Some(placed) = folder.join(path).to_str() {
                 *text = format!("{before}{placed}");
             }
@@ -128,6 +161,50 @@ mod tests {
         let deep = format!("identity.{}dns", "a.".repeat(100_000));
         let words = put(&mut toml::Table::new(), &deep, "x").unwrap_err().to_string();
         assert!(words.contains("no setting has more than") && words.len() < 300, "{words}");
+    }
+
+    /// Every setting that names a file to be read: whoever else could write it, or put another in its place, would say whom the device
+    /// trusts, who it is, or what it runs.
+    #[cfg(unix)]
+    #[test]
+    fn what_settings_name_is_read_only_where_nobody_else_can_write_it() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let top = std::env::temp_dir().join(format!("devid-writers-{}", std::process::id()));
+        let (above, wide) = (top.join("above/folder"), top.join("wide"));
+        [&above, &wide].into_iter().for_each(|folder| std::fs::create_dir_all(folder).unwrap());
+        let set = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let (file, link) = (above.join("file"), wide.join("link"));
+        std::fs::write(&file, "words").unwrap();
+        symlink(&file, &link).unwrap();
+        let named = keys::ALL.iter().filter(|key| matches!(key.kind, Kind::Path | Kind::Paths | Kind::Secret));
+        let named: Vec<String> = named.map(|key| key.path.replace('*', "router")).collect();
+        assert!(named.len() > 20, "{named:?}");
+        let refusals = |path: &Path| -> usize {
+            let is_refused = |name: &&String| {
+                let mut table = toml::Table::new();
+                let before = if keys::find(name).unwrap().kind == Kind::Secret { "file:" } else { "" };
+                put(&mut table, name, &format!("{before}{}", path.display())).unwrap();
+                let found = check_writers(&table);
+                assert!(found.as_ref().err().is_none_or(|words| words.starts_with(*name)), "{found:?}");
+                found.is_err()
+            };
+            named.iter().filter(is_refused).count()
+        };
+        let all_but_what_is_written = named.len() - 1;
+        for place in [&*file, &above, top.join("above").as_path()] {
+            let before = std::fs::metadata(place).unwrap().permissions().mode();
+            assert_eq!(refusals(&file), 0, "the dark twin of {}", place.display());
+            set(place, before | 0o002);
+            assert_eq!(refusals(&file), all_but_what_is_written, "{}", place.display());
+            set(place, before);
+        }
+        assert_eq!(refusals(&link), 0);
+        set(&wide, 0o777);
+        assert_eq!(refusals(&link), all_but_what_is_written, "the link could be another one tomorrow");
+        set(&wide, 0o1777);
+        assert_eq!(refusals(&link), 0, "as in /tmp");
+        assert_eq!(refusals(&wide.join("missing")), 0, "told by whoever needs it");
+        std::fs::remove_dir_all(&top).unwrap();
     }
 
     #[test]
