@@ -1760,8 +1760,9 @@ devid_status devid_op_reject(devid_op *op,
                              devid_error **err);
 
 /**
- * Saves an operation, whenever the last step asked to send, wait or accept. The bytes hold no private key and no secret; keep
- * them where the keys are.
+ * Saves an operation, whenever the last step asked to send, wait or accept. The bytes hold no private key and no shared secret;
+ * a registration token or an authenticator (RFC 4211 sections 6.1 and 6.2) stands in them as in the request that went out. Keep them
+ * where the keys are.
  *
  * @param op         Not NULL.
  * @param out_saved  Receives the bytes; free with devid_bytes_free(). Not NULL.

@@ -1,8 +1,9 @@
 //! Save and restore: a transaction that outlives the process.
 //!
 //! A CA that takes days to approve will not repeat a transaction because the device was rebooted. The saved form holds
-//! identifiers, nonces, the request and the state; it holds no private key and no secret: who restores brings both
-//! again, and they are checked to be the same. It is versioned and carries a digest, so that a torn or altered file is
+//! identifiers, nonces, the request and the state; it holds no private key and no shared secret: who restores brings both
+//! again, and they are checked to be the same. A registration token or authenticator (RFC 4211 sections 6.1 and 6.2) stands in it
+//! as in the request that went out. It is versioned and carries a digest, so that a torn or altered file is
 //! told from a good one; whoever can write the file can still make a new one, so keep it where the keys are.
 
 use alloc::sync::Arc;

@@ -210,8 +210,9 @@ fn devid_op_restore(client: &devid_client, key: Option<&devid_key>, saved: &[u8]
     Ok(devid_op::new(client, operation))
 }
 
-/// Saves an operation, whenever the last step asked to send, wait or accept. The bytes hold no private key and no secret; keep
-/// them where the keys are.
+/// Saves an operation, whenever the last step asked to send, wait or accept. The bytes hold no private key and no shared secret;
+/// a registration token or an authenticator (RFC 4211 sections 6.1 and 6.2) stands in them as in the request that went out. Keep them
+/// where the keys are.
 ///
 /// @param out_saved  Receives the bytes; free with devid_bytes_free(). Not NULL.
 /// @return DEVID_OK; DEVID_E_STATE at other times.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Callable, Dict, Iterator, Optional
 
 import pytest
 
@@ -94,6 +96,43 @@ def test_a_signal_ends_every_call_that_blocks(
     saved = devid.unfinished(store, "device")
     assert saved is not None and saved.request == "ir" and saved.state is devid.SavedState.SENDING
     assert device.store().operations() == ["device"]
+
+
+def test_signals_are_served_while_another_process_holds_the_lock(devid_testca: TestCa, tmp_path: Path) -> None:
+    """Here the handler ends the other process: a call that put the signal off would have waited in vain by then."""
+    ca = devid_testca
+    store = devid.Store(tmp_path / "memory")
+    renewal = devid.Renewal(config(ca), "other", subject="CN=other")
+    key, now = devid.Key.generate(), int(time.time())
+    issued = devid.Client(config(ca)).enroll(key, "CN=device").run()
+    store.install("device", key, issued.certificate, issued.chain)
+    assert renewal.due(store, now).step is devid.Step.ENROLL
+    calls: Dict[str, Callable[[], Any]] = {
+        "put_blob": lambda: store.put_blob("words", b"1"),
+        "verify": lambda: store.verify(mend=True),
+        "note_time": lambda: devid.note_time(store, now).timestamp() - now,
+        "begun": lambda: renewal.begun(store, now),
+        "waiting": lambda: renewal.waiting(store, now, 5) - 5,
+        "ended": lambda: renewal.ended(store, now),
+        "reset": lambda: renewal.reset(store),
+        "forget_time": lambda: devid.forget_time(store),
+    }
+    hold = "import fcntl, sys, time; lock = open(sys.argv[1]); fcntl.flock(lock, fcntl.LOCK_EX); print(flush=True); time.sleep(600)"
+    for name, call in calls.items():
+        call_it = [sys.executable, "-c", hold, str(tmp_path / "memory" / "lock")]
+        with subprocess.Popen(call_it, stdout=subprocess.PIPE) as holder:
+            assert holder.stdout is not None and holder.stdout.readline()
+            before = signal.signal(signal.SIGALRM, lambda _number, _frame: holder.kill())
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            try:
+                assert not call(), name
+                assert holder.poll() is not None or holder.wait(60), f"{name} has waited for nothing"
+            except devid.Error as error:
+                raise AssertionError(f"{name}: the signal was put off, or {error}") from error
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                signal.signal(signal.SIGALRM, before)
+                holder.kill()
 
 
 def test_a_wait_is_ended_and_the_certificate_comes_later(

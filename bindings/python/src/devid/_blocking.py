@@ -267,3 +267,8 @@ def changing(memory: Any, work: Callable[[], T]) -> T:
     """Does work that changes device memory, and may wait for another process that does: signals end the wait. ``memory`` is the
     pointer of the store."""
     return beside(work, lambda: library().devid_store_end_waits(memory))
+
+
+def change(function: str, store: Any, *arguments: Any) -> None:
+    """As :func:`call`, for what changes device memory."""
+    changing(store, lambda: call(function, store, *arguments))

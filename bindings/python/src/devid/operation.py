@@ -453,7 +453,8 @@ class Steps(Handle, Pauses):
     def save(self) -> bytes:
         """The operation as bytes, whenever the last step asked to send, wait or accept.
 
-        No private key and no secret is in them; keep them where the keys are.
+        No private key and no shared secret is in them; a registration token or an authenticator stands there as in the
+        request that went out. Keep them where the keys are.
         """
         progress = self._progress
         if progress is not None and progress.saved:

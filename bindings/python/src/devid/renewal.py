@@ -12,7 +12,7 @@ from typing import Any, Callable, Iterator, Optional, Tuple, Union
 
 from . import _abi
 from ._abi import DEVID_NO_CLOCK
-from ._blocking import Cancel, blocking_call, switch_for
+from ._blocking import Cancel, blocking_call, change, changing, switch_for
 from ._call import (
     DESTROY,
     TOKENS,
@@ -331,7 +331,8 @@ class Renewal(Handle):
         """Says what is due. Changes nothing. ``now`` is None if there is no clock."""
         step, wait = c_int32(), c_uint32()
         with self._use() as renewal, store._use() as memory:
-            call("devid_renewal_due", renewal, memory, _clock(now), byref(step), byref(wait))
+            look = "devid_renewal_due", renewal, memory, _clock(now), byref(step), byref(wait)
+            changing(memory, lambda: call(*look))
             return self._plan(renewal, Step(step.value), wait.value)
 
     def run(self, store: Store, now: Optional[Moment], *, cancel: Optional[Cancel] = None) -> Report:
@@ -370,26 +371,28 @@ class Renewal(Handle):
         If the device dies on the way, that was a failure.
         """
         with self._use() as renewal, store._use() as memory:
-            call("devid_renewal_begun", renewal, memory, _clock(now))
+            changing(memory, lambda: call("devid_renewal_begun", renewal, memory, _clock(now)))
 
     def ended(self, store: Store, now: Optional[Moment], error: Optional[Error] = None) -> int:
         """How the attempt ended; answers the seconds to wait before the next one. None: it succeeded."""
         wait = c_uint32()
         with self._use() as renewal, store._use() as memory, _failure(error) as why:
-            call("devid_renewal_ended", renewal, memory, why, _clock(now), byref(wait))
+            end = "devid_renewal_ended", renewal, memory, why, _clock(now), byref(wait)
+            changing(memory, lambda: call(*end))
         return int(wait.value)
 
     def waiting(self, store: Store, now: Optional[Moment], wait_seconds: int) -> int:
         """The CA asked to wait, which is no failure; answers the seconds to wait before the operation is continued."""
         wait = c_uint32()
         with self._use() as renewal, store._use() as memory:
-            call("devid_renewal_waiting", renewal, memory, wait_seconds, _clock(now), byref(wait))
+            told = "devid_renewal_waiting", renewal, memory, wait_seconds, _clock(now), byref(wait)
+            changing(memory, lambda: call(*told))
         return int(wait.value)
 
     def reset(self, store: Store) -> None:
         """Forgets failures and refusals: for people who have put right what was wrong."""
         with self._use() as renewal, store._use() as memory:
-            call("devid_renewal_reset", renewal, memory)
+            changing(memory, lambda: call("devid_renewal_reset", renewal, memory))
 
     def __repr__(self) -> str:
         return "<Renewal, closed>" if self.closed else f"<Renewal of {self._name!r}>"
@@ -487,7 +490,7 @@ def note_time(store: Store, time: Moment) -> datetime:
     """Notes in device memory that it is at least this late, and says how late it is at least. It never goes back."""
     known = c_int64()
     with store._use() as memory:
-        call("devid_store_note_time", memory, seconds(time), byref(known))
+        change("devid_store_note_time", memory, seconds(time), byref(known))
     return moment_of(known.value)
 
 
@@ -502,7 +505,7 @@ def last_known_time(store: Store) -> Optional[datetime]:
 def forget_time(store: Store) -> None:
     """Makes device memory forget the time that it knows: for people who have put a clock right that ran ahead."""
     with store._use() as memory:
-        call("devid_store_forget_time", memory)
+        change("devid_store_forget_time", memory)
 
 
 def without_clock(client: Client) -> Client:

@@ -13,7 +13,7 @@ from typing import Any, List, Optional, Sequence, Tuple, Union
 
 from . import _abi
 from ._abi import Code
-from ._blocking import changing
+from ._blocking import change, changing
 from ._call import (
     DESTROY,
     TOKENS,
@@ -81,11 +81,6 @@ class State(IntFlag):
     """A new key waits for its certificate."""
     REQUEST = 32
     """A PKCS#10 request is out: :meth:`Store.import_certificate` takes its certificate."""
-
-
-def change(function: str, store: Any, *arguments: Any) -> None:
-    """As :func:`call`, for what changes device memory."""
-    changing(store, lambda: call(function, store, *arguments))
 
 
 class Store(Handle):
@@ -306,7 +301,7 @@ class Store(Handle):
     def verify(self, *, mend: bool = False) -> List[str]:
         """Looks everything over, and on request puts right what can be without guessing. A line for each problem found."""
         with self._use() as store:
-            return bytes_of("devid_store_verify", store, mend).decode().splitlines()
+            return changing(store, lambda: bytes_of("devid_store_verify", store, mend)).decode().splitlines()
 
     def put_pending_key(self, label: str, key: Key, *, reference: Optional[str] = None) -> None:
         """Keeps a new key whose certificate has not come yet, so that it survives a reboot."""
