@@ -8,7 +8,7 @@ use crate::crypto::pkcs11::{PinSource, RefusedPin, TokenError, TokenKey, TokenUr
 use crate::crypto::pkcs11::{forget_refused_pins, refused_pins, remember_refused_pins};
 use crate::crypto::{KeyKind, PrivateKey};
 use crate::error::Error;
-use crate::store::{KeyMaker, KeyReference, Store};
+use crate::store::{KeyMaker, KeyReference, Seen, Store};
 
 /// Has device memory open the keys that it names by `pkcs11:` URIs, when they are needed, and make the next ones beside them
 /// ([`TokenKey::generate_marked`]): renewals stay in the token. `module` and `pin` as [`TokenKey::open`], but a `module-path`
@@ -18,6 +18,8 @@ pub fn open_token_keys(store: &Store, module: Option<&str>, pin: PinSource) {
     let tokens = Arc::new(Tokens { module: module.map(str::to_owned), pin });
     let maker: Arc<dyn KeyMaker> = tokens.clone();
     store.make_keys_with(maker);
+    // What a token has refused is refused to the next process as well, whatever the key was opened for.
+    store.after_failed_keys(Arc::new(keep_refused_pins));
     store.open_keys_with(Arc::new(move |reference: &KeyReference| {
         if !is_in_token(&reference.reference) {
             return Ok(None);
@@ -111,6 +113,41 @@ impl KeyMaker for Tokens {
         }
         let key = TokenKey::generate_marked(Some(self.module()?), place, kind, Arc::clone(&self.pin))?;
         Ok(Some(Arc::new(key)))
+    }
+
+    fn announce(&self, place: &str) -> Result<Option<String>, Error> {
+        if !is_in_token(place) {
+            return Ok(None);
+        }
+        Ok(Some(TokenKey::announce(Some(self.module()?), place)?))
+    }
+
+    fn make_announced(&self, words: &str, kind: KeyKind) -> Result<Arc<dyn PrivateKey>, Error> {
+        Ok(Arc::new(TokenKey::generate_announced(Some(self.module()?), words, kind, Arc::clone(&self.pin))?))
+    }
+
+    fn destroy_announced(&self, words: &str) -> Result<bool, Error> {
+        if !TokenUri::parse(words).is_ok_and(|uri| uri.is_marked()) {
+            return Ok(false);
+        }
+        match TokenKey::destroy(Some(self.module()?), words, Arc::clone(&self.pin)) {
+            Ok(()) => Ok(true),
+            Err(TokenError::NotFound(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn look(&self, reference: &KeyReference) -> Result<Seen, Error> {
+        if !is_in_token(&reference.reference) {
+            return Ok(Seen::Untold);
+        }
+        let is_ours = TokenUri::parse(&reference.reference).is_ok_and(|uri| uri.is_marked());
+        Ok(match TokenKey::shows_public_half(Some(self.module()?), &reference.reference, &reference.spki)? {
+            true => Seen::There,
+            // Others may hide the public half, or have none.
+            false if is_ours => Seen::Gone,
+            false => Seen::Untold,
+        })
     }
 
     fn destroy(&self, reference: &KeyReference) -> Result<bool, Error> {

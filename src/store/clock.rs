@@ -68,9 +68,7 @@ impl Home<'_> {
     fn kept_time(&mut self) -> Result<Option<Time>, StoreError> {
         match (self.read_time(TIME), self.read_time(COPY)) {
             (Ok(main), Ok(copy)) => Ok(main.max(copy)),
-            (Ok(Some(kept)), Err(damage)) | (Err(damage), Ok(Some(kept)))
-                if matches!(damage.kind, StoreErrorKind::Corrupt | StoreErrorKind::Version) =>
-            {
+            (Ok(Some(kept)), Err(damage)) | (Err(damage), Ok(Some(kept))) if damage.kind == StoreErrorKind::Corrupt => {
                 Ok(Some(kept))
             }
             (Err(damage), _) | (_, Err(damage)) => Err(damage),

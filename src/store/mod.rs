@@ -52,7 +52,7 @@ pub use identity::{
     PublicPart, StoreOptions,
 };
 pub use memory::MemoryBackend;
-pub use opener::{KeyMaker, KeyOpener, open_key};
+pub use opener::{KeyMaker, KeyOpener, Seen, open_key};
 pub use problem::{Problem, ProblemKind};
 pub use record::is_own_record;
 
@@ -62,6 +62,9 @@ pub(crate) use backend::check_name;
 pub(crate) use beside::Beside;
 use generations::{Home, Unreadable, identity_key};
 pub(crate) use record::REVOKED_RECORD;
+
+/// Called with device memory when a key that it names could not be had.
+type OnFailedKey = Arc<dyn Fn(&Store) + Send + Sync>;
 
 /// Device memory. May be shared between threads; calls take turns.
 ///
@@ -87,6 +90,8 @@ pub struct Store {
     on_change: Arc<Mutex<Option<change::OnChange>>>,
     opener: Arc<Mutex<Option<KeyOpener>>>,
     maker: Arc<Mutex<Option<Arc<dyn KeyMaker>>>>,
+    on_failed_key: Arc<Mutex<Option<OnFailedKey>>>,
+    missed: Arc<Mutex<opener::Missed>>,
     companion: Arc<Mutex<Option<Weak<dyn Any + Send + Sync>>>>,
     beside: Arc<beside::BesideHome>,
 }
@@ -109,6 +114,8 @@ impl Store {
             on_change: Arc::default(),
             opener: Arc::default(),
             maker: Arc::default(),
+            on_failed_key: Arc::default(),
+            missed: Arc::default(),
             companion: Arc::default(),
         }
     }
@@ -288,6 +295,27 @@ impl Store {
             home.backend.sync()?;
             problems.retain(|problem| matches!(problem.kind, ProblemKind::Generation | ProblemKind::Pointer));
             Ok(problems)
+        })
+    }
+
+    /// Finishes what an interrupted switch of an identity has left, and writes a damaged pointer anew whose twin is whole: else the next
+    /// damage would meet an older one. What was damaged.
+    pub(crate) fn settle(&self, name: &str) -> Result<Option<Problem>, StoreError> {
+        check_name(name)?;
+        if !self.reading(|home| home.is_unsettled(name))? {
+            return Ok(None);
+        }
+        self.changing(&identity_key(name), |home| {
+            // Somebody may have been in the middle of it.
+            let (state, damage) = (home.state(name)?, home.damaged_pointer(name)?);
+            let Some(number) = state.current.filter(|_| home.is_unsettled(name).unwrap_or(false)) else {
+                return Ok(None);
+            };
+            home.write_pointer(name, state)?;
+            home.backend.remove_spare(&format!("{}/gen-{number:06}/unconfirmed", identity_key(name)))?;
+            let text = |damage: StoreError| format!("{}; written anew by its twin", damage.detail);
+            Ok(damage
+                .map(|damage| Problem::new(ProblemKind::Pointer, &damage.place.clone(), &text(damage)).mended(true)))
         })
     }
 

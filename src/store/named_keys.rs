@@ -1,11 +1,12 @@
 //! Keys that device memory only names: opened, made and destroyed by whoever can.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use super::error::{StoreError, StoreErrorKind};
-use super::generations::{REFERENCE, from_hex};
+use super::generations::{REFERENCE, from_hex, identity_key};
 use super::identity::{IdentityKey, KeyReference};
-use super::opener::{KeyMaker, KeyOpener, open_key};
+use super::opener::{KeyMaker, KeyOpener, Missed, Seen, open_key};
 use super::problem::{Problem, ProblemKind};
 use super::{Home, Store};
 use crate::asn1::x509::hex;
@@ -17,6 +18,10 @@ use crate::error::Error;
 const FORGOTTEN: &str = "forgotten-keys";
 /// Most of them.
 const MOST_FORGOTTEN: usize = 32;
+/// Under this name stands which keys are about to be made: an identity and the words of its key a line.
+const ANNOUNCED: &str = "announced-keys";
+/// How long what was found of the keys in use is not looked for again, in a process.
+const LOOKED_AT_SECONDS: u64 = 86_400;
 
 impl Store {
     /// Says how keys are opened that device memory only names. Nothing is opened before the key is needed: by
@@ -34,9 +39,121 @@ impl Store {
         drop(earlier);
     }
 
-    /// A new key at a place that a template or the reference of another key names. `None` if nobody makes one there.
-    pub fn make_key(&self, place: &str, kind: KeyKind) -> Result<Option<Arc<dyn PrivateKey>>, Error> {
-        self.key_maker().map_or(Ok(None), |maker| maker.make(place, kind))
+    /// A new key for the identity `name`, at a place that a template or the reference of another key names. `None` if nobody makes one there.
+    ///
+    /// Where its home can say before how it will be called, that is written down first: whoever dies before device memory names the key
+    /// leaves none behind, as the identity's next renewal destroys it.
+    pub fn make_key(&self, name: &str, place: &str, kind: KeyKind) -> Result<Option<Arc<dyn PrivateKey>>, Error> {
+        let Some(maker) = self.key_maker() else { return Ok(None) };
+        let made = match maker.announce(place)? {
+            None => maker.make(place, kind),
+            Some(words) => {
+                self.announce_key(name, &words)?;
+                maker.make_announced(&words, kind).map(Some)
+            }
+        };
+        made.inspect_err(|_| self.key_has_failed())
+    }
+
+    /// Adds a key to those that are about to be made. Those that are named by now are no longer among them.
+    fn announce_key(&self, name: &str, words: &str) -> Result<(), Error> {
+        let _hold = self.hold()?;
+        let named = self.key_references()?;
+        let mut announced = self.announced_keys()?;
+        announced.retain(|(_, words)| named.iter().all(|key| key.reference != *words));
+        announced.push((name.to_owned(), words.to_owned()));
+        announced.drain(..announced.len().saturating_sub(MOST_FORGOTTEN));
+        Ok(self.keep_announced_keys(&announced)?)
+    }
+
+    /// Destroys the keys that were about to be made for an identity and that device memory does not name: for who is in its conversation, so
+    /// that nobody else is making one. Returns how many. One that cannot be reached now is destroyed in a later call.
+    pub(crate) fn destroy_announced_keys(&self, name: &str) -> Result<usize, Error> {
+        let announced = self.announced_keys()?;
+        let Some(maker) = self.key_maker().filter(|_| announced.iter().any(|(of, _)| of == name)) else { return Ok(0) };
+        let named = self.key_references()?;
+        let (mut destroyed, mut done) = (0, Vec::new());
+        for (of, words) in announced.iter().filter(|(of, _)| of == name) {
+            if named.iter().any(|key| key.reference == *words) {
+                continue;
+            }
+            match maker.destroy_announced(words) {
+                Ok(is_destroyed) => {
+                    destroyed += usize::from(is_destroyed);
+                    done.push((of.clone(), words.clone()));
+                }
+                Err(_) => self.key_has_failed(),
+            }
+        }
+        if !done.is_empty() {
+            let _hold = self.hold()?;
+            let mut left = self.announced_keys()?;
+            left.retain(|one| !done.contains(one));
+            self.keep_announced_keys(&left)?;
+        }
+        Ok(destroyed)
+    }
+
+    fn announced_keys(&self) -> Result<Vec<(String, String)>, StoreError> {
+        let kept = match self.blob(ANNOUNCED) {
+            Ok(kept) => kept,
+            Err(error) if error.is_of_no_use() => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let text = std::str::from_utf8(&kept).unwrap_or_default();
+        let line = |line: &str| line.split_once(' ').map(|(name, words)| (name.to_owned(), words.to_owned()));
+        Ok(text.lines().filter_map(line).collect())
+    }
+
+    fn keep_announced_keys(&self, keys: &[(String, String)]) -> Result<(), StoreError> {
+        if keys.is_empty() {
+            return self.remove_blob(ANNOUNCED);
+        }
+        let lines: String = keys.iter().map(|(name, words)| format!("{name} {words}\n")).collect();
+        self.put_blob(ANNOUNCED, lines.as_bytes())
+    }
+
+    /// Says what is done when a key that device memory names could not be had.
+    #[cfg(feature = "pkcs11")]
+    pub(crate) fn after_failed_keys(&self, then: Arc<dyn Fn(&Store) + Send + Sync>) {
+        let earlier = self.on_failed_key.lock().unwrap_or_else(PoisonError::into_inner).replace(then);
+        drop(earlier);
+    }
+
+    fn key_has_failed(&self) {
+        let then = self.on_failed_key.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(then) = then {
+            then(self);
+        }
+    }
+
+    /// That the key of an identity in use is gone from its home, as far as a look tells that asks for nothing secret: the first of a process,
+    /// and one a day.
+    pub(crate) fn missed_key(&self, name: &str) -> Result<Option<Problem>, StoreError> {
+        let Some(maker) = self.key_maker() else { return Ok(None) };
+        let place = self.reading(|home| {
+            let number = home.state(name)?.current;
+            Ok(number.map(|number| format!("{}/gen-{number:06}", identity_key(name))))
+        })?;
+        let Some(place) = place else { return Ok(None) };
+        // What cannot be read is found by who looks at the records.
+        let Ok(IdentityKey::External(reference)) = self.reading(|home| Ok(home.load_key(&place)?.key)) else {
+            return Ok(None);
+        };
+        if let Some((of, at, found)) = self.missed().get(name) {
+            if *of == reference && at.elapsed().as_secs() < LOOKED_AT_SECONDS {
+                return Ok(found.clone());
+            }
+        }
+        // Whoever looks may be the program's code: no lock is held.
+        let is_gone = maker.look(&reference).is_ok_and(|seen| seen == Seen::Gone);
+        let found = is_gone.then(|| gone(&place, &reference));
+        self.missed().insert(name.to_owned(), (reference, Instant::now(), found.clone()));
+        Ok(found)
+    }
+
+    fn missed(&self) -> MutexGuard<'_, Missed> {
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn key_maker(&self) -> Option<Arc<dyn KeyMaker>> {
@@ -56,8 +173,8 @@ impl Store {
         })
     }
 
-    /// Which of these keys are not to be had where they are: by the opener ([`Store::open_keys_with`]), if there is one. Outside the
-    /// lock, as tokens take their time.
+    /// Which of these keys are not to be had where they are: by a look that asks for nothing secret, or else by the opener
+    /// ([`Store::open_keys_with`]), if there is one. Outside the lock, as tokens take their time.
     pub(super) fn keys_not_to_be_had(&self) -> Result<Vec<Problem>, StoreError> {
         let Some(opener) = self.key_opener() else { return Ok(Vec::new()) };
         let keys: Vec<(String, IdentityKey)> = self.reading(|home| {
@@ -68,11 +185,20 @@ impl Store {
         })?;
         let looked_at = |(place, key): (String, IdentityKey)| {
             let IdentityKey::External(reference) = &key else { return None };
+            match self.key_maker().map_or(Ok(Seen::Untold), |maker| maker.look(reference)) {
+                Ok(Seen::There) => return None,
+                Ok(Seen::Gone) => return Some(gone(&place, reference)),
+                Ok(Seen::Untold) | Err(_) => {}
+            }
             let error = open_key(Some(&opener), &key).err()?;
             let text = format!("the key that it names, {}, is not to be had: {error}", reference.reference);
             Some(Problem::new(ProblemKind::KeyElsewhere, &format!("{place}/{REFERENCE}"), &text))
         };
-        Ok(keys.into_iter().filter_map(looked_at).collect())
+        let found: Vec<Problem> = keys.into_iter().filter_map(looked_at).collect();
+        if !found.is_empty() {
+            self.key_has_failed();
+        }
+        Ok(found)
     }
 
     /// The same where keys are made anew, else none.
@@ -140,8 +266,16 @@ impl Store {
     ///
     /// Errors: the opener's; [`Code::KeyMismatch`](crate::Code::KeyMismatch) if another key than the one kept is there now.
     pub fn open_key(&self, key: &IdentityKey) -> Result<Option<Arc<dyn PrivateKey>>, Error> {
-        open_key(self.key_opener().as_ref(), key)
+        open_key(self.key_opener().as_ref(), key).inspect_err(|_| self.key_has_failed())
     }
+}
+
+fn gone(place: &str, reference: &KeyReference) -> Problem {
+    let text = format!(
+        "the key that it names, {}, is gone from its home: the identity signs nothing; `devid renew --now` gets a new one by the other credential",
+        reference.reference
+    );
+    Problem::new(ProblemKind::KeyElsewhere, &format!("{place}/{REFERENCE}"), &text)
 }
 
 impl Home<'_> {

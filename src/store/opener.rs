@@ -1,8 +1,11 @@
 //! Keys that device memory only names are opened by whoever can.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::identity::{IdentityKey, KeyReference};
+use super::problem::Problem;
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{KeyKind, PrivateKey};
@@ -11,11 +14,46 @@ use crate::error::Error;
 /// Opens the key that a reference names; `None` if it is none of its kind.
 pub type KeyOpener = Arc<dyn Fn(&KeyReference) -> Result<Option<Arc<dyn PrivateKey>>, Error> + Send + Sync>;
 
+/// What a look for a key shows that asks for nothing secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Its public half is there.
+    There,
+    /// Its home is there, and has no such key.
+    Gone,
+    /// That cannot be told.
+    Untold,
+}
+
+/// By identity: the key that was looked for, when, and what was found wrong.
+pub(super) type Missed = BTreeMap<String, (KeyReference, Instant, Option<Problem>)>;
+
 /// Makes keys where device memory only names them, such as in a token, and destroys what it made.
 pub trait KeyMaker: Send + Sync {
     /// A new key at a place: the words of a template, or the reference of a key beside which the new one is to be. `None` if
     /// the place is none of its kind.
     fn make(&self, place: &str, kind: KeyKind) -> Result<Option<Arc<dyn PrivateKey>>, Error>;
+
+    /// The words that the next key at a place will be kept by, before there is one: whoever dies while it is made leaves a trace of it. `None`:
+    /// they are not known before.
+    fn announce(&self, _place: &str) -> Result<Option<String>, Error> {
+        Ok(None)
+    }
+
+    /// Makes the key that was announced by these words.
+    fn make_announced(&self, words: &str, _kind: KeyKind) -> Result<Arc<dyn PrivateKey>, Error> {
+        Err(Error::new(Code::Unsupported, format!("{words}: keys are not announced here")))
+    }
+
+    /// Destroys the key that was announced by these words, if it was made. Whether there was one. Errors: as [`KeyMaker::destroy`].
+    fn destroy_announced(&self, _words: &str) -> Result<bool, Error> {
+        Ok(false)
+    }
+
+    /// Looks for a key where it is, without anything secret.
+    fn look(&self, _reference: &KeyReference) -> Result<Seen, Error> {
+        Ok(Seen::Untold)
+    }
 
     /// Destroys a key, if it is one that was made here: anybody else's stays. Whether it did; one that is not there is none. Errors: it
     /// cannot be reached now; it is asked for again later.

@@ -43,6 +43,31 @@ impl Home<'_> {
         Ok(self.is_there(&format!("{key}/current"))? || self.is_there(&format!("{key}/current.copy"))?)
     }
 
+    /// Whether something is left of an interrupted switch, or a pointer is damaged and its twin has answered for it.
+    pub fn is_unsettled(&mut self, name: &str) -> Result<bool, StoreError> {
+        let (main, copy) = (self.read_pointer(name, "current"), self.read_pointer(name, "current.copy"));
+        match (&main, &copy) {
+            (Ok(main), Ok(copy)) if main == copy => {
+                let number = main.as_ref().and_then(|pointer| pointer.state.current);
+                number.map_or(Ok(false), |number| self.is_unconfirmed(name, number))
+            }
+            (Err(error), _) | (_, Err(error)) if !error.is_damage() => Err(error.clone()),
+            _ => Ok(true),
+        }
+    }
+
+    /// What is wrong with one of the two, where one is damaged.
+    pub fn damaged_pointer(&mut self, name: &str) -> Result<Option<StoreError>, StoreError> {
+        for file in ["current", "current.copy"] {
+            match self.read_pointer(name, file) {
+                Ok(_) => {}
+                Err(damage) if damage.is_damage() => return Ok(Some(damage)),
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(None)
+    }
+
     /// Whether there is a record, whatever has become of its bytes: some homes look at them before they give them out.
     pub fn is_there(&mut self, place: &str) -> Result<bool, StoreError> {
         match self.backend.read(place) {

@@ -352,3 +352,39 @@ fn what_was_begun_with_a_credential_that_is_lost_is_asked_for_anew_at_once() {
     world.until_installed(Odd::Right, 2 * DAY, "it is back");
     assert_eq!(world.count(BodyType::IR), 1);
 }
+
+/// Power that was lost between a pointer and its copy leaves an older copy: the next run writes it, before the first one is damaged.
+#[test]
+fn what_an_interrupted_switch_has_left_is_finished_by_the_next_run_and_a_damaged_pointer_is_told() {
+    let mut bench = Bench::new("settled", false, State::Idle);
+    let identity = bench.folder.join("memory/identity/router");
+    let (current, copy) = (identity.join("current"), identity.join("current.copy"));
+    let whole = fs::read(&current).unwrap();
+    // As it is where the first generation is in use.
+    let elsewhere = Bench::new("settled-first", false, State::Idle);
+    let _ = elsewhere.world.store.rollback("router").unwrap();
+    let first = fs::read(elsewhere.folder.join("memory/identity/router/current")).unwrap();
+    assert_ne!(whole, first);
+    for left in [Some(&first[..]), None] {
+        match left {
+            Some(bytes) => fs::write(&copy, bytes).unwrap(),
+            None => fs::remove_file(&copy).unwrap(),
+        }
+        fs::write(identity.join("gen-000002/unconfirmed"), "left").unwrap();
+        let report = bench.run();
+        assert!(report.plan.findings.is_empty(), "nothing is damaged: {report:?}");
+        assert_eq!(fs::read(&copy).unwrap(), whole);
+        assert_eq!(bench.world.store.verify().unwrap(), []);
+    }
+    for damaged in [&current, &copy] {
+        fs::write(damaged, "torn").unwrap();
+        let report = bench.run();
+        let [found] = &report.plan.findings[..] else { panic!("{report:?}") };
+        assert!(found.is_mended && damaged.ends_with(found.place.rsplit('/').next().unwrap()), "{found:?}");
+        assert_eq!(report.plan.alarm, Alarm::Late);
+        assert_eq!(fs::read(damaged).unwrap(), whole);
+        // The dark twin: told once.
+        assert!(bench.run().plan.findings.is_empty());
+        assert_eq!(bench.world.store.current("router").unwrap().generation, 2);
+    }
+}

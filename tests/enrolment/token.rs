@@ -209,7 +209,7 @@ fn a_pin_that_was_refused_is_not_tried_by_the_next_process() {
         forget_refused_pins();
         open_token_keys(&store, Some(module), pin(given));
         let make = || -> Result<Arc<dyn PrivateKey>, Error> {
-            Ok(store.make_key("pkcs11:token=strict;object=kept", KeyKind::P256)?.expect("it is made there"))
+            Ok(store.make_key("router", "pkcs11:token=strict;object=kept", KeyKind::P256)?.expect("it is made there"))
         };
         let renewal = Renewal {
             planner: &planner,

@@ -100,6 +100,84 @@ fn a_generation_that_is_swept_leaves_its_key_in_the_token_until_it_is_destroyed(
     code(TokenKey::open(Some(module), &uri, pin(PIN)), Code::NotFound, "no private key");
 }
 
+/// Whoever dies between the making of a key and the record that names it leaves it in the token: it was announced before.
+#[test]
+fn a_key_that_was_announced_and_never_named_is_destroyed_by_the_next_renewal_and_no_other() {
+    let _turn = crate::softhsm::turn();
+    let Some(module) = module() else { return };
+    let place = Place::new();
+    let store = Keys::Token.open(&place);
+    let make =
+        |name: &str| store.make_key(name, "pkcs11:token=device;object=announced", KeyKind::P256).unwrap().unwrap();
+    let is_there = |key: &Arc<dyn PrivateKey>| TokenKey::open(Some(module), key.reference().unwrap(), pin(PIN)).is_ok();
+    let (lost, named, of_another) = (make("router"), make("router"), make("another"));
+    store.put_pending_key("router", &NewKey::Held(&*named)).unwrap();
+    let blob = String::from_utf8(store.blob("announced-keys").unwrap().to_vec()).unwrap();
+    assert!(blob.contains(&format!("router {}\n", lost.reference().unwrap())), "{blob}");
+
+    // Another process, later: what a renewal does before anything else.
+    drop(store);
+    let store = Keys::Token.open(&place);
+    let (planner, config) = (devid::client::Planner::new(), devid::client::Config::new());
+    let to = devid::client::Destination { store: &store, name: "router", purpose: "ldevid" };
+    let renewal =
+        devid::client::Renewal { planner: &planner, config: &config, to, factory: None, subject: None, new_key: None };
+    let mut nobody = devid::transport::ExchangeFn(|_: &[u8], _: &devid::transport::ExchangeLimits| unreachable!());
+    let now = devid::Time::from_unix(1_800_000_000);
+    let report = renewal.run_due(Some(now), &mut nobody, &mut devid::client::Unattended).unwrap();
+    assert!(report.outcome.is_err(), "nobody is named to ask: {report:?}");
+    assert_eq!((is_there(&lost), is_there(&named), is_there(&of_another)), (false, true, true));
+    let blob = String::from_utf8(store.blob("announced-keys").unwrap().to_vec()).unwrap();
+    assert!(!blob.contains(lost.reference().unwrap()), "{blob}");
+}
+
+/// No PIN is needed to see that a key is gone, nor given: a token counts wrong ones.
+#[test]
+fn a_key_in_use_that_is_gone_is_told_by_the_plan_without_a_login_and_looks_spend_no_pin() {
+    let _turn = crate::softhsm::turn();
+    let Some(module) = module() else { return };
+    let place = Place::new();
+    let (store, planner) = (Keys::Token.open(&place), devid::client::Planner::new());
+    let key = store.make_key("device", "pkcs11:token=device;object=missed", KeyKind::P256).unwrap().unwrap();
+    store.install("device", &issued_for(key.clone(), 1).new_identity()).unwrap();
+    let looked = || {
+        let store = Keys::Plain.open(&place);
+        devid::client::open_token_keys(&store, Some(module), no_pin());
+        let plan = planner.plan(&store, "device", None).unwrap();
+        let found = |problems: &[Problem]| problems.iter().filter(|one| one.kind == ProblemKind::KeyElsewhere).count();
+        (found(&plan.findings), found(&store.verify().unwrap()), plan.alarm)
+    };
+    let uri = key.reference().unwrap().to_owned();
+    drop((key, store));
+    assert_eq!(looked(), (0, 0, devid::client::renewal::Alarm::Quiet));
+    TokenKey::destroy(Some(module), &uri, pin(PIN)).unwrap();
+    let (by_plan, by_look, alarm) = looked();
+    assert_eq!((by_plan, by_look), (1, 1));
+    assert!(alarm >= devid::client::renewal::Alarm::Late);
+}
+
+/// Whoever opens a key of device memory with a PIN that the token refuses writes that down: the next process does not give it again.
+#[test]
+fn a_pin_that_was_refused_while_a_key_was_opened_is_kept_whoever_opened_it() {
+    let _turn = crate::softhsm::turn();
+    let Some(module) = module() else { return };
+    let place = Place::new();
+    let store = Keys::Plain.open(&place);
+    devid::client::open_token_keys(&store, Some(module), pin(PIN));
+    let key = store.make_key("device", "pkcs11:token=strict;object=kept-pin", KeyKind::P256).unwrap().unwrap();
+    store.install("device", &issued_for(key.clone(), 1).new_identity()).unwrap();
+    // Who is logged in is not asked.
+    drop(key);
+    let given = Keys::Plain.open(&place);
+    devid::client::open_token_keys(&given, Some(module), pin("4711"));
+    let identity = given.current("device").unwrap();
+    assert!(given.blob("refused-pins").is_err());
+    let refused = given.open_key(&identity.key).unwrap_err();
+    assert_eq!(refused.code(), Code::WrongSecret, "{refused}");
+    assert!(given.blob("refused-pins").is_ok(), "it is written down");
+    devid::crypto::pkcs11::forget_refused_pins();
+}
+
 /// The dark side of reopening: device memory is whole, and the key is gone or another one.
 #[test]
 fn an_identity_whose_key_left_the_token_is_found_and_cannot_sign() {

@@ -44,7 +44,7 @@ impl NewKeys {
     pub(super) fn make(&self, store: &Store, name: &str) -> Result<Arc<dyn PrivateKey>, Error> {
         match self {
             NewKeys::BesideTheOld => Err(Error::new(Code::State, "nobody was told to make keys")),
-            NewKeys::At(place, kind) => store.make_key(place, *kind)?.ok_or_else(|| {
+            NewKeys::At(place, kind) => store.make_key(name, place, *kind)?.ok_or_else(|| {
                 let words =
                     format!("{place}: device memory was not told how to make keys there: devid_store_set_pkcs11()");
                 Error::new(Code::State, words)

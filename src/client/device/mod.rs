@@ -278,7 +278,7 @@ impl Device {
         let kind = reading.key_kind(name, identity)?;
         let Some(uri) = reading.key_place(name, identity)? else { return Ok(default_provider().generate_key(kind)?) };
         let setting = format!("identity.{name}.key-at");
-        reading::of(&setting, self.store.make_key(uri, kind))?.ok_or_else(|| {
+        reading::of(&setting, self.store.make_key(name, uri, kind))?.ok_or_else(|| {
             let uri = crate::words::uri(uri);
             wrong(format!("{setting}: \"{uri}\": a pkcs11: URI, in the token of device.pkcs11, is expected"))
         })

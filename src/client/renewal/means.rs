@@ -203,7 +203,7 @@ impl Renewal<'_> {
         }
         if let Some(IdentityKey::External(reference)) = current.as_ref().map(|identity| &identity.key) {
             let kind = Signer::deferred(reference.spki.clone())?.kind();
-            return self.to.store.make_key(&reference.reference, kind)?.ok_or_else(|| {
+            return self.to.store.make_key(self.to.name, &reference.reference, kind)?.ok_or_else(|| {
                 let words = "the key in use is not in device memory: say where the new one is to be made";
                 Error::new(Code::Unsupported, words)
             });

@@ -114,7 +114,8 @@ impl Planner {
             && facts.server_authenticated
             && facts.fail_info.is_none_or(|bits| bits & ANOTHER_TIME == 0);
         // Only what the CA has issued for the new key gets as far as that.
-        let is_refusal = is_refusal_of_theirs || error.code() == Code::Refused;
+        let is_issued = error.code() == Code::WrongCertificate && matches!(facts.phase, Some("ir" | "cr" | "kur"));
+        let is_refusal = is_refusal_of_theirs || is_issued || error.code() == Code::Refused;
         progress.refusals = progress.refusals.saturating_add(u32::from(is_refusal));
         // Whose certificate is not valid now, by this clock, may be told so by a clock that is wrong. Doubt costs a question.
         if facts.is_about_time

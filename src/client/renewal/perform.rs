@@ -133,7 +133,9 @@ impl Renewal<'_> {
         owner: &mut dyn Owner,
         asks_time: &Cell<bool>,
     ) -> Result<Report, Error> {
-        let mended = self.bring_back(clock)?;
+        let mut mended = self.bring_back(clock)?;
+        // Best effort: what is in use is in use all the same.
+        mended.extend(self.to.store.settle(self.to.name).ok().flatten());
         let report = self.run_whole(clock, exchange, owner, asks_time);
         #[cfg(feature = "pkcs11")]
         crate::client::token::keep_refused_pins(self.to.store);
@@ -174,6 +176,10 @@ impl Renewal<'_> {
             }
             alone => alone?,
         };
+        if alone.is_some() {
+            // Best effort: what a process that died has left in a token costs nothing but room.
+            let _ = store.destroy_announced_keys(name);
+        }
         let (mut plan, mut seen) = planner.plan_as_told(store, name, clock)?;
         if alone.is_none() && plan.step != Step::Nothing {
             return self.somebody_is_at_work(plan, clock);

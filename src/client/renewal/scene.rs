@@ -140,6 +140,7 @@ impl Planner {
             is_carried: self.is_carried,
             anchors: self.ageing_anchors(store, &progress, &mut findings)?,
         };
+        findings.extend(store.missed_key(name)?.filter(|_| identity.is_some()));
         let trust = self.trust_ends(store)?;
         findings.extend(trust.iter().filter_map(|end| end.finding(&self.policy, clock.about())));
         findings.extend(identity.as_ref().and_then(|identity| self.standing_end(identity, &facts, clock)));

@@ -6,10 +6,12 @@ use cryptoki::error::Error;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 
+use super::super::keys::same_public_key;
 use super::super::public_key::encode_spki;
 use super::super::{KeyKind, PublicKey};
 use super::TokenError;
 use super::token::Token;
+use super::uri::TokenUri;
 use crate::asn1::der::{Cursor, element, sequence};
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::Certificate;
@@ -192,6 +194,24 @@ impl Described {
             _ => Ok(None),
         }
     }
+}
+
+/// Whether a public object that the URI names holds this SubjectPublicKeyInfo.
+pub(super) fn is_shown(token: &Token, session: &Session, uri: &TokenUri, spki: &[u8]) -> Result<bool, TokenError> {
+    let Some(wanted) = of_spki(spki) else { return Ok(false) };
+    let (id, label) = (uri.id.clone().unwrap_or_default(), uri.object.clone().unwrap_or_default().into_bytes());
+    let by_id = Some(id.as_slice()).filter(|id| !id.is_empty());
+    let by_label = Some(label.as_slice()).filter(|label| by_id.is_none() && !label.is_empty());
+    for handle in token.objects(session, ObjectClass::PUBLIC_KEY, by_label, by_id)?.into_iter().take(MAX_CANDIDATES) {
+        let is_rsa = matches!(wanted.kind, KeyKind::Rsa(_));
+        let described = Described { handle, id: id.clone(), label: label.clone(), asks_always: false, is_rsa };
+        // One of another type is another key's.
+        let value = described.value(token, session, handle).ok().flatten();
+        if value.is_some_and(|half| same_public_key(&half.spki, &wanted.spki)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn distinct<'a>(candidates: impl Iterator<Item = &'a Candidate>) -> Vec<Half> {

@@ -168,6 +168,44 @@ impl TokenKey {
         Self::make(&way, &token, session, kind)
     }
 
+    /// The words by which a key would be known that [`TokenKey::generate_marked`] made now. No login, and nothing is made:
+    /// [`TokenKey::generate_announced`] makes it.
+    pub fn announce(module: Option<&str>, uri: &str) -> Result<String, TokenError> {
+        let way = Way::find(module, uri, nobodys_pin())?;
+        let _turn = way.module.turn();
+        let token = way.module.token(&way.uri)?;
+        let TokenUri { object, id, .. } = way.uri.marked(fresh_id()?);
+        let (label, serial) = (token.info.label().to_owned(), token.info.serial_number().to_owned());
+        Ok(TokenUri { token: Some(label), serial: Some(serial), object, id, ..TokenUri::default() }.to_string())
+    }
+
+    /// Makes the key pair that was [announced](TokenKey::announce) by these words.
+    pub fn generate_announced(
+        module: Option<&str>,
+        words: &str,
+        kind: KeyKind,
+        pin: PinSource,
+    ) -> Result<Self, TokenError> {
+        let way = Way::find(module, words, pin)?;
+        if !way.uri.is_marked() {
+            return Err(TokenError::Uri(format!("{} is no key that was announced", way.uri)));
+        }
+        let module = way.module.clone();
+        let _turn = module.turn();
+        let token = module.token(&way.uri)?;
+        let session = token.open(&way.pin, true)?;
+        Self::make(&way, &token, session, kind)
+    }
+
+    /// Whether the token shows the public half of a key to whoever is not logged in.
+    pub fn shows_public_half(module: Option<&str>, uri: &str, spki: &[u8]) -> Result<bool, TokenError> {
+        let way = Way::find(module, uri, nobodys_pin())?;
+        let _turn = way.module.turn();
+        let token = way.module.token(&way.uri)?;
+        let session = token.open_public()?;
+        half::is_shown(&token, &session, &way.uri, spki)
+    }
+
     /// Makes a key pair in the token and under the name that the URI says, which may be that of another key: each gets a
     /// CKA_ID of its own, and the beginning of that behind its name.
     pub fn generate_marked(module: Option<&str>, uri: &str, kind: KeyKind, pin: PinSource) -> Result<Self, TokenError> {
@@ -482,6 +520,11 @@ fn mechanism(
         }
         _ => return Err(unsupported()),
     })
+}
+
+/// Of who does not log in.
+fn nobodys_pin() -> PinSource {
+    Arc::new(|_| Err(CryptoError::NoSecret))
 }
 
 fn fresh_id() -> Result<Vec<u8>, TokenError> {

@@ -170,6 +170,12 @@ impl Token {
         Ok(session)
     }
 
+    /// A session of whoever is not logged in.
+    pub fn open_public(&self) -> Result<Session, TokenError> {
+        let session = self.module.0.context.open_ro_session(self.slot);
+        session.map_err(|error| self.failed("opening a session", &error))
+    }
+
     /// Gives the PIN. One that the token refused is not given again, and the last try before it locks is left to people:
     /// whoever loops above this, in this process or the next, cannot lock the token.
     pub fn login(&self, session: &Session, user: UserType, pin: &PinSource) -> Result<(), TokenError> {
