@@ -12,12 +12,32 @@ use crate::output::Output;
 /// Larger files are not read: no structure of this field needs as much.
 const MAX_FILE_BYTES: u64 = 256 << 20;
 
-/// All certificates of some files; what cannot be read beside them is told.
+/// All certificates of files that the command line names; what cannot be read beside them is told.
 pub fn read_certificates(
+    paths: impl IntoIterator<Item = impl AsRef<Path>>,
+    output: Output,
+) -> Result<Vec<Certificate>, Failure> {
+    let mut all = Vec::new();
+    for path in paths {
+        all.extend(of_this_command(path.as_ref(), certificates_of_settings([&path], output))?);
+    }
+    Ok(all)
+}
+
+/// The same of files that settings name.
+pub fn certificates_of_settings(
     paths: impl IntoIterator<Item = impl AsRef<Path>>,
     output: Output,
 ) -> Result<Vec<Certificate>, devid::Error> {
     devid::client::device::read_certificates(paths, &mut |words| output.say(&format!("warning: {words}")))
+}
+
+/// A file of the command line that cannot be read is no mistake of the settings.
+pub fn of_this_command<T>(path: &Path, read: Result<T, devid::Error>) -> Result<T, Failure> {
+    read.map_err(|error| match path == Path::new("-") || devid::files::open_regular(path).is_ok() {
+        true => error.into(),
+        false => Failure::Own(Exit::Input, error.message().to_owned()),
+    })
 }
 
 /// A file, or standard input for `-`.

@@ -84,6 +84,26 @@ impl Exit {
         }
     }
 
+    /// What it means, as the manual says it.
+    pub fn meaning(self) -> &'static str {
+        Exit::ALL.iter().find(|(exit, _)| *exit == self).map_or("", |(_, words)| words)
+    }
+
+    /// The class of an error of the command itself that ends so, by the library's words.
+    fn class(self) -> &'static str {
+        match self {
+            Exit::Usage => "usage",
+            Exit::Input => "input",
+            Exit::Crypto => "crypto",
+            Exit::Protocol | Exit::Rejected | Exit::NotAsAsked | Exit::Unconfirmed => "protocol",
+            Exit::Transport => "transport",
+            Exit::Store | Exit::Locked => "store",
+            Exit::Invalid => "validation",
+            Exit::Hook | Exit::Alarm | Exit::Interrupted => "application",
+            Exit::Done | Exit::Internal | Exit::NothingDue | Exit::Waiting => "internal",
+        }
+    }
+
     /// The number.
     pub const fn number(self) -> u8 {
         self as u8
@@ -134,7 +154,7 @@ impl Failure {
     /// Everything that is known, for programs.
     pub fn json(&self) -> Value {
         match self {
-            Failure::Own(exit, words) => json!({ "exit": exit.number(), "message": words }),
+            Failure::Own(exit, words) => json!({ "exit": exit.number(), "class": exit.class(), "message": words }),
             Failure::Library(error) => error_json(error),
         }
     }

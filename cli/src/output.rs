@@ -6,7 +6,7 @@ use devid::Time;
 use devid::client::run::system_time;
 use serde_json::{Value, json};
 
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 
 /// Increased when a field changes its meaning or goes; new ones may come at any time.
 const SCHEMA: u32 = 1;
@@ -22,16 +22,27 @@ pub struct Output {
 impl Output {
     /// The result: text for people, or one JSON document.
     pub fn result(self, command: &str, text: &str, fields: Value) {
+        self.ended(command, Exit::Done, text, fields);
+    }
+
+    /// The result of a command that has looked at something: what it found may be no good, and then nothing in the document is, so that
+    /// nobody takes "ok" for more than the exit status. Answers that status.
+    pub fn ended(self, command: &str, exit: Exit, text: &str, fields: Value) -> Exit {
+        let is_ok = matches!(exit, Exit::Done | Exit::NothingDue | Exit::Waiting);
         if self.json {
             let mut document =
-                json!({ "schema": SCHEMA, "devid": env!("CARGO_PKG_VERSION"), "command": command, "ok": true });
+                json!({ "schema": SCHEMA, "devid": env!("CARGO_PKG_VERSION"), "command": command, "ok": is_ok });
             if let (Some(document), Value::Object(fields)) = (document.as_object_mut(), fields) {
                 document.extend(fields);
+                if !is_ok && document.get("error").is_none_or(Value::is_null) {
+                    document.insert("error".to_owned(), Failure::Own(exit, exit.meaning().to_owned()).json());
+                }
             }
             print(&format!("{document}\n"));
         } else if !text.is_empty() {
             print(if text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") }.as_str());
         }
+        exit
     }
 
     /// A line for people while the command works.

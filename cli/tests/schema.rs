@@ -36,6 +36,8 @@ impl Schema {
                 "enum" => wanted.as_array().unwrap().contains(value),
                 "type" => is_of(wanted, value),
                 "oneOf" => return self.check_one(wanted.as_array().unwrap(), value, at),
+                // Both kinds tell apart what fits here: no field that is not named may come.
+                "anyOf" => return self.check_one(wanted.as_array().unwrap(), value, at),
                 "items" => {
                     let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
                     items
@@ -113,14 +115,22 @@ impl Seen<'_> {
         let document = json(&text);
         self.check(&document, arguments);
         let is_ok = document["ok"] == true;
+        let status = output.status.code().unwrap();
+        assert_eq!(is_ok, matches!(status, 0 | 20 | 21), "{arguments:?}: {document}");
+        assert_eq!(!is_ok, document["error"].is_object(), "{arguments:?}: {document}");
+        if !is_ok {
+            let error = &document["error"];
+            assert_eq!(error["exit"], status, "{arguments:?}: {error}");
+            assert!(error["class"].is_string() && !error["message"].as_str().unwrap().is_empty(), "{error}");
+        }
         let name = document["command"].as_str().unwrap().to_owned();
         self.commands.insert(if is_ok { name } else { "failure".to_owned() });
         document
     }
 
     fn check(&self, document: &Value, what: &[&str]) {
-        // By its own name, for words that can be read; the whole schema picks the same one.
-        let name = match document["ok"] == true {
+        // By its own name, for words that can be read; the whole schema picks the same one. A failure has its error and nothing besides.
+        let name = match document["ok"] == true || document.as_object().unwrap().len() > 5 {
             true => format!("output of {}", document["command"].as_str().unwrap()),
             false => "failure".to_owned(),
         };
@@ -196,6 +206,13 @@ fn every_command_prints_what_the_schema_says() {
         &["key", "make", &path("key.pem")],
         &["-o", "ca.sever=x", "status"],
         &["-o", "ca.server=http://127.0.0.1:9/", "renew", "--now"],
+        &["-o", "ca.server=ftp://127.0.0.1/", "doctor", "--offline"],
+        &["-o", "device.memory=nowhere", "status"],
+        &["validate", &path("peer-good.pem"), "--name", "any", "--trust", &path("no-such.pem")],
+        &["anchors", "add", "peers", &path("no-such.pem")],
+        &["store", "abandon", "no-such"],
+        &["store", "reset", "no-such"],
+        &["ca", "certs", "--name", "no-such"],
         &["doctor", "--offline"],
         &["revoke", "--reason", "superseded"],
     ] {

@@ -70,6 +70,34 @@ fn init_makes_the_folder_of_its_settings_and_where_it_cannot_leaves_nothing_behi
 }
 
 #[test]
+fn init_writes_no_settings_that_the_next_command_would_refuse() {
+    let story = Story::new("refused");
+    let (server, root, settings, memory) =
+        (story.server.cmp_url(), story.path("root.pem"), story.path("devid.toml"), story.path("memory"));
+    for (wrong, told) in [
+        (["--profile", "no-such"], "no-such"),
+        (["--identity", "../x"], "../x"),
+        (["--identity", ""], "identity"),
+        (["--dns", "bad host name"], "bad host name"),
+        (["--subject", "nonsense"], "nonsense"),
+    ] {
+        let mut arguments = vec!["init", "--server", &server, "--trust", &root];
+        arguments.extend(wrong);
+        if wrong[0] != "--subject" {
+            arguments.extend(["--subject", "CN=a"]);
+        }
+        let (status, words) = story.bad(&arguments);
+        assert!(status == 2 && words.contains(told), "{wrong:?}: {status} {words}");
+        assert!(!Path::new(&settings).exists() && !Path::new(&memory).exists(), "{wrong:?} left something behind");
+    }
+    // A secret that systemd gives later is none of today's.
+    let mut arguments = vec!["init", "--server", &server, "--trust", &root, "--subject", "CN=a", "--profile", "ejbca"];
+    arguments.extend(["--reference", "4711", "--secret", "cred:later", "--identity", "gate_1", "--dns", "a.example"]);
+    story.good(&arguments);
+    assert!(story.good(&["status"]).starts_with("gate_1 "));
+}
+
+#[test]
 fn the_version_tells_what_is_built_in() {
     let told = |word: &str| Command::new(env!("CARGO_BIN_EXE_devid")).arg(word).output().unwrap().stdout;
     let text = String::from_utf8(told("--version")).unwrap();

@@ -53,6 +53,9 @@ enum Cmd {
 /// Runs the command; success is status 0 and everything else status 1, as scripts for OpenSSL expect.
 pub fn run(arguments: &[OsString], output: Output) -> Result<Exit, Failure> {
     let options = Options::read(arguments, output)?;
+    if arguments.is_empty() && output.json {
+        return Err(Failure::usage("an option is missing (-help lists them)"));
+    }
     if options.wants_help || arguments.is_empty() {
         print(&help());
         return Ok(if options.wants_help { Exit::Done } else { Exit::Usage });

@@ -95,8 +95,7 @@ pub fn run(command: &Doctor, arguments: &Arguments, output: Output) -> Result<Ex
             look(loaded, command.offline, &mut findings);
         }
     }
-    tell(&findings, output);
-    Ok(if findings.count(Verdict::Error) > 0 { Exit::Invalid } else { Exit::Done })
+    Ok(tell(&findings, output))
 }
 
 fn look(loaded: &Loaded, is_offline: bool, findings: &mut Findings) {
@@ -503,7 +502,7 @@ fn wanted(config: &Config, probe: &Probe, findings: &mut Findings) {
     }
 }
 
-fn tell(findings: &Findings, output: Output) {
+fn tell(findings: &Findings, output: Output) -> Exit {
     let word = |verdict: Verdict| match verdict {
         Verdict::Good => "ok",
         Verdict::Warning => "warning",
@@ -527,5 +526,7 @@ fn tell(findings: &Findings, output: Output) {
         .iter()
         .map(|c| json!({ "name": c.name, "verdict": word(c.verdict).to_lowercase(), "fact": c.fact, "mend": c.mend }))
         .collect();
-    output.result("doctor", &lines.join("\n"), json!({ "errors": errors, "warnings": warnings, "checks": checks }));
+    let exit = if errors > 0 { Exit::Invalid } else { Exit::Done };
+    let fields = json!({ "errors": errors, "warnings": warnings, "checks": checks });
+    output.ended("doctor", exit, &lines.join("\n"), fields)
 }

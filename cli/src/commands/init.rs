@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::anchors;
 use crate::arguments::{Arguments, Init, Set};
-use crate::device::{Device, read_certificates, read_chain, read_key};
+use crate::device::{Device, of_this_command, read_certificates, read_chain, read_key};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::settings::{self, Source};
@@ -44,8 +44,11 @@ pub fn run(command: &Init, arguments: &Arguments, output: Output) -> Result<Exit
     read_certificates(&signers, output)?;
     let factory = match (&command.factory_key, &command.factory_certificates) {
         (Some(key), Some(certificates)) => Some((
-            read_key(key, None)?,
-            read_chain(certificates, &mut |words| output.say(&format!("warning: {words}")))?,
+            of_this_command(key, read_key(key, None))?,
+            of_this_command(
+                certificates,
+                read_chain(certificates, &mut |words| output.say(&format!("warning: {words}"))),
+            )?,
         )),
         _ => None,
     };
@@ -55,7 +58,9 @@ pub fn run(command: &Init, arguments: &Arguments, output: Output) -> Result<Exit
     let read = settings::read_settings(&table)?;
     make_folder(&path)?;
     has_folder(&memory)?;
-    let device = Device::open(&settings::Loaded { settings: read, table, files: Vec::new() }, true)?;
+    let loaded = settings::Loaded { settings: read, table, files: Vec::new() };
+    refuse_what_would_fail(&loaded)?;
+    let device = Device::open(&loaded, true)?;
     refuse_other_anchors(&device, &anchors, &memory)?;
     if let Some((key, chain)) = factory {
         let [certificate, above @ ..] = &chain[..] else {
@@ -81,8 +86,10 @@ pub fn run(command: &Init, arguments: &Arguments, output: Output) -> Result<Exit
     // Created anew or not at all: nobody's file is written over.
     let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path);
     file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|e| Failure::file(&path, &e))?;
+    let with =
+        if path == Path::new(settings::DEFAULT_FILE) { String::new() } else { format!(" -c {}", path.display()) };
     let words = format!(
-        "{} and device memory at {} are made; next: devid doctor, devid enroll",
+        "{} and device memory at {} are made; next: devid{with} doctor, devid{with} enroll",
         path.display(),
         memory.display()
     );
@@ -103,6 +110,20 @@ fn make_folder(path: &Path) -> Result<(), Failure> {
     builder.recursive(true).mode(0o755).create(folder).map_err(|e| refused(&e))?;
     rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)
         .map_err(|e| refused(&e.into()))
+}
+
+/// What `devid config check` would refuse is not written down: a profile that nobody knows, a name that is none. But the secret may come
+/// later, as those of systemd do.
+fn refuse_what_would_fail(loaded: &settings::Loaded) -> Result<(), Failure> {
+    let mut loaded = loaded.clone();
+    loaded.settings.ca.login = Default::default();
+    if let Some(login) = loaded.table.get_mut("ca").and_then(toml::Value::as_table_mut) {
+        login.remove("login");
+    }
+    match settings::judge(&loaded).into_iter().find(|one| one.fails) {
+        Some(wrong) => Err(Failure::usage(wrong.words)),
+        None => Ok(()),
+    }
 }
 
 /// Device memory is made in a folder that is there: one that is not may be a medium that is not mounted.
@@ -166,11 +187,17 @@ fn settings_text(command: &Init, memory: &std::path::Path, signers: &[PathBuf]) 
     }
     lines.extend([
         String::new(),
-        format!("[identity.{}]", command.identity),
+        format!("[identity.{}]", toml_key(&command.identity)),
         format!("subject = {}", text(&command.subject)),
     ]);
     if !command.dns.is_empty() {
         lines.push(format!("dns = {}", list(&command.dns)));
     }
     lines.join("\n") + "\n"
+}
+
+/// A name as a part of a table's head: in quotes where it has other letters than those of bare keys.
+fn toml_key(name: &str) -> String {
+    let is_bare = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if is_bare { name.to_owned() } else { toml::Value::from(name).to_string() }
 }

@@ -24,12 +24,12 @@ pub fn status(command: &Status, device: &Device, output: Output) -> Result<Exit,
         documents.push(told.document);
         first = first.or(told.failure);
     }
-    output.result("status", &lines.join("\n"), json!({ "identities": documents }));
-    Ok(match first {
+    let exit = match &first {
         Some(failure) => failure.exit(),
         None if command.check && is_alarming => Exit::Alarm,
         None => Exit::Done,
-    })
+    };
+    Ok(output.ended("status", exit, &lines.join("\n"), json!({ "identities": documents })))
 }
 
 /// What is told of one identity, also of one that cannot be read.

@@ -18,7 +18,7 @@ use devid::{Code, Time};
 use serde_json::json;
 
 use crate::arguments::Validate;
-use crate::device::{Device, read_certificates, read_chain, read_file};
+use crate::device::{Device, certificates_of_settings, of_this_command, read_certificates, read_chain, read_file};
 use crate::failure::{Exit, Failure, error_json};
 use crate::output::{Output, date, rfc3339};
 use crate::settings::{Loaded, StatusCheck};
@@ -26,7 +26,8 @@ use crate::settings::{Loaded, StatusCheck};
 pub fn run(command: &Validate, loaded: &Loaded, output: Output) -> Result<Exit, Failure> {
     let settings = &loaded.settings;
     // The first is the one that is asked about, and nobody else's choice; the others may be on its path.
-    let sent = read_chain(&command.file, &mut |words| output.say(&format!("warning: {words}")))?;
+    let read = read_chain(&command.file, &mut |words| output.say(&format!("warning: {words}")));
+    let sent = of_this_command(&command.file, read)?;
     let [leaf, others @ ..] = &sent[..] else {
         return Err(Failure::Own(
             Exit::Input,
@@ -112,23 +113,25 @@ fn tell(report: &Report, leaf: &Certificate, output: Output) -> Result<Exit, Fai
     let until = report
         .path()
         .map(|path| rfc3339(path.status_until().map_or(path.not_after(), |t: Time| t.min(path.not_after()))));
-    output.result(
+    let exit = if report.is_valid() { Exit::Done } else { Exit::Invalid };
+    Ok(output.ended(
         "validate",
+        exit,
         &lines.join("\n"),
         json!({
             "valid": report.is_valid(), "path": path, "until": until, "findings": findings,
             "error": report.error().as_ref().map(error_json),
         }),
-    );
-    Ok(if report.is_valid() { Exit::Done } else { Exit::Invalid })
+    ))
 }
 
 fn anchors(command: &Validate, loaded: &Loaded, output: Output) -> Result<TrustAnchors, Failure> {
     let mut anchors = TrustAnchors::new();
-    let files = if command.trust.is_empty() { &loaded.settings.peers.trust } else { &command.trust };
-    for certificate in read_certificates(files, output)? {
-        anchors.add(certificate);
-    }
+    let read = match &command.trust[..] {
+        [] => certificates_of_settings(&loaded.settings.peers.trust, output)?,
+        files => read_certificates(files, output)?,
+    };
+    read.into_iter().for_each(|certificate| anchors.add(certificate));
     match anchors.is_empty() {
         true if loaded.settings.device.memory.is_dir() => Ok(Device::open(loaded, false)?.peer_anchors()?),
         true => Err(Failure::settings("nobody is trusted: --trust FILE, peers.trust or devid anchors add peers FILE")),
