@@ -10,6 +10,7 @@ written as HTML with the reference of C and Python (book_html.py, reference.py).
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import os
 import re
@@ -98,6 +99,37 @@ def run_page(page: Path, program: Path) -> list[str]:
         return [f"{page.name}: ended with {status}:\n{output}"] if status else wrong
 
 
+def names_of_c(page: Path, text: str) -> list[str]:
+    """Functions, types and constants of C that a page names and no header has."""
+    headers = "".join(header.read_text() for header in sorted((ROOT / "include").rglob("*.h")))
+    # Hooks have their facts in the environment; the fixture is pytest's.
+    known = set(re.findall(r"\b(?:devid|DEVID)_\w+", headers)) | {"DEVID_EVENT", "DEVID_IDENTITY", "devid_testca"}
+    named = set(re.findall(r"`\*?((?:devid|DEVID)_\w+)(?:\(\))?`", re.sub(FENCE, "", text)))
+    # A name that ends in "_" stands for all that begin so.
+    gone = {name for name in named if name not in known and not (name.endswith("_") and any(one.startswith(name) for one in known))}
+    return [f"{page.name}: there is no {name} in the headers" for name in sorted(gone)]
+
+
+def targets_of_make(page: Path, line: str) -> list[str]:
+    """What a line asks `make` for and that is no target of ours, and variables that it does not know."""
+    words = shlex.split(line, comments=True)[1:]
+    makefile = (ROOT / "Makefile").read_text()
+    targets = {word for names in re.findall(r"^([a-z][\w -]*):(?!=)", makefile, re.M) for word in names.split()}
+    known = set(re.findall(r"\b([A-Z_]{3,})\b", makefile))
+    wrong = [f"{page.name}: {line}: make has no target {word}" for word in words if "=" not in word and not word.startswith("-") and word not in targets]
+    return wrong + [f"{page.name}: {line}: make knows no {word.split('=')[0]}" for word in words if "=" in word and word.split("=")[0] not in known]
+
+
+def options_of_cmp(page: Path, text: str, command: Command) -> list[str]:
+    """The table of options against what the command lists: none is missing, none is made up."""
+    listed = subprocess.run([command.program, "cmp", "-help"], capture_output=True, text=True, check=True).stdout
+    rows = dict(re.findall(r"^  (-[\w-]+)(.*)$", listed, re.M))
+    named = set(re.findall(r"`(-\w[\w-]*)`", text))
+    others = ("the mock server is", "which has no such switch")
+    wrong = [f"{page.name}: nothing is said of {name}" for name, words in rows.items() if name not in named and not any(one in words for one in others)]
+    return wrong + [f"{page.name}: cmp has no {name}" for name in sorted(named - rows.keys()) if not name.startswith("--") and len(name) > 2]
+
+
 class Command:
     """What the command itself says of its parts."""
 
@@ -153,7 +185,15 @@ def main() -> int:
     for page in [*pages, ROOT / "docs" / "command.md"]:
         text = page.read_text()
         wrong += links(page, text)
+        wrong += names_of_c(page, text)
+        if page.name == "porting-openssl.md" and command is not None:
+            wrong += options_of_cmp(page, text, command)
         for language, body in FENCE.findall(text):
+            if language == "python":
+                try:
+                    ast.parse(body)
+                except SyntaxError as error:
+                    wrong.append(f"{page.name}: Python that cannot be read: {error}")
             if language == "toml":
                 try:
                     tomllib.loads(body)
@@ -163,6 +203,8 @@ def main() -> int:
                     wrong.append(f"{page.name}: a settings example that cannot be read: {error}")
             for line in re.sub(r"\\\n\s*", "", body).splitlines() if language == "console" else []:
                 line = re.sub(r"^[$#] ", "", line)
+                if line.startswith("make "):
+                    wrong += targets_of_make(page, line.split(" && ")[0])
                 if command is not None and line.startswith("devid "):
                     count += 1
                     objection = command.objection(line.split("#")[0])
@@ -201,6 +243,29 @@ def settings_page(command: Command) -> str:
     return "\n".join(lines) + "\n"
 
 
+def error_pages(text: str, command: Command) -> dict[str, str]:
+    """A page for each code, and the list of them in the place of the one long page that the command carries inside."""
+    intro, *parts = re.split(r"^## ", text, flags=re.M)
+    pages, classes = {}, {}
+    for part in parts:
+        name, _, body = part.partition("\n")
+        told = subprocess.run([command.program, "--json", "help", "error", name], capture_output=True, text=True, check=True).stdout
+        facts = json.loads(told)
+        place = f"errors-{name.lower().replace('_', '-')}.md"
+        pages[place] = (
+            f"# {name}\n\n| | |\n| --- | --- |\n| C | `DEVID_E_{name}`, {facts['number']} |\n| Python | `devid.{facts['class'].capitalize()}Error`, "
+            f"`error.name == \"{name}\"` |\n| Rust | `Code::{''.join(word.capitalize() for word in name.split('_'))}` |\n"
+            f"| command | exit status {facts['exit']}: {facts['meaning']} |\n\n{body.strip()}\n\n[All codes](errors.md)\n"
+        )
+        classes.setdefault(facts["class"], []).append((name, facts, place, body.strip().split("\n")[0]))
+    index = [intro.strip(), ""]
+    for group, rows in classes.items():
+        index += [f"## {group.capitalize()}", "", "| code | number | exit status | means |", "| --- | --- | --- | --- |"]
+        index += [f"| [{name}]({place}) | {facts['number']} | {facts['exit']} | {first} |" for name, facts, place, first in rows]
+        index.append("")
+    return {"errors.md": "\n".join(index) + "\n", **pages}
+
+
 def within(text: str, texts: dict[str, str]) -> str:
     """A page whose links to documents of the tree, and whose words that name one, lead to the page that the book has of it; what lies
     elsewhere in the tree is named without a link."""
@@ -228,6 +293,10 @@ def render(folder: Path, command: Command | None) -> int:
     source = BOOK / "src"
     pages = book_html.chapters((source / "SUMMARY.md").read_text())
     texts = {name: (source / name).read_text() for _, _, name in pages}
+    if command is not None:
+        made = error_pages(texts["errors.md"], command)
+        texts |= made
+        pages += [(1, re.sub(r"^# ", "", text.splitlines()[0]), name) for name, text in made.items() if name != "errors.md"]
     groups = reference.groups()
     for title, first, made in (
         ("C: reference", "c.md", reference.c_pages(groups)),

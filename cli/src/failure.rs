@@ -63,7 +63,7 @@ impl Exit {
     }
 
     /// By the library's code.
-    fn of_code(code: Code) -> Self {
+    pub fn of_code(code: Code) -> Self {
         match code {
             Code::Rejected => Exit::Rejected,
             Code::Locked => Exit::Locked,

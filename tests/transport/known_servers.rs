@@ -59,12 +59,13 @@ impl Bench {
     }
 
     fn renewal(&self, owner: &mut dyn Owner) -> Result<(), Error> {
+        let subject = Subject::new().name("CN=device").unwrap();
         let renewal = Renewal {
             planner: &Planner::new(),
             config: &self.config,
             to: self.to(),
             factory: None,
-            subject: Some(&Subject::new().name("CN=device").unwrap()),
+            subject: Some(&subject),
             new_key: None,
         };
         renewal.run_due_http(Some(Time::from_unix(system_time())), owner).unwrap().outcome.map(drop)

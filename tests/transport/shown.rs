@@ -79,12 +79,13 @@ impl Bench {
     fn run(&self, clock: Option<i64>) -> Report {
         let off = clock.map_or(0, |now| now - system_time());
         self.ca.with(|ca| ca.knobs.set("message-time-off", &off.to_string()).unwrap());
+        let subject = Subject::new().name("CN=device").unwrap();
         let renewal = Renewal {
             planner: &Planner::new(),
             config: &self.config,
             to: Destination { store: &self.store, name: "device", purpose: "ldevid" },
             factory: self.factory,
-            subject: Some(&Subject::new().name("CN=device").unwrap()),
+            subject: Some(&subject),
             new_key: None,
         };
         renewal.run_due_http(clock.map(Time::from_unix), &mut Unattended).unwrap()

@@ -49,12 +49,13 @@ impl Bench {
         // Time passes at the CA as it does here.
         let off = clock - system_time() + self.ca_off_days * DAY;
         self.ca.with(|ca| ca.knobs.set("message-time-off", &off.to_string()).unwrap());
+        let subject = Subject::new().name("CN=device").unwrap();
         let renewal = Renewal {
             planner: &Planner::new(),
             config: &self.config,
             to: Destination { store: &self.store, name: "device", purpose: "ldevid" },
             factory: None,
-            subject: Some(&Subject::new().name("CN=device").unwrap()),
+            subject: Some(&subject),
             new_key: None,
         };
         renewal.run_due_http(Some(Time::from_unix(clock)), &mut Unattended).unwrap()

@@ -20,7 +20,7 @@ pub fn error(code: Option<&str>, output: Output) -> Result<Exit, Failure> {
     let Some(code) = code else {
         let line = |code: &Code| format!("{:5}  {:22} {}\n", code.number(), code.name(), code.text());
         let lines: Vec<String> = Code::ALL.iter().map(line).collect();
-        output.result("help error", &lines.concat(), json!({ "code": null, "number": null, "text": lines.concat() }));
+        output.result("help error", &lines.concat(), json!({ "code": null, "number": null, "class": null, "exit": null, "meaning": null, "text": lines.concat() }));
         return Ok(Exit::Done);
     };
     let name = code.trim_start_matches("DEVID_E_").to_ascii_uppercase();
@@ -28,8 +28,17 @@ pub fn error(code: Option<&str>, output: Output) -> Result<Exit, Failure> {
     let found = Code::ALL.iter().find(|known| known.name() == name || Some(known.number()) == number);
     match found.and_then(|code| Some((code, section(code.name())?))) {
         Some((code, text)) => {
-            let fields = json!({ "code": code.name(), "number": code.number(), "text": text });
-            output.result("help error", &format!("{} ({})\n\n{text}\n", code.name(), code.number()), fields);
+            let (name, number, exit) = (code.name(), code.number(), Exit::of_code(*code));
+            let class = format!("{:?}", code.class());
+            let fields = json!({
+                "code": name, "number": number, "class": class.to_lowercase(), "exit": exit.number(), "meaning": exit.meaning(), "text": text,
+            });
+            let heading = format!(
+                "{name} ({number})\nC: DEVID_E_{name}. Python: devid.{class}Error. Exit status {}: {}.",
+                exit.number(),
+                exit.meaning()
+            );
+            output.result("help error", &format!("{heading}\n\n{text}\n"), fields);
             Ok(Exit::Done)
         }
         None => {
