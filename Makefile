@@ -64,6 +64,8 @@ help:
 	@echo "make sanitize   AddressSanitizer, ThreadSanitizer and Miri, with a nightly compiler; PART=address|thread|miri"
 	@echo "make adversary  the adversary over 20,000 PKIs"
 	@echo "make cross      the portable provider's tests on 32-bit and big-endian machines, under qemu; and baremetal"
+	@echo "make tpm        a device whose keys are in a TPM 2.0 (swtpm)"
+	@echo "make msrv       compiles everything with Debian 13's own Rust, in a root made for it"
 	@echo "make baremetal  firmware for a Cortex-M4 enrols and validates under qemu; prints its flash, heap and stack"
 	@echo "make lint       formatting and clippy"
 
@@ -237,6 +239,13 @@ sanitize: build-dir
 # Not part of `make test`: it compiles everything once more for each machine.
 cross: build-dir baremetal
 	bash scripts/cross.sh
+
+.PHONY: tpm msrv
+tpm: build-dir
+	bash scripts/tpm.sh
+
+msrv: build-dir
+	bash scripts/debian13.sh
 
 # The engine without an operating system, run on an emulated Cortex-M4; prints flash, heap and stack.
 .PHONY: baremetal

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Nothing newer than rust-version in Cargo.toml: the language by its own parser (let chains came with 1.88, and edition 2021 names each
-# of them), the library by clippy (incompatible_msrv, in `make lint`), the crates of the default build and of its tests by their own word. The real compiler of that age is asked where it is there:
+# of them), the library by clippy (incompatible_msrv, in `make lint`), the crates of the default build and of its tests by their own word. The real compiler of that age is asked by `make msrv`
+# (debian13.sh), or where it is there:
 #   MSRV_CARGO="cargo +1.85" msrv.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
