@@ -164,7 +164,7 @@ impl RegistrationAuthority {
     }
 
     fn open_answer(&self, batch: &Batch, answer: &[u8], now: Time) -> Result<Answered, Error> {
-        let message = self.check_answer(answer, now)?;
+        let (message, _) = self.check_answer(answer, now)?;
         let header = message.header();
         if header.transaction_id.as_ref() != Some(&batch.transaction_id) {
             return Err(Error::new(Code::TransactionId, "the nested answer belongs to another batch"));

@@ -28,6 +28,7 @@ use crate::asn1::name::Name;
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
+use crate::crypto::keys::same_public_key;
 use crate::crypto::{CryptoError, SignatureAlgorithm};
 use crate::error::Error;
 use crate::features::{self, needs};
@@ -58,6 +59,8 @@ pub struct DeviceRequest {
     possession: Possession,
     /// What must keep the device's own protection as far as the CA.
     keeps_protection: bool,
+    /// What began the transaction.
+    began: BodyType,
 }
 
 /// Who protected a message.
@@ -124,14 +127,14 @@ impl RegistrationAuthority {
                 return Err(Error::new(Code::ProtectionInvalid, words));
             }
             let (possession, keeps_protection) = (Possession::NotAsked, earlier.keeps_protection);
-            return Ok(DeviceRequest { message, device, mac, possession, keeps_protection });
+            return Ok(DeviceRequest { message, device, mac, possession, keeps_protection, began: earlier.began });
         }
         let body = message.body_type();
         let possession = possession::check(&self.context, &message)?;
         // RFC 9483 section 5.2.3; a certificate is revoked under its own signature (section 4.2).
         let keeps_protection =
             matches!(body, BodyType::KUR | BodyType::RR) || matches!(possession, Possession::KeyIsToBeMade);
-        Ok(DeviceRequest { message, device, mac, possession, keeps_protection })
+        Ok(DeviceRequest { message, device, mac, possession, keeps_protection, began: body })
     }
 
     /// The message under the RA's signature in place of the device's protection. transactionID and nonces stay.
@@ -176,14 +179,19 @@ impl RegistrationAuthority {
     /// The CA's answer to a replaced request, under the protection that the device expects: the RA's signature, or the
     /// secret they share. The nonces are the device's to check; they stay as they came.
     ///
-    /// Errors: the answer is not the CA's, or belongs to another transaction.
+    /// Errors: the answer is not the CA's, belongs to another transaction, or is no answer to this request.
     pub fn answer(&self, request: &DeviceRequest, answer: &[u8], now: Time) -> Result<Vec<u8>, Error> {
         needs(features::RA)?;
-        let answer = self.check_answer(answer, now)?;
+        let (answer, is_own) = self.check_answer(answer, now)?;
+        if is_own {
+            let words = "the CA's answer is a message that the RA has signed itself, and somebody has sent back";
+            return Err(Error::new(Code::ProtectionInvalid, words));
+        }
         let header = answer.header();
         if header.transaction_id != request.message.header().transaction_id {
             return Err(Error::new(Code::TransactionId, "the CA's answer belongs to another transaction"));
         }
+        request.check_answered_by(answer.body_type())?;
         let header = PkiHeader { free_text: Vec::new(), ..header.clone() };
         self.protect(request, header, answer.body_type(), answer.body_content(), answer.extra_certs())
     }
@@ -228,8 +236,9 @@ impl RegistrationAuthority {
         }
     }
 
-    /// A message of the CA: its signature, its path, and whether it may sign answers.
-    pub(super) fn check_answer(&self, answer: &[u8], now: Time) -> Result<PkiMessage, Error> {
+    /// A message of the CA: its signature, its path, and whether it may sign answers; and whether it is the RA's own signature, which is
+    /// authorised under the CA's anchors too.
+    pub(super) fn check_answer(&self, answer: &[u8], now: Time) -> Result<(PkiMessage, bool), Error> {
         let message = PkiMessage::from_der(answer.to_vec(), &self.context.limits)?;
         if message.protection().is_none() {
             return Err(Error::new(Code::Unprotected, format!("the CA sent an unprotected {}", message.body_type())));
@@ -246,7 +255,9 @@ impl RegistrationAuthority {
             &algorithm,
             now,
         )?;
-        Ok(message)
+        let is_own = |signer: &Certificate| same_public_key(signer.spki(), self.certificate().spki());
+        let is_own = transaction.signer().is_some_and(is_own);
+        Ok((message, is_own))
     }
 
     fn check_time(&self, message: &PkiMessage, now: Time) -> Result<(), Error> {
@@ -427,6 +438,20 @@ impl DeviceRequest {
     /// Whether the device's protection must reach the CA: then it is nested, not replaced (RFC 9483 section 5.2.3).
     pub fn keeps_protection(&self) -> bool {
         self.keeps_protection
+    }
+
+    /// Whether a message of this body answers it: what belongs to the request, to what it asks about by polling, or an error.
+    fn check_answered_by(&self, body: BodyType) -> Result<(), Error> {
+        let asked = self.body();
+        let proper = asked.answer();
+        // What was put off comes in answer to pollReq: the certificate, or the end of the transaction.
+        let is_polled_for =
+            asked == BodyType::POLLREQ && (self.began.answer() == Some(body) || body == BodyType::PKICONF);
+        if proper == Some(body) || is_polled_for || body == BodyType::ERROR {
+            return Ok(());
+        }
+        let expected = proper.map_or("an error", BodyType::name);
+        Err(Error::new(Code::UnexpectedBody, format!("expected {expected} in answer to {asked}, got {body}")))
     }
 
     /// transactionID.

@@ -330,3 +330,48 @@ fn a_strangers_request_costs_a_bounded_number_of_signatures_and_iterations() {
     assert_eq!(office.refusal(&by_secret(most + 1)), Code::MacParameters);
     assert_eq!(counting.take_iterations(), 0);
 }
+
+/// The RA's signature goes under what answers the request, and under nothing else: not under what it has signed itself and somebody
+/// sends back, nor under any other message of the CA.
+#[test]
+fn an_ra_passes_on_the_answer_to_the_request_and_nothing_else() {
+    let office = Office::new();
+    let responder = Builder::leaf("CMP signer").purposes(&[oid::KP_CMC_CA]).signed_by(&office.ca);
+    let first = office.checked(&office.ir(&office.device));
+    let sent = office.authority.replace(&first, Proof::Keep, false, now()).unwrap();
+    let pass = |request: &DeviceRequest, answer: &[u8]| {
+        office.authority.answer(request, answer, now()).map(drop).map_err(|error| error.code())
+    };
+    let batch = office.authority.batch(vec![first.clone()], now()).unwrap();
+    assert_eq!(pass(&first, batch.message()), Err(Code::ProtectionInvalid), "its own batch, sent back");
+    assert_eq!(office.authority.unbundle(&batch, Some(batch.message()), now()).unwrap_err().code(), Code::Nonce);
+    assert_eq!(pass(&first, &sent), Err(Code::ProtectionInvalid), "its own request, sent back");
+    let by = |signer: &Party, body: BodyType| {
+        remade(&sent, &signer.clone(), |draft| {
+            as_another(draft, signer);
+            draft.extra_certs.push(office.ca.certificate.clone());
+            draft.body = body;
+        })
+    };
+    let status = PkiStatusInfo::new(PkiStatus::Rejection);
+    let own = office.authority.refuse(first.as_der(), Some(&first), &status, now()).unwrap();
+    assert_eq!(pass(&first, &own), Err(Code::ProtectionInvalid), "its own refusal, sent back");
+
+    let next = |body: BodyType| {
+        let der = remade(first.as_der(), &office.device, |draft| draft.body = body);
+        office.authority.check(&der, Some(&first), now()).unwrap()
+    };
+    let (confirmed, polled) = (next(BodyType::CERTCONF), next(BodyType::POLLREQ));
+    use BodyType as B;
+    for (request, answers) in [
+        (&first, &[B::IP, B::ERROR][..]),
+        (&confirmed, &[B::PKICONF, B::ERROR]),
+        (&polled, &[B::POLLREP, B::IP, B::PKICONF, B::ERROR]),
+    ] {
+        for body in (0..27).map(BodyType) {
+            let expected = if answers.contains(&body) { Ok(()) } else { Err(Code::UnexpectedBody) };
+            assert_eq!(pass(request, &by(&responder, body)), expected, "{body} to {}", request.body());
+            assert_eq!(pass(request, &by(&office.ra, body)), Err(Code::ProtectionInvalid), "{body} by the RA");
+        }
+    }
+}

@@ -50,6 +50,20 @@ impl BodyType {
         if (self.0 as usize) < NAMES.len() { NAMES[self.0 as usize] } else { "an unknown body" }
     }
 
+    /// What answers this request, besides an error.
+    pub(crate) const fn answer(self) -> Option<BodyType> {
+        Some(match self {
+            BodyType::IR => BodyType::IP,
+            BodyType::CR | BodyType::P10CR => BodyType::CP,
+            BodyType::KUR => BodyType::KUP,
+            BodyType::RR => BodyType::RP,
+            BodyType::GENM => BodyType::GENP,
+            BodyType::CERTCONF => BodyType::PKICONF,
+            BodyType::POLLREQ => BodyType::POLLREP,
+            _ => return None,
+        })
+    }
+
     /// Whether end entities send it, so that it is nobody's answer.
     pub(crate) fn is_request(self) -> bool {
         const REQUESTS: [BodyType; 9] = [
