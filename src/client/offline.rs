@@ -62,7 +62,11 @@ impl UnsignedRequest {
         if !algorithm.fits(kind) {
             return Err(Error::new(Code::Algorithm, format!("{algorithm} cannot be made by a key of type {kind}")));
         }
-        let name = template.subject.as_ref().expect("a template made from a Subject has a subject");
+        let Some(name) = &template.subject else {
+            let words =
+                "a PKCS#10 request that names nobody (nameless is for ir and cr): the CA cannot tell whose it is";
+            return Err(Error::new(Code::InvalidArgument, words));
+        };
         let info = certification_request_info(name, key.spki(), &template.extensions, password);
         Ok(UnsignedRequest { info, spki: key.spki().to_vec(), kind, algorithm })
     }

@@ -457,6 +457,7 @@ fn a_request_that_cannot_be_made_is_refused_before_anything_is_kept() {
     let with_password = |text: String| RequestOptions { challenge_password: Some(text.into()), ..Default::default() };
     let none = RequestOptions::default;
     refusal(ask(Subject::new(), none()), Code::InvalidArgument, "without any name");
+    refusal(ask(Subject::new().nameless(), none()), Code::InvalidArgument, "names nobody");
     refusal(ask(subject().issuer("CN=CA").unwrap(), none()), Code::InvalidArgument, "issuer");
     refusal(ask(subject().validity(None, Some(now())), none()), Code::InvalidArgument, "lifetime");
     refusal(ask(subject(), with_password(String::new())), Code::InvalidArgument, "challengePassword");
