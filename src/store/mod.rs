@@ -54,14 +54,13 @@ pub use identity::{
 pub use memory::MemoryBackend;
 pub use opener::{KeyMaker, KeyOpener, Seen, open_key};
 pub use problem::{Problem, ProblemKind};
-pub use record::is_own_record;
+pub use record::{REVOKED_RECORD, is_own_record};
 
 use crate::cmp::SavedCredential;
 use crate::crypto::{Provider, keys};
 pub(crate) use backend::check_name;
 pub(crate) use beside::Beside;
 use generations::{Home, Unreadable, identity_key};
-pub(crate) use record::REVOKED_RECORD;
 
 /// Called with device memory when a key that it names could not be had.
 type OnFailedKey = Arc<dyn Fn(&Store) + Send + Sync>;
@@ -370,8 +369,8 @@ impl Store {
     // ---- the whole -----------------------------------------------------------------------------------------------
 
     /// Back to how the device left the factory: every identity but those named in `keep` goes, with unfinished operations, pending
-    /// keys and requests, anchors and blobs. The last known time and the numbers of revocation lists stay: they do not
-    /// change with the owner. Keys are overwritten first as well as the home can; keys in tokens are not touched.
+    /// keys and requests, anchors and blobs. The last known time, the numbers of revocation lists and the record of who is revoked stay:
+    /// they do not change with the owner. Keys are overwritten first as well as the home can; keys in tokens are not touched.
     ///
     /// Every step is durable on its own: who is interrupted calls it again.
     pub fn factory_reset(&self, keep: &[&str]) -> Result<(), StoreError> {
@@ -389,8 +388,8 @@ impl Store {
         for set in AnchorSet::ALL {
             self.set_anchors(set, &[])?;
         }
-        for name in self.blobs()? {
-            self.remove_blob(&name)?;
+        for name in self.blobs()?.iter().filter(|name| *name != REVOKED_RECORD) {
+            self.remove_blob(name)?;
         }
         // A key whose removal was interrupted has another name by now.
         self.changing("", |home| home.backend.inspect(true).map(drop))

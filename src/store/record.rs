@@ -11,8 +11,8 @@ pub(super) type RecordFolder = (&'static str, &'static str);
 pub(super) const OPERATION: RecordFolder = ("operation", "operation");
 pub(super) const BLOB: RecordFolder = ("blob", "blob");
 pub(super) const NUMBER: RecordFolder = ("number", "number");
-/// The blob that says who is revoked for good. A guard like the numbers: damage is not mended by taking it away.
-pub(crate) const REVOKED_RECORD: &str = "revoked";
+/// The blob that says who is revoked. A guard like the numbers: damage is not mended by taking it away, and a factory reset leaves it.
+pub const REVOKED_RECORD: &str = "revoked";
 
 /// Numbers that only tell that something has changed: what is kept of status data, and the record of who is revoked. Unlike all others they
 /// guard nothing by themselves.

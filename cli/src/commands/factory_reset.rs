@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, IsTerminal, Write};
 
-use devid::store::{AnchorSet, ProblemKind, Store};
+use devid::store::{AnchorSet, ProblemKind, REVOKED_RECORD, Store};
 use serde_json::json;
 
 use crate::arguments::FactoryReset;
@@ -12,7 +12,7 @@ use crate::output::Output;
 
 /// What stays besides the identities that are kept, whoever the next owner is.
 const STAYS: [&str; 3] = [
-    "the last known time, and the highest numbers of revocation lists",
+    "the last known time, the highest numbers of revocation lists, and who is revoked",
     "keys in tokens",
     "the settings, and files that were exported",
 ];
@@ -66,7 +66,7 @@ fn going(store: &Store, kept: &[String]) -> Result<Vec<String>, Failure> {
             goes.push(format!("{count} anchors for {}", super::anchors::word(set)));
         }
     }
-    let records = store.blobs()?.len();
+    let records = store.blobs()?.iter().filter(|name| *name != REVOKED_RECORD).count();
     if records > 0 {
         goes.push(format!("{records} records: what failed, kept revocation data, exports"));
     }

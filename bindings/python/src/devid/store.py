@@ -211,8 +211,8 @@ class Store(Handle):
 
     def factory_reset(self, keep: Optional[str] = None) -> None:
         """Back to how the device left the factory: every identity but ``keep`` (the factory's, IDevID) goes, with unfinished
-        operations, pending keys and requests, anchors and blobs. The last known time and the numbers of revocation lists stay;
-        keys in tokens are not touched. Who is interrupted calls it again."""
+        operations, pending keys and requests, anchors and blobs. The last known time, the numbers of revocation lists and the record of who
+        is revoked stay; keys in tokens are not touched. Who is interrupted calls it again."""
         with self._use() as store:
             change("devid_store_factory_reset", store, None if keep is None else text(keep, "keep"))
 
