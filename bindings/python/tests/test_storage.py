@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import logging
+import time
 from pathlib import Path
-from typing import Dict, Iterable, List, Optional
+from typing import Callable, Dict, Iterable, List, Optional
 
 import pytest
 
@@ -21,16 +24,18 @@ class Flash(devid.Storage):
         """After so many the power fails in the middle of one, and is off from then on."""
         self.is_off = False
         self.locks = 0
+        self.fails: Callable[[str, str], bool] = lambda what, key: False
+        """Which calls the medium fails, by what is done and to which record."""
         self.store: Optional[devid.Store] = None
 
     def read(self, key: str) -> Optional[bytes]:
-        self.needs_power()
+        self.needs_power("read", key)
         if self.store is not None:
             self.store.identities()
         return self.records.get(key)
 
     def write(self, key: str, content: bytes) -> None:
-        self.needs_power()
+        self.needs_power("write", key)
         if self.writes_left is not None:
             if self.writes_left == 0:
                 self.is_off = True
@@ -40,23 +45,26 @@ class Flash(devid.Storage):
         self.records[key] = content
 
     def remove(self, key: str, wipe: bool) -> None:
-        self.needs_power()
+        self.needs_power("remove", key)
         self.records.pop(key, None)
         if wipe:
             self.wiped.append(key)
 
     def list(self, prefix: str) -> Iterable[str]:
-        self.needs_power()
+        self.needs_power("list", prefix)
         return [key for key in self.records if key.startswith(prefix)]
 
     def sync(self) -> None:
-        self.needs_power()
+        self.needs_power("sync", "")
 
-    def needs_power(self) -> None:
+    def needs_power(self, what: str, key: str) -> None:
         if self.is_off:
             raise PowerCut
+        if self.fails(what, key):
+            raise OSError(errno.ENOSPC, f"{what} {key}")
 
     def lock(self) -> None:
+        self.needs_power("lock", "")
         self.locks += 1
 
     def unlock(self) -> None:
@@ -160,3 +168,81 @@ def test_memory_is_a_home_as_well_and_old_generations_go_after_the_count(devid_t
     for count in (0, 1, 1001):
         with pytest.raises(devid.UsageError):
             devid.Store(tmp_path / "store", retention=count)
+
+
+FAILURES: Dict[str, Callable[[str, str], bool]] = {
+    "full": lambda what, key: what == "write",
+    "read-only": lambda what, key: what in ("write", "remove", "sync"),
+    "locked": lambda what, key: what == "lock",
+    "gone": lambda what, key: True,
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("by_fetcher", (False, True))
+def test_a_medium_that_fails_takes_no_verdicts_place(
+    devid_testca: TestCa, caplog: pytest.LogCaptureFixture, failure: str, by_fetcher: bool
+) -> None:
+    ca, flash = devid_testca, Flash()
+
+    def nobody(*request: object) -> bytes:
+        raise ConnectionError("nobody answers")
+
+    def judge(name: str, store: devid.Store, hard: bool = True) -> devid.Report:
+        settings = {"crls": ca.read("issuing.crl"), "revocation": devid.Revocation.HARD} if hard else {}
+        checks = devid.Validator(
+            devid.Trust(ca.root), purposes=None, any_name=True, intermediates=ca.read("issuing.pem"), scope=devid.Scope.LEAF, **settings
+        )
+        peer, now = devid.Certificate.parse(ca.read(f"{name}.pem")), int(time.time())
+        if by_fetcher:
+            return devid.Fetcher(store, fetch=nobody, schemes="http").examine(checks, peer, now)
+        checks.set_store(store)
+        return checks.examine(peer, now)
+
+    def code(report: devid.Report) -> Optional[int]:
+        return next((finding.code for finding in report.findings if finding.is_fatal), None)
+
+    with devid.Store.over(flash) as store:
+        store.put_blob("programs-own", b"own")
+        flash.fails = FAILURES[failure]
+        with caplog.at_level(logging.WARNING, "devid"):
+            good, revoked = judge("peer-good", store), judge("peer-revoked", store)
+        # Not to know who was revoked before is no permission.
+        unknown = (devid.Code.REVOCATION_UNKNOWN, devid.Code.CRL_ROLLBACK) if failure == "gone" else (None,)
+        assert code(good) in unknown, good.findings
+        assert code(revoked) == devid.Code.REVOKED, revoked.findings
+        assert any("returned -19999" in finding.text for finding in good.findings + revoked.findings)
+        assert any(record.exc_info and isinstance(record.exc_info[1], OSError) for record in caplog.records)
+        # A call that needs the medium ends with what that has raised.
+        with pytest.raises(OSError) as full:
+            store.put_blob("programs-own", b"other")
+        assert full.value.errno == errno.ENOSPC
+        flash.fails = lambda what, key: False
+        for _ in range(64):
+            # Written as soon as there is room, by whoever asks next.
+            if code(judge("peer-revoked", store, hard=False)) == devid.Code.REVOKED and "blob/revoked" in flash.records:
+                break
+    with devid.Store.over(flash) as again:
+        assert code(judge("peer-revoked", again, hard=False)) == devid.Code.REVOKED, "after a restart, by the memory alone"
+        assert code(judge("peer-good", again, hard=False)) is None
+
+
+def test_a_refusal_of_a_peer_is_told_with_what_the_medium_raised_as_its_cause(devid_testca: TestCa) -> None:
+    ca, flash = devid_testca, Flash()
+    with devid.Store.over(flash) as store:
+        checks = devid.Validator(
+            devid.Trust(ca.root), purposes=None, any_name=True, intermediates=ca.read("issuing.pem"), crls=ca.read("issuing.crl"),
+            revocation=devid.Revocation.SOFT,
+        )
+        checks.set_store(store)
+        flash.fails = FAILURES["full"]
+        with pytest.raises(devid.ValidationError) as refused:
+            checks.validate(devid.Certificate.parse(ca.read("peer-revoked.pem")), int(time.time()))
+        assert refused.value.code is devid.Code.REVOKED and isinstance(refused.value.__cause__, OSError)
+        # Who wants no more of it is heard at once.
+        def interrupted(what: str, key: str) -> bool:
+            raise KeyboardInterrupt
+
+        flash.fails = interrupted
+        with pytest.raises(KeyboardInterrupt):
+            checks.examine(devid.Certificate.parse(ca.read("peer-revoked.pem")), int(time.time()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+import logging
 import os
 import threading
 import weakref
@@ -23,6 +24,9 @@ BytesLike = Union[bytes, bytearray, memoryview]
 CALLBACK_FAILED = -19_999
 """What our callbacks answer after an exception; the exception itself is raised by :func:`call`."""
 
+_LOGGER = logging.getLogger("devid")
+"""Hears of what a home of device memory has raised where the library did without it."""
+
 
 class Outage(Exception):
     """Raised by a callback that tells the library, by a code, what the program met on the way to a server."""
@@ -38,6 +42,7 @@ class _Frames(threading.local):
     def __init__(self) -> None:
         self.raised: List[Optional[BaseException]] = []
         self.outages: List[Optional[Outage]] = []
+        self.media: List[Optional[Exception]] = []
 
 
 class _Relay(threading.local):
@@ -57,6 +62,9 @@ _frames = _Frames()
 def call(function: str, *arguments: Any) -> None:
     """Calls a fallible function. A failure is raised: the exception of our own callback, or the library's error.
 
+    What a home of device memory raises is the failure of a medium, which the library may do without: it is raised where the call ends
+    with it. A verdict is one all the same, with the failure as a finding, and logged; what fails for another reason has it as cause.
+
     What a callback calls is called in the thread that called it, whichever runs the callback: the library knows by its thread that a
     call comes from within another, refuses what would wait for itself, and lets in who holds a lock.
     """
@@ -72,13 +80,16 @@ def _call(function: str, *arguments: Any) -> None:
     failure: Optional[BaseException] = None
     _frames.raised.append(None)
     _frames.outages.append(None)
+    _frames.media.append(None)
     try:
         status: int = getattr(library(), function)(*arguments, byref(error))
     finally:
-        raised, outage = _frames.raised.pop(), _frames.outages.pop()
+        raised, outage, medium = _frames.raised.pop(), _frames.outages.pop(), _frames.media.pop()
     try:
         if raised is not None:
             raise raised
+        if medium is not None and status != CALLBACK_FAILED:
+            _LOGGER.warning("the storage of device memory failed, and the call went on without it", exc_info=medium)
         if status != Code.OK:
             failure = _error(status, error)
             if error:
@@ -86,12 +97,16 @@ def _call(function: str, *arguments: Any) -> None:
                 weakref.finalize(failure, library().devid_error_free, error).atexit = False
             if outage is not None and outage.status == status:
                 raise failure from outage.cause
+            if medium is not None:
+                if status == CALLBACK_FAILED:
+                    raise medium
+                raise failure from medium
             raise failure
     finally:
         # An exception that was raised of it keeps it: see `error_handle`.
         if error and failure is None:
             library().devid_error_free(error)
-        del raised, failure
+        del raised, medium, failure
 
 
 _C_ERRORS: "weakref.WeakKeyDictionary[BaseException, Any]" = weakref.WeakKeyDictionary()
@@ -329,6 +344,23 @@ def guarded(function: Callable[..., int]) -> Callable[..., int]:
             if _frames.outages:
                 _frames.outages[-1] = outage
             return outage.status
+        except BaseException as exception:  # noqa: B902 (also KeyboardInterrupt: C cannot pass it on)
+            return keep(exception)
+
+    return run
+
+
+
+def of_medium(function: Callable[..., int]) -> Callable[..., int]:
+    """A callback of a home of device memory, whose failures are the medium's: see :func:`call`."""
+
+    def run(*arguments: Any) -> int:
+        try:
+            return relayed(function, *arguments)
+        except Exception as exception:
+            if _frames.media and _frames.media[-1] is None:
+                _frames.media[-1] = exception
+            return CALLBACK_FAILED
         except BaseException as exception:  # noqa: B902 (also KeyboardInterrupt: C cannot pass it on)
             return keep(exception)
 

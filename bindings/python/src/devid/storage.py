@@ -8,7 +8,7 @@ from ctypes import string_at
 from typing import Any, Callable, Iterable, Iterator, Optional, Union
 
 from . import _abi
-from ._call import DESTROY, TOKENS, BytesLike, append, call, data, guarded, text_of
+from ._call import DESTROY, TOKENS, BytesLike, append, call, data, guarded, of_medium, text_of
 from ._handle import Handle
 
 Secret = Union[BytesLike, Callable[[], BytesLike]]
@@ -20,7 +20,8 @@ class Storage(ABC):
 
     Nothing here needs to be atomic: a write that is interrupted may leave any bytes, or none, in that record and only there.
     Keys are one to four plain names separated by ``/``, perhaps with a ``~`` behind. Calls take turns, and must not use the
-    store. What they raise comes out of the call that needed them.
+    store. What they raise comes out of the call that fails for it. A verdict on a certificate is one all the same: that what was found
+    could not be written is a finding beside it, logged by ``devid``, and written later; what cannot be read is not known.
     """
 
     @abstractmethod
@@ -81,7 +82,7 @@ def _on_secret(user: Optional[int], secret: Any) -> int:
     return 0
 
 
-@guarded
+@of_medium
 def _on_read(user: Optional[int], key: bytes, content: Any, out_found: Any) -> int:
     storage: Storage = TOKENS.at(user)
     found = storage.read(text_of(key))
@@ -93,21 +94,21 @@ def _on_read(user: Optional[int], key: bytes, content: Any, out_found: Any) -> i
     return 0
 
 
-@guarded
+@of_medium
 def _on_write(user: Optional[int], key: bytes, content: Any, content_len: int) -> int:
     storage: Storage = TOKENS.at(user)
     storage.write(text_of(key), string_at(content, content_len))
     return 0
 
 
-@guarded
+@of_medium
 def _on_remove(user: Optional[int], key: bytes, wipe: int) -> int:
     storage: Storage = TOKENS.at(user)
     storage.remove(text_of(key), wipe == 1)
     return 0
 
 
-@guarded
+@of_medium
 def _on_list(user: Optional[int], prefix: bytes, keys: Any) -> int:
     storage: Storage = TOKENS.at(user)
     found = storage.list(text_of(prefix))
@@ -115,14 +116,14 @@ def _on_list(user: Optional[int], prefix: bytes, keys: Any) -> int:
     return 0
 
 
-@guarded
+@of_medium
 def _on_sync(user: Optional[int]) -> int:
     storage: Storage = TOKENS.at(user)
     storage.sync()
     return 0
 
 
-@guarded
+@of_medium
 def _on_lock(user: Optional[int], on: int) -> int:
     storage: Storage = TOKENS.at(user)
     if on:
