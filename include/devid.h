@@ -2480,10 +2480,10 @@ devid_status devid_validator_add_crls(devid_validator *validator,
 #define DEVID_PREFER_CRL 2
 
 /**
- * How revocation is checked.
+ * How revocation is checked. Whoever is revoked by what is at hand, or known to be by device memory, is refused in every mode.
  *
  * @param validator  Not NULL.
- * @param mode       One of DEVID_REVOCATION_*; DEVID_REVOCATION_OFF is the default.
+ * @param mode       One of DEVID_REVOCATION_*; DEVID_REVOCATION_OFF is the default: no status is wanted.
  * @param scope      One of DEVID_SCOPE_*; DEVID_SCOPE_CHAIN is the default.
  * @param prefer     One of DEVID_PREFER_*; DEVID_PREFER_OCSP is the default.
  * @param err        Receives details on failure, else NULL. May be NULL.

@@ -60,6 +60,13 @@ pub const MAX_CRL_BYTES: usize = 0x0fff_ffff;
 /// How far apart two clocks may be that are both right, in seconds, where the caller does not say.
 pub const CLOCK_SKEW_SECONDS: u32 = 300;
 
+/// How far apart two clocks may be said to be, in seconds: a day. With more, nothing is said about when a certificate begins.
+pub const MAX_CLOCK_SKEW_SECONDS: u32 = 86_400;
+
+/// How long after nextUpdate status data may be said to be of use, in seconds: a year and a day. What is longer has been meant as something
+/// else, such as -1 as a number without a sign.
+pub const MAX_OFFLINE_GRACE_SECONDS: u32 = 366 * 86_400;
+
 /// How long status data without nextUpdate counts as current where the caller sets no maximum age, in seconds: a day,
 /// which is how often careful CAs publish.
 pub const STATUS_WITHOUT_NEXT_UPDATE_SECONDS: i64 = 86_400;

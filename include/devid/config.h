@@ -290,9 +290,9 @@ devid_status devid_config_set_adopt_root(devid_config *config,
  * signer's and of a TLS server's, messageTime, thisUpdate of status data. Nothing that has expired lives longer by it.
  *
  * @param config   Not NULL.
- * @param seconds  Default 300.
+ * @param seconds  Default 300, at most 86400.
  * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for more.
  */
 DEVID_API
 DEVID_MUST_USE
@@ -396,8 +396,8 @@ devid_status devid_config_require_signer_policy(devid_config *config,
  *
  * @param config           Not NULL.
  * @param max_age_seconds  Oldest accepted, from its thisUpdate; -1: until its nextUpdate (the default).
- * @param grace_seconds    How long after nextUpdate it may still be used; 0 is the default.
- * @param skew_seconds     How far thisUpdate may lie in the future; 0 is the default.
+ * @param grace_seconds    How long after nextUpdate it may still be used, up to 366 days; 0 is the default.
+ * @param skew_seconds     How far thisUpdate may lie in the future, up to a day; 300 is the default.
  * @param err              Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
  */

@@ -365,8 +365,8 @@ void devid_store_end_waits(const devid_store *store);
 
 /**
  * Back to how the device left the factory: every identity but one goes, with unfinished operations, pending keys and requests,
- * anchors and blobs. The last known time and the numbers of revocation lists stay; keys in tokens are not touched. Who is
- * interrupted calls it again.
+ * anchors and blobs. The last known time, the numbers of revocation lists and the record of who is revoked stay; keys in tokens
+ * are not touched. Who is interrupted calls it again.
  *
  * @param store  Not NULL.
  * @param keep   The identity that stays: the factory's (IDevID). NULL: none. May be NULL.

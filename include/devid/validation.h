@@ -121,8 +121,8 @@ devid_status devid_validator_add_key_usage(devid_validator *validator,
  *
  * @param validator        Not NULL.
  * @param max_age_seconds  Oldest accepted, from its thisUpdate; -1: until its nextUpdate (the default).
- * @param grace_seconds    How long after nextUpdate it may still be used; 0 is the default.
- * @param skew_seconds     How far in the future thisUpdate may lie; 0 is the default.
+ * @param grace_seconds    How long after nextUpdate it may still be used, up to 366 days; 0 is the default.
+ * @param skew_seconds     How far in the future thisUpdate may lie, up to a day; 300 is the default.
  * @param err              Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
  */

@@ -22,6 +22,7 @@ use crate::error::Error;
 use crate::limits;
 use crate::store::Store;
 use crate::transport::{ExchangeLimits, TlsConfig};
+use crate::validation::revocation_policy::check_skew;
 
 /// What a client is to be; [`Config::build`] checks it and makes the client. What can be chosen of CMP are its [`Options`], whose fields
 /// are reached as its own: `config.recipient`.
@@ -259,6 +260,7 @@ impl Config {
                 *parameters = wanted;
             }
         }
+        self.check_times()?;
         let mut signer_revocation = self.signer_revocation.clone();
         if signer_revocation.clock_skew_seconds == limits::CLOCK_SKEW_SECONDS {
             signer_revocation.clock_skew_seconds = self.clock_skew_seconds;
@@ -289,6 +291,24 @@ impl Config {
             renew_with_uses: self.renew_with_uses,
             signer_fetch: self.signer_fetch()?.map(Arc::new),
         })
+    }
+
+    /// How far two clocks may be apart, wherever they meet.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::InvalidArgument`] for more than a day; nothing is changed.
+    pub fn set_clock_skew(&mut self, seconds: u32) -> Result<(), Error> {
+        check_skew("clock_skew_seconds", seconds)?;
+        self.clock_skew_seconds = seconds;
+        Ok(())
+    }
+
+    /// Refuses what makes a time no bound at all.
+    fn check_times(&self) -> Result<(), Error> {
+        check_skew("clock_skew_seconds", self.clock_skew_seconds)?;
+        self.signer_revocation.check()?;
+        self.tls.revocation.check()
     }
 
     #[cfg(feature = "http")]

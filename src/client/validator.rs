@@ -161,9 +161,6 @@ impl Validator {
     }
 }
 
-/// Most seconds that two clocks may be set to be apart: with more, nothing is said about when a certificate begins.
-const MAX_CLOCK_SKEW_SECONDS: u32 = 86_400;
-
 impl Validator {
     /// How far two clocks may be apart: a certificate may begin so much later than the time of the check, status data too. Expiry is
     /// not put off.
@@ -172,12 +169,7 @@ impl Validator {
     ///
     /// [`Code::InvalidArgument`] for more than a day.
     pub fn set_clock_skew(&mut self, seconds: u32) -> Result<(), Error> {
-        if seconds > MAX_CLOCK_SKEW_SECONDS {
-            return Err(refused(format!("a clock skew of {seconds} s; at most {MAX_CLOCK_SKEW_SECONDS} are taken")));
-        }
-        self.checks.clock_skew_seconds = seconds;
-        self.checks.revocation.clock_skew_seconds = seconds;
-        Ok(())
+        self.checks.set_clock_skew(seconds)
     }
 
     /// Validates what a peer sent, as it came: PEM, DER or PKCS#7. What cannot be read is refused like any other certificate, by a

@@ -1,9 +1,10 @@
 //! What a validation is asked to check.
 
 use super::identity::PeerName;
-use super::revocation_policy::RevocationPolicy;
+use super::revocation_policy::{RevocationPolicy, check_skew};
 use crate::asn1::oid::Oid;
 use crate::asn1::x509::Certificate;
+use crate::error::Error;
 use crate::limits::PathBudget;
 use crate::prelude::*;
 use crate::time::Time;
@@ -77,6 +78,24 @@ impl Checks {
             NameCheck::NotChecked => self.names = NameCheck::All(vec![name]),
         }
         self
+    }
+
+    /// How far two clocks may be apart: a certificate may begin so much later than the time of the check, status data too. Expiry is
+    /// not put off.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::InvalidArgument`] for more than a day; nothing is changed.
+    pub fn set_clock_skew(&mut self, seconds: u32) -> Result<(), Error> {
+        check_skew("clock_skew_seconds", seconds)?;
+        (self.clock_skew_seconds, self.revocation.clock_skew_seconds) = (seconds, seconds);
+        Ok(())
+    }
+
+    /// Refuses what makes a time no bound at all.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        check_skew("clock_skew_seconds", self.clock_skew_seconds)?;
+        self.revocation.check()
     }
 
     fn with_time(at: CheckTime) -> Self {

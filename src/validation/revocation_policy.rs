@@ -1,13 +1,16 @@
 //! How revocation is checked: what a missing status means, for which certificates, and how old status data may be.
 
-use super::status_sources::StatusSources;
 use crate::asn1::x509::Certificate;
+use crate::codes::Code;
+use crate::error::Error;
+use crate::limits::{MAX_CLOCK_SKEW_SECONDS, MAX_OFFLINE_GRACE_SECONDS};
 use crate::prelude::*;
 
 /// How revocation is checked.
 ///
-/// Whatever the policy (other than off), status data at hand that lists a certificate as revoked refuses it, even if
-/// the data itself is out of date: who was revoked stays revoked.
+/// Whatever the policy, off too: status data at hand that lists a certificate as revoked refuses it, even if the data
+/// itself is out of date, and so does what a memory knows from before: who was revoked stays revoked. And where a budget
+/// ends before all of that was looked at, the verdict is a refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevocationPolicy {
     /// What a missing status means.
@@ -31,7 +34,8 @@ pub struct RevocationPolicy {
 /// What a missing status means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevocationMode {
-    /// Revocation is not checked: the caller asked for it.
+    /// No status is wanted: none is fetched, and one that is not known refuses nobody and bounds no verdict. Whoever is revoked by
+    /// what is at hand is refused.
     Off,
     /// The path is taken, and the report says that the status is not known.
     SoftFail,
@@ -58,27 +62,14 @@ pub enum StatusPreference {
 }
 
 impl Default for RevocationPolicy {
-    /// No check.
+    /// No status is wanted.
     fn default() -> Self {
         Self::off()
     }
 }
 
 impl RevocationPolicy {
-    /// The same, where these are at hand: lists, responses and a memory of who was revoked that the owner has given are asked, also
-    /// where nothing was said of revocation. What they do not tell is then no reason to refuse.
-    #[must_use]
-    pub(crate) fn looking_at(self, given: &StatusSources) -> Self {
-        let StatusSources { crls, ocsp, revoked, kept, .. } = given;
-        let is_given = !crls.is_empty() || !ocsp.is_empty() || !revoked.is_empty() || !kept.is_empty();
-        if is_given && self.mode == RevocationMode::Off {
-            RevocationPolicy { mode: RevocationMode::SoftFail, ..self }
-        } else {
-            self
-        }
-    }
-
-    /// No check.
+    /// No status is wanted.
     pub const fn off() -> Self {
         Self::with_mode(RevocationMode::Off)
     }
@@ -93,6 +84,34 @@ impl RevocationPolicy {
         Self::with_mode(RevocationMode::HardFail)
     }
 
+    /// How old status data may be: see `max_age_seconds`, `offline_grace_seconds` and `clock_skew_seconds`.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::InvalidArgument`] for a grace of more than a year, or a skew of more than a day; nothing is changed.
+    pub fn set_age(&mut self, max_age: Option<u32>, grace: u32, skew: u32) -> Result<(), Error> {
+        let anew = RevocationPolicy {
+            max_age_seconds: max_age,
+            offline_grace_seconds: grace,
+            clock_skew_seconds: skew,
+            ..self.clone()
+        };
+        anew.check()?;
+        *self = anew;
+        Ok(())
+    }
+
+    /// Refuses what makes the age of status data no bound at all.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let (grace, skew) = (self.offline_grace_seconds, self.clock_skew_seconds);
+        if grace > MAX_OFFLINE_GRACE_SECONDS {
+            let words =
+                format!("grace_seconds: {grace} s after nextUpdate; at most {MAX_OFFLINE_GRACE_SECONDS} are taken");
+            return Err(Error::new(Code::InvalidArgument, words));
+        }
+        check_skew("skew_seconds", skew)
+    }
+
     const fn with_mode(mode: RevocationMode) -> Self {
         RevocationPolicy {
             mode,
@@ -104,4 +123,13 @@ impl RevocationPolicy {
             trusted_responders: Vec::new(),
         }
     }
+}
+
+/// Refuses clocks that are too far apart to say anything.
+pub(crate) fn check_skew(name: &str, seconds: u32) -> Result<(), Error> {
+    if seconds <= MAX_CLOCK_SKEW_SECONDS {
+        return Ok(());
+    }
+    let words = format!("{name}: clocks {seconds} s apart; at most {MAX_CLOCK_SKEW_SECONDS} are taken");
+    Err(Error::new(Code::InvalidArgument, words))
 }

@@ -108,6 +108,40 @@ impl Drop for Use<'_> {
     }
 }
 
+/// A number without a sign.
+pub(super) trait Whole: Copy + std::fmt::Display {
+    /// What C makes of it where the program wrote a small negative number.
+    fn as_negative(self) -> Option<i32>;
+}
+
+/// The smallest number that is noticed.
+const LEAST_NEGATIVE: i32 = -65_536;
+
+impl Whole for u32 {
+    fn as_negative(self) -> Option<i32> {
+        Some(i32::from_ne_bytes(self.to_ne_bytes())).filter(|number| (LEAST_NEGATIVE..0).contains(number))
+    }
+}
+
+impl Whole for usize {
+    fn as_negative(self) -> Option<i32> {
+        i32::try_from(isize::from_ne_bytes(self.to_ne_bytes()))
+            .ok()
+            .filter(|number| (LEAST_NEGATIVE..0).contains(number))
+    }
+}
+
+/// A number that is not negative. C makes 4294967295 of -1 without a word: nobody has that in mind.
+pub(super) fn whole<T: Whole>(number: T, name: &str) -> Result<T, Error> {
+    match number.as_negative() {
+        None => Ok(number),
+        Some(negative) => {
+            let words = format!("{name} is {number}, which is {negative} as a number without a sign");
+            Err(Error::new(Code::InvalidArgument, words))
+        }
+    }
+}
+
 /// A type that stands behind an opaque C type (`#[handle]`): it may move between and be shared by threads.
 pub(super) trait Handle: Send + Sync + Sized {}
 

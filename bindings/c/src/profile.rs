@@ -28,11 +28,11 @@ fn devid_config_set_adopt_root(config: &mut devid_config, on: bool) -> Result<()
 /// How far two clocks may be apart that are both right, wherever they meet: the first second of a fresh certificate, of the
 /// signer's and of a TLS server's, messageTime, thisUpdate of status data. Nothing that has expired lives longer by it.
 ///
-/// @param seconds  Default 300.
+/// @param seconds  Default 300, at most 86400.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for more.
 #[export]
 fn devid_config_set_clock_skew(config: &mut devid_config, seconds: u32) -> Result<(), Error> {
-    config.config.clock_skew_seconds = seconds;
-    Ok(())
+    config.config.set_clock_skew(seconds)
 }
 
 /// Who decides on a certificate that is not what was asked for, where no function of the program does. Another key than the

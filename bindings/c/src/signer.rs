@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::prelude::*;
+use super::validation::age;
 use devid_core::asn1::oid::Oid;
 use devid_core::validation::{RevocationMode, RevocationScope, StatusPreference};
 
@@ -57,8 +58,8 @@ fn devid_config_require_signer_policy(config: &mut devid_config, identifier: &st
 /// How old status data about signers may be.
 ///
 /// @param max_age_seconds  Oldest accepted, from its thisUpdate; -1: until its nextUpdate (the default).
-/// @param grace_seconds    How long after nextUpdate it may still be used; 0 is the default.
-/// @param skew_seconds     How far thisUpdate may lie in the future; 0 is the default.
+/// @param grace_seconds    How long after nextUpdate it may still be used, up to 366 days; 0 is the default.
+/// @param skew_seconds     How far thisUpdate may lie in the future, up to a day; 300 is the default.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
 #[export]
 fn devid_config_set_signer_status_age(
@@ -67,13 +68,7 @@ fn devid_config_set_signer_status_age(
     grace_seconds: u32,
     skew_seconds: u32,
 ) -> Result<(), Error> {
-    let policy = &mut config.config.signer_revocation;
-    policy.max_age_seconds = match max_age_seconds {
-        -1 => None,
-        other => Some(u32::try_from(other).map_err(|_| invalid(format!("an age of {other} seconds")))?),
-    };
-    (policy.offline_grace_seconds, policy.clock_skew_seconds) = (grace_seconds, skew_seconds);
-    Ok(())
+    config.config.signer_revocation.set_age(age(max_age_seconds)?, grace_seconds, skew_seconds)
 }
 
 /// Adds CRLs about signers of answers and the CAs above them, as devid_validator_add_crls().

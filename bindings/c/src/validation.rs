@@ -163,9 +163,9 @@ fn devid_validator_add_key_usage(validator: &mut devid_validator, usage: &str) -
     Ok(())
 }
 
-/// How revocation is checked.
+/// How revocation is checked. Whoever is revoked by what is at hand, or known to be by device memory, is refused in every mode.
 ///
-/// @param mode       One of DEVID_REVOCATION_*; DEVID_REVOCATION_OFF is the default.
+/// @param mode       One of DEVID_REVOCATION_*; DEVID_REVOCATION_OFF is the default: no status is wanted.
 /// @param scope      One of DEVID_SCOPE_*; DEVID_SCOPE_CHAIN is the default.
 /// @param prefer     One of DEVID_PREFER_*; DEVID_PREFER_OCSP is the default.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
@@ -181,11 +181,19 @@ fn devid_validator_set_revocation(
     Ok(())
 }
 
+/// Seconds, or -1 for none.
+pub(super) fn age(seconds: i64) -> Result<Option<u32>, Error> {
+    match seconds {
+        -1 => Ok(None),
+        age => Ok(Some(u32::try_from(age).map_err(|_| invalid(format!("max_age_seconds: an age of {age} seconds")))?)),
+    }
+}
+
 /// How old status data may be.
 ///
 /// @param max_age_seconds  Oldest accepted, from its thisUpdate; -1: until its nextUpdate (the default).
-/// @param grace_seconds   How long after nextUpdate it may still be used; 0 is the default.
-/// @param skew_seconds    How far in the future thisUpdate may lie; 0 is the default.
+/// @param grace_seconds   How long after nextUpdate it may still be used, up to 366 days; 0 is the default.
+/// @param skew_seconds    How far in the future thisUpdate may lie, up to a day; 300 is the default.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
 #[export]
 fn devid_validator_set_status_age(
@@ -194,13 +202,7 @@ fn devid_validator_set_status_age(
     grace_seconds: u32,
     skew_seconds: u32,
 ) -> Result<(), Error> {
-    let policy = &mut validator.checks.revocation;
-    policy.max_age_seconds = match max_age_seconds {
-        -1 => None,
-        age => Some(u32::try_from(age).map_err(|_| invalid(format!("an age of {age} seconds")))?),
-    };
-    (policy.offline_grace_seconds, policy.clock_skew_seconds) = (grace_seconds, skew_seconds);
-    Ok(())
+    validator.checks.revocation.set_age(age(max_age_seconds)?, grace_seconds, skew_seconds)
 }
 
 /// How much is demanded of issuers.

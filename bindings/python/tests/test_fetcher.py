@@ -262,3 +262,10 @@ def test_responder_is_believed_by_the_devices_own_configuration(devid_testca: Te
         if trusts:
             checks.add_trusted_responder(devid.Certificate.parse(found.read_bytes()))
         assert checks.examine(certificate, int(time.time()) + 1).is_valid is trusts
+
+
+def test_an_empty_list_of_hosts_is_no_choice() -> None:
+    for hosts in ([], (), iter(())):
+        with pytest.raises(devid.UsageError) as refused:
+            devid.Fetcher(hosts=hosts)
+        assert "hosts" in str(refused.value)

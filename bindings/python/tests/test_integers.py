@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import inspect
 from enum import Enum
 from typing import Any, Callable, Dict, Iterator, List, Tuple
@@ -10,7 +11,7 @@ import pytest
 
 import devid
 from devid import _abi, _library
-from devid._integers import Choice, Kind, Switch
+from devid._integers import SIZE, UINT32, Choice, Kind, Switch
 
 WALK: List[Tuple[str, int, str, Kind]] = [
     (function, *parameter) for function, parameters in _abi.INTEGERS.items() for parameter in parameters
@@ -68,9 +69,51 @@ def test_no_integer_parameter_is_forgotten() -> None:
 
 def test_what_fits_passes_also_as_a_number_of_another_type() -> None:
     with devid.Trust() as trust, devid.Validator(trust, purposes=None, any_name=True) as validator:
-        validator.set_status_age(grace_seconds=2**32 - 1, max_age_seconds=86_400)
+        validator.set_status_age(grace_seconds=366 * 86_400, max_age_seconds=2**31, skew_seconds=86_400)
         validator.set_status_age(grace_seconds=Number(5))  # type: ignore[arg-type]
         validator.set_max_intermediates(0)
+
+
+FALLIBLE = [
+    (function, position, name, kind)
+    for function, position, name, kind in WALK
+    if kind in (UINT32, SIZE) and not name.endswith("_len")
+    and getattr(_abi.FUNCTIONS[function][1][-1], "_type_", None) is ctypes.POINTER(_abi.devid_error)
+]
+
+
+@pytest.mark.parametrize(("function", "position", "name", "kind"), FALLIBLE, ids=lambda p: p if isinstance(p, str) else "")
+def test_a_negative_number_of_a_c_program_is_not_taken_for_a_large_one(
+    function: str, position: int, name: str, kind: Kind
+) -> None:
+    lib = _library.library()
+    # As a C compiler makes it of -1, without a word.
+    raw = ctypes.CDLL(lib._name)[function]
+    raw.restype, raw.argtypes = ctypes.c_int32, _abi.FUNCTIONS[function][1]
+    most = 2**32 if kind is UINT32 else 2 ** (8 * ctypes.sizeof(ctypes.c_size_t))
+    for value, is_refused in ((-1, True), (-60, True), (-65_536, True), (2**31 - 1, False), (0, False)):
+        error = ctypes.POINTER(_abi.devid_error)()
+        arguments = harmless(function, position, value % most)
+        status = raw(*arguments[:-1], ctypes.byref(error))
+        words = lib.devid_error_message(error).decode()
+        lib.devid_error_free(error)
+        is_named = words.startswith(f"{name} is {value % most}, which is {value} ")
+        assert is_named is is_refused and (status == devid.Code.INVALID_ARGUMENT or not is_refused), words
+
+
+@pytest.mark.parametrize(
+    "age", [{"grace_seconds": 366 * 86_400 + 1}, {"grace_seconds": 2**31}, {"skew_seconds": 86_401}], ids=str
+)
+def test_no_age_is_taken_that_bounds_nothing(age: Dict[str, int]) -> None:
+    with devid.Trust() as trust, devid.Validator(trust, purposes=None, any_name=True) as validator:
+        with pytest.raises(devid.UsageError) as refused:
+            validator.set_status_age(**age)
+        assert next(iter(age)) in str(refused.value)
+        with pytest.raises(devid.UsageError):
+            devid.Validator(trust, purposes=None, any_name=True, clock_skew_seconds=86_401)
+    with devid.Config("http://127.0.0.1:1/") as config:
+        with pytest.raises(devid.UsageError):
+            config.set_clock_skew(86_401)
 
 
 def switches_and_numbers(method: Any) -> List[Tuple[str, Any]]:

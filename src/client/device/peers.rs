@@ -1,5 +1,6 @@
 //! Whether a peer is to be believed, by the settings under `peers`.
 
+use super::reading::of;
 use super::settings::StatusCheck;
 use super::{Device, read_certificates, wrong};
 use crate::client::certificates::sent_certificates;
@@ -67,8 +68,7 @@ impl Device {
         checks.presented = certificates.first().cloned();
         checks.revocation = peers.status.unwrap_or(StatusCheck::Soft).policy();
         if let Some(skew) = self.settings.ca.clock_skew {
-            checks.clock_skew_seconds = skew.seconds();
-            checks.revocation.clock_skew_seconds = skew.seconds();
+            of("ca.clock-skew", checks.set_clock_skew(skew.seconds()))?;
         }
         let request = PeerRequest {
             anchors: &self.peer_anchors()?,

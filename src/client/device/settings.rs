@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 use super::secret::Source;
 use super::values::Span;
@@ -208,7 +208,9 @@ pub struct Trust {
     pub issued: Vec<PathBuf>,
     pub tls: Vec<PathBuf>,
     pub intermediates: Vec<PathBuf>,
+    #[serde(deserialize_with = "somebody")]
     pub signers: Vec<PathBuf>,
+    #[serde(deserialize_with = "somebody")]
     pub signer_subjects: Vec<String>,
     pub signer_cmc: bool,
     pub signer_any: bool,
@@ -221,6 +223,7 @@ pub struct Trust {
 pub struct Tls {
     pub name: Option<String>,
     pub intermediates: Vec<PathBuf>,
+    #[serde(deserialize_with = "somebody")]
     pub pins: Vec<String>,
     pub min_version: Option<String>,
     pub status: Option<StatusCheck>,
@@ -354,4 +357,13 @@ pub enum StatusCheck {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Run {
     pub status_file: Option<PathBuf>,
+}
+
+/// A list of those who are allowed. One that is there and empty is nobody's wish: it would allow everybody, as if it were not there.
+fn somebody<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let allowed = Vec::deserialize(deserializer)?;
+    if allowed.is_empty() {
+        return Err(de::Error::custom("an empty list allows nobody: leave the setting out where everybody is allowed"));
+    }
+    Ok(allowed)
 }

@@ -46,7 +46,9 @@ impl Reading<'_> {
             config.acceptance = of("ca.accept", Acceptance::named(name))?;
         }
         config.send_message_time = ca.send_time.unwrap_or(config.send_message_time);
-        config.clock_skew_seconds = ca.clock_skew.map_or(config.clock_skew_seconds, |span| span.seconds());
+        if let Some(span) = ca.clock_skew {
+            of("ca.clock-skew", config.set_clock_skew(span.seconds()))?;
+        }
         if let Some(name) = &ca.possession {
             of("ca.possession", config.set_possession(name))?;
         }
@@ -358,13 +360,23 @@ mod tests {
             assert!(pin_of(pin).unwrap_err().to_string().contains("ca.tls.pins"), "{pin}");
         }
         let (folder, mut device) = device("refused");
-        for (key, value) in
-            [("ca.http.version", "2"), ("ca.tls.min-version", "1.1"), ("ca.tolerate", "nothing"), ("ca.accept", "all")]
-        {
+        for (key, value) in [
+            ("ca.http.version", "2"),
+            ("ca.tls.min-version", "1.1"),
+            ("ca.tolerate", "nothing"),
+            ("ca.accept", "all"),
+            ("ca.clock-skew", "86401s"),
+            ("ca.clock-skew", "1000000d"),
+        ] {
             device.set(key, value).unwrap();
             assert!(device.config(false).is_err(), "{key} = {value}");
             device.table.clear();
             device.settings = super::super::loading::read(&device.table).unwrap();
+        }
+        // Nobody is allowed by a list that is empty, and everybody by none.
+        for key in ["ca.trust.signers", "ca.trust.signer-subjects", "ca.tls.pins"] {
+            let refused = device.set(key, "[]").unwrap_err().to_string();
+            assert!(refused.contains("allows nobody"), "{key}: {refused}");
         }
         let _ = std::fs::remove_dir_all(folder);
     }

@@ -158,7 +158,9 @@ impl Function {
         let zeroed = places.iter().map(|place| &place.name);
         let outs = self.parameters.iter().filter(|p| matches!(p.kind, Kind::Out(_)));
         let outs_zeroed = outs.clone().map(|p| &p.name);
-        let is_other = |p: &&Parameter| !matches!(p.kind, Kind::User | Kind::Out(_));
+        // Numbers before handles: what is wrong with one is told whatever else is.
+        let numbers = self.parameters.iter().filter(|p| p.is_whole()).map(Parameter::take);
+        let is_other = |p: &&Parameter| !matches!(p.kind, Kind::User | Kind::Out(_)) && !p.is_whole();
         let others = self.parameters.iter().filter(is_other).map(Parameter::take);
         let outs = outs.map(Parameter::take);
         let checked = places.iter().filter(|p| !p.optional).map(|place| {
@@ -184,6 +186,7 @@ impl Function {
                 #(#users)*
                 #(let #zeroed = crate::args::out_opt(#zeroed);)*
                 #(let #outs_zeroed = crate::args::out_opt(#outs_zeroed);)*
+                #(#numbers)*
                 #(#checked)*
                 #(#outs)*
                 #(#others)*
@@ -237,6 +240,11 @@ impl Parameter {
         kind::passed(&self.name, &self.kind, self.optional, otherwise)
     }
 
+    /// Whether it is a number without a sign.
+    fn is_whole(&self) -> bool {
+        matches!(&self.kind, Kind::Plain(ty) if matches!(kind::last_name(ty).as_deref(), Some("u32" | "usize")))
+    }
+
     /// From what C passed to a safe value, or out with the reason.
     fn take(&self) -> TokenStream {
         let (name, text) = (&self.name, self.name.to_string());
@@ -259,6 +267,7 @@ impl Parameter {
                 quote!(let #name = crate::args::Out::new(#name.ok_or_else(|| crate::args::null(#text))?);)
             }
             (Kind::Out(_), true) => quote!(let #name = #name.map(crate::args::Out::new);),
+            (Kind::Plain(_), _) if self.is_whole() => quote!(let #name = crate::args::whole(#name, #text)?;),
             (Kind::Owned(_) | Kind::Plain(_) | Kind::Function(_), _) => TokenStream::new(),
         }
     }

@@ -9,11 +9,12 @@ from typing import Any, Callable, Iterable, Iterator, List, Mapping, Optional
 
 from . import _abi
 from ._blocking import Cancel, beside, switch_for
+from ._abi import Code
 from ._call import DESTROY, TOKENS, BytesLike, Moment, append, call, guarded, optional_text, seconds, text, text_of, texts
 from ._handle import Handle, used
 from .certificate import Certificate, CertificateList, Certificates, listed
 from .config import Config
-from .errors import Error, InputError
+from .errors import Error, InputError, UsageError
 from .store import Store
 from .validation import Peer, Report, Sent, Validator, _Outcome, _run, _verdict
 
@@ -79,7 +80,10 @@ class Fetcher(Handle):
             self._own(self._pointer_from("devid_fetcher_new", memory))
         self._set("devid_fetcher_set_sources", ocsp, crls, issuers)
         self._set("devid_fetcher_set_ocsp", nonce, ocsp_by_get, text(ocsp_digest, "ocsp_digest"))
-        for host in texts(hosts or ()):
+        allowed = texts(() if hosts is None else hosts)
+        if hosts is not None and not allowed:
+            raise UsageError("hosts is empty, which would allow none; None allows all", Code.INVALID_ARGUMENT)
+        for host in allowed:
             self._set("devid_fetcher_add_allowed_host", text(host, "hosts"))
         self._set("devid_fetcher_set_certificate_store", optional_text(certificate_store, "certificate_store"))
         self._set("devid_fetcher_set_directory", optional_text(directory, "directory"))

@@ -50,7 +50,7 @@ class Revocation(IntEnum):
     """What happens where it is not known whether a certificate is revoked."""
 
     OFF = 4
-    """Revocation is not checked."""
+    """No status is wanted. Whoever is revoked by what is at hand, or known to be by device memory, is refused all the same."""
     SOFT = 2
     """The certificate is taken, and the report says so."""
     HARD = 3
