@@ -10,6 +10,7 @@ use super::facts::Facts;
 use super::freshness::{Freshness, Window};
 use super::knowledge::Source;
 use super::names::{hash_cost, same_name};
+use super::revoked::{GoodWord, ListPlace};
 use super::status::{Revocation, Standing, Status, StatusSearch, Word};
 use super::unusable::Unusable;
 use crate::asn1::crl::{CrlNumber, CrlReason};
@@ -35,6 +36,8 @@ struct Reliance {
     from: Time,
     until: Time,
     note: Option<String>,
+    /// Which list, where its series has numbers.
+    list: Option<ListPlace>,
 }
 
 /// A list whose signer is known and entitled.
@@ -69,7 +72,7 @@ impl StatusSearch<'_> {
         let mut lists = Lists::default();
         let mut covered = ReasonSet::NONE;
         let (mut from, mut until) = (Time::FOREVER, Time::FOREVER);
-        let mut notes = Vec::new();
+        let (mut notes, mut speakers) = (Vec::new(), Vec::new());
         let mut held = None;
         for crl in self.complete_lists() {
             let (scope, silence) = match points.scope(crl) {
@@ -96,6 +99,7 @@ impl StatusSearch<'_> {
                     from = from.min(reliance.from);
                     until = until.min(reliance.until);
                     notes.extend(reliance.note);
+                    speakers.extend(reliance.list);
                 }
                 // Not lost: what revokes is looked at before whether a list can be relied upon; and a budget that ended
                 // is remembered in the knowledge.
@@ -114,7 +118,7 @@ impl StatusSearch<'_> {
             return Status::Revoked(found);
         }
         if is_clear {
-            return Status::Good { until, from, notes };
+            return Status::Good { until, word: GoodWord { from, lists: speakers }, notes };
         }
         let mut reasons: Vec<Unusable> =
             lists.against.into_iter().map(|(crl, why)| why.of(self.describe(crl))).collect();
@@ -248,7 +252,9 @@ impl StatusSearch<'_> {
                            is over, or another anchor or issuer certified it";
                 Err(doubt.unwrap_or_else(|| why.into()))
             }
-            (None, None) => self.reliance(crl, window),
+            (None, None) => self
+                .reliance(crl, window)
+                .map(|reliance| Reliance { list: self.place_of(crl, number, signer), ..reliance }),
         };
         Ok(Said::NotListed(usable))
     }
@@ -262,13 +268,13 @@ impl StatusSearch<'_> {
             }
         }
         match self.judge(window, "CRL") {
-            Freshness::Current { until } => Ok(Reliance { from, until, note: None }),
+            Freshness::Current { until } => Ok(Reliance { from, until, note: None, list: None }),
             Freshness::Grace { until, text } => {
-                Ok(Reliance { from, until, note: Some(format!("{text}, used within the offline grace")) })
+                Ok(Reliance { from, until, note: Some(format!("{text}, used within the offline grace")), list: None })
             }
             Freshness::NotJudged { until } => {
                 let note = "the time is unknown: whether the CRL is current was not checked";
-                Ok(Reliance { from, until, note: Some(note.to_owned()) })
+                Ok(Reliance { from, until, note: Some(note.to_owned()), list: None })
             }
             Freshness::Refused(why) => Err(why.into()),
         }
@@ -499,6 +505,14 @@ impl StatusSearch<'_> {
         CrlSeries::try_from(&*digest).map_err(|_| "a SHA-256 digest of another length".into())
     }
 
+    /// Which list it is, with the number that it counts as, for what is written down. Without a number, or without a digest, time alone
+    /// tells which word is the later.
+    fn place_of(&self, crl: &Crl, number: Option<&CrlNumber>, signer: &Certificate) -> Option<ListPlace> {
+        let number = number.filter(|_| !self.sources.revoked.is_empty())?;
+        let series = self.series(crl, &self.key_of(signer).as_spki()).ok()?;
+        ListPlace::new(*series.first_chunk()?, number)
+    }
+
     /// The entry about this certificate: serial number and certificate issuer both match (RFC 5280 section 5.3.3). Among
     /// several, in whatever order, the strongest word counts: for good over on hold over taken back.
     pub(super) fn entry_for(&self, crl: &Crl, certificate: &Certificate) -> Result<Option<FoundEntry>, Unusable> {
@@ -535,6 +549,7 @@ impl StatusSearch<'_> {
             since: entry.revocation_date,
             reason: entry.reason,
             made: crl.this_update(),
+            list: self.place_of(crl, crl.number().filter(|_| entry.reason == CrlReason::CertificateHold), signer),
             source: source.clone(),
             entitled: self.entitling(signer, above),
         });

@@ -4,6 +4,7 @@ use super::freshness::{Freshness, Window};
 use super::knowledge::Source;
 use super::names::{name_hash, same_name};
 use super::ocsp::{OcspResponse, forms_at_hand, key_bits, key_forms};
+use super::revoked::GoodWord;
 use super::status::{Entitling, Revocation, Status, StatusSearch, Word};
 use super::unusable::Unusable;
 use crate::asn1::crl::{CrlReason, shortest_integer};
@@ -55,7 +56,7 @@ impl StatusSearch<'_> {
             }
         }
         let is_lifted =
-            |held: &Revocation| matches!(newest, Some((_, Status::Good { from, .. })) if self.lifts(from, held));
+            |held: &Revocation| matches!(newest, Some((from, Status::Good { .. })) if self.lifts(from, held));
         if let Some(found) = held.filter(|held| !is_lifted(held)) {
             return Status::Revoked(found);
         }
@@ -105,7 +106,7 @@ impl StatusSearch<'_> {
                 false => Entitling::Issuer,
             };
             let made = entry.this_update;
-            let word = Word { since: time, reason, made, source: source.clone(), entitled: vec![entitled] };
+            let word = Word { since: time, reason, made, list: None, source: source.clone(), entitled: vec![entitled] };
             let found = Revocation { text, word: Some(word), source: Some(source), since: time, is_old_hold: false };
             return Ok((made, Status::Revoked(found)));
         }
@@ -132,7 +133,7 @@ impl StatusSearch<'_> {
             }
             Freshness::Refused(why) => return unknown(&why),
         };
-        Ok((from, Status::Good { until, from, notes }))
+        Ok((from, Status::Good { until, word: GoodWord { from, lists: Vec::new() }, notes }))
     }
 
     /// Why a response says of nobody that it is good; `None` if nothing is odd about it.

@@ -13,7 +13,7 @@ use alloc::collections::BTreeMap;
 pub use super::revoked_lost::KeyDigest;
 use super::revoked_lost::LostFacts;
 use crate::asn1::Asn1Error;
-use crate::asn1::crl::CrlReason;
+use crate::asn1::crl::{CrlNumber, CrlReason};
 use crate::prelude::*;
 use crate::time::Time;
 
@@ -28,15 +28,23 @@ const MAX_FACTS_OF_BRANCH: usize = MAX_FACTS / 4;
 /// From so many facts below one CA on the issuers that are met are written down: they have their place in what may be lost before
 /// that is needed.
 const MANY_FACTS_OF_BRANCH: usize = MAX_FACTS_OF_BRANCH / 2;
+/// How often a hold is written that a CA shows anew and anew: a newer one within this time after the one before counts as of its end.
+const HOLD_SECONDS: i64 = 3600;
 /// Format and its version; the first one knew no holds, no branches and nothing of what was lost. In the second a branch could stand
-/// for its CAs, in the third issuers of which something was lost had no branch.
-const MAGIC: &[u8] = b"revoked-4\n";
+/// for its CAs, in the third issuers of which something was lost had no branch, in the fourth holds had no list.
+const MAGIC: &[u8] = b"revoked-5\n";
+const MAGIC_4: &[u8] = b"revoked-4\n";
 const MAGIC_3: &[u8] = b"revoked-3\n";
 const MAGIC_2: &[u8] = b"revoked-2\n";
 const MAGIC_1: &[u8] = b"revoked-1\n";
-/// Bytes of one fact, in both formats.
-const FACT_LEN: usize = 32 + 8 + 8 + 33 + 32 + 8 + 8 + 8 + 1;
+/// Bytes of one fact: of today, of the formats before, of the first.
+const FACT_LEN: usize = FACT_LEN_4 + 8 + 1 + MAX_NUMBER_BYTES;
+const FACT_LEN_4: usize = 32 + 8 + 8 + 33 + 32 + 8 + 8 + 8 + 1;
 const FACT_LEN_1: usize = 32 + 8 + 33 + 32 + 8 + 8 + 1;
+/// Longest number of a list that is written down (RFC 5280 section 5.2.3); of a longer one time alone counts.
+const MAX_NUMBER_BYTES: usize = 20;
+/// Stands for no list in place of its number's length.
+const NO_LIST: u8 = 0xff;
 /// What begins a fact, and what was lost: of one CA, of all others.
 const FACT: u8 = b'f';
 const LOST: u8 = b'l';
@@ -52,6 +60,54 @@ pub enum Authority {
     Certifier([u8; 32]),
     /// The owner's trust in this key, an anchor or a trusted OCSP responder: it counts where that key is trusted.
     Key([u8; 32]),
+}
+
+/// Which list says something. Numbers rise in a series (RFC 5280 section 5.2.3), and tell the later of two words of one second.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListPlace {
+    /// The beginning of the series' digest: the signer's key, its name, and the scope.
+    pub series: KeyDigest,
+    /// The list's number.
+    pub number: CrlNumber,
+}
+
+impl ListPlace {
+    /// A list of this series; `None` where its number is longer than is written down.
+    pub fn new(series: KeyDigest, number: &CrlNumber) -> Option<Self> {
+        (number.as_be_bytes().len() <= MAX_NUMBER_BYTES).then(|| ListPlace { series, number: number.clone() })
+    }
+
+    fn is_after(&self, other: &Self) -> bool {
+        self.series == other.series && self.number > other.number
+    }
+
+    fn write(place: Option<&Self>, bytes: &mut Vec<u8>) {
+        let (series, number) = place.map_or(([0; 8], &[][..]), |place| (place.series, place.number.as_be_bytes()));
+        bytes.extend_from_slice(&series);
+        bytes.push(place.map_or(NO_LIST, |_| number.len() as u8));
+        bytes.extend_from_slice(number);
+        bytes.resize(bytes.len() + MAX_NUMBER_BYTES - number.len(), 0);
+    }
+
+    /// From the end of a fact; `None` where it is damaged.
+    fn read(bytes: &[u8]) -> Option<Option<Self>> {
+        let (series, rest) = bytes.split_first_chunk::<8>()?;
+        let (len, number) = rest.split_first()?;
+        if *len == NO_LIST {
+            return Some(None);
+        }
+        let number = CrlNumber::from_be_bytes(number.get(..usize::from(*len))?);
+        Some(Some(ListPlace { series: *series, number }))
+    }
+}
+
+/// Since when somebody entitled says that a certificate is good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GoodWord {
+    /// thisUpdate of the list or response; of several, the earliest.
+    pub from: Time,
+    /// The lists that say so.
+    pub lists: Vec<ListPlace>,
 }
 
 /// That a certificate is revoked for good, or on hold.
@@ -75,12 +131,33 @@ pub struct RevokedFact {
     pub made: Time,
     /// The certificate's notAfter: the fact may be forgotten after it.
     pub end: Time,
+    /// Of a hold by a list with a number: that.
+    pub list: Option<ListPlace>,
 }
 
 impl RevokedFact {
     /// Whether nothing takes it back.
     pub fn is_for_good(&self) -> bool {
         self.reason != CrlReason::CertificateHold
+    }
+
+    /// Whether this ends a hold: a later word does (RFC 5280 section 5.3.1), and of two words of one second that of the later list.
+    pub fn is_lifted_by(&self, word: &GoodWord) -> bool {
+        let is_after = |held: &ListPlace| word.lists.iter().any(|list| list.is_after(held));
+        !self.is_for_good()
+            && (self.made < word.from || (self.made == word.from && self.list.as_ref().is_some_and(is_after)))
+    }
+
+    /// The hold that is written down in place of this one, if another was said later. It counts as of then, or as of an hour after this
+    /// one: a CA that shows a new one at each meeting does not have the record written each time.
+    fn held_longer_by(&self, fact: &RevokedFact) -> Option<Self> {
+        let is_after = match (&self.list, &fact.list) {
+            (Some(known), Some(list)) => list.is_after(known),
+            _ => false,
+        };
+        let is_later = fact.made > self.made || (fact.made == self.made && is_after);
+        let made = fact.made.max(self.made.plus(HOLD_SECONDS));
+        is_later.then(|| RevokedFact { made, ..fact.clone() })
     }
 
     /// For reports.
@@ -106,9 +183,11 @@ impl RevokedFact {
             bytes.extend_from_slice(&time.to_be_bytes());
         }
         bytes.push(self.reason.number());
+        ListPlace::write(self.list.as_ref(), bytes);
     }
 
-    fn read(bytes: &[u8], is_first_format: bool) -> Option<Self> {
+    fn read(bytes: &[u8], format: u8) -> Option<Self> {
+        let is_first_format = format == 1;
         let (who, rest) = bytes.split_first_chunk::<32>()?;
         let (issuer, rest) = rest.split_first_chunk::<8>()?;
         let (branch, rest) = if is_first_format { (issuer, rest) } else { rest.split_first_chunk::<8>()? };
@@ -126,6 +205,7 @@ impl RevokedFact {
             _ => return None,
         };
         let since = i64::from_be_bytes(*since);
+        let (reason, rest) = rest.split_first()?;
         Some(RevokedFact {
             who: *who,
             issuer: *issuer,
@@ -133,9 +213,10 @@ impl RevokedFact {
             authority,
             source: *source,
             since: (since != i64::MIN).then(|| Time::from_unix(since)),
-            reason: CrlReason::from_number(*rest.first()?),
+            reason: CrlReason::from_number(*reason),
             made: Time::from_unix(i64::from_be_bytes(*made)),
             end: Time::from_unix(i64::from_be_bytes(*end)),
+            list: if format > 4 { ListPlace::read(rest)? } else { None },
         })
     }
 }
@@ -179,8 +260,8 @@ pub trait RevokedFacts: Send + Sync + core::fmt::Debug {
     /// room. What is there for good is not replaced; what has no room is remembered as lost.
     fn note(&self, fact: &RevokedFact, now: Option<Time>);
 
-    /// Ends a hold: somebody entitled has said otherwise as of `from`. One that was said later, or for good, stays.
-    fn lift(&self, fact: &RevokedFact, from: Time);
+    /// Ends a hold: somebody entitled has said otherwise. One that was said later, or for good, stays.
+    fn lift(&self, fact: &RevokedFact, word: &GoodWord);
 
     /// An issuer was met in good order, below this CA that an anchor has certified. Where the room is small, it has its own from then on.
     fn meet(&self, issuer: &KeyDigest, branch: &KeyDigest) {
@@ -236,7 +317,11 @@ impl RevokedTable {
             match (known.is_for_good(), fact.is_for_good()) {
                 (false, true) => *known = RevokedFact { made, ..fact.clone() },
                 // Said once, it is of the day when it was met.
-                (false, false) if known.made < fact.made && made == fact.made => *known = fact.clone(),
+                (false, false) if made == fact.made => {
+                    if let Some(longer) = known.held_longer_by(fact) {
+                        *known = longer;
+                    }
+                }
                 _ => {}
             }
             // The same certificate, said to end later: a second one of its number, which lives longer.
@@ -260,9 +345,9 @@ impl RevokedTable {
     }
 
     /// Ends a hold by a later word: `true` if there was one.
-    pub fn lift(&mut self, fact: &RevokedFact, from: Time) -> bool {
+    pub fn lift(&mut self, fact: &RevokedFact, word: &GoodWord) -> bool {
         let key = (fact.who, fact.authority);
-        let ends = self.facts.get(&key).is_some_and(|known| !known.is_for_good() && known.made < from);
+        let ends = self.facts.get(&key).is_some_and(|known| known.is_lifted_by(word));
         ends && self.facts.remove(&key).is_some()
     }
 
@@ -331,13 +416,12 @@ impl RevokedTable {
     /// They are damaged, or of another format.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Asn1Error> {
         const WHAT: &str = "record of revoked certificates";
-        let formats = [MAGIC, MAGIC_3, MAGIC_2, MAGIC_1].map(|magic| bytes.strip_prefix(magic));
-        let table = match formats {
-            [Some(rest), ..] => Self::read(rest, 4),
-            [_, Some(rest), ..] => Self::read(rest, 3),
-            [_, _, Some(rest), _] => Self::read(rest, 2),
-            [.., Some(rest)] => Self::read_first_format(rest),
-            _ => return Err(Asn1Error::invalid(WHAT, "of another format")),
+        const FORMATS: [(&[u8], u8); 5] = [(MAGIC, 5), (MAGIC_4, 4), (MAGIC_3, 3), (MAGIC_2, 2), (MAGIC_1, 1)];
+        let format = FORMATS.iter().find_map(|(magic, format)| Some((bytes.strip_prefix(*magic)?, *format)));
+        let table = match format {
+            Some((rest, 1)) => Self::read_first_format(rest),
+            Some((rest, format)) => Self::read(rest, format),
+            None => return Err(Asn1Error::invalid(WHAT, "of another format")),
         };
         table.ok_or_else(|| Asn1Error::invalid(WHAT, "damaged"))
     }
@@ -347,8 +431,9 @@ impl RevokedTable {
         while let Some((kind, behind)) = rest.split_first() {
             rest = match (*kind, format) {
                 (FACT, _) => {
-                    let (fact, behind) = behind.split_at_checked(FACT_LEN)?;
-                    table.take(RevokedFact::read(fact, false)?)?;
+                    let len = if format > 4 { FACT_LEN } else { FACT_LEN_4 };
+                    let (fact, behind) = behind.split_at_checked(len)?;
+                    table.take(RevokedFact::read(fact, format)?)?;
                     behind
                 }
                 (LOST, 2) => table.lost.read_place_2(behind)?,
@@ -371,7 +456,7 @@ impl RevokedTable {
             return None;
         }
         for fact in facts {
-            table.take(RevokedFact::read(fact, true)?)?;
+            table.take(RevokedFact::read(fact, 1)?)?;
         }
         Some(table)
     }
@@ -385,6 +470,14 @@ impl RevokedTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn list(number: u16) -> ListPlace {
+        ListPlace::new([4; 8], &CrlNumber::from_be_bytes(&number.to_be_bytes())).unwrap()
+    }
+
+    fn good(from: i64, lists: &[u16]) -> GoodWord {
+        GoodWord { from: Time::from_unix(from), lists: lists.iter().map(|number| list(*number)).collect() }
+    }
 
     fn fact(number: u16, end: i64) -> RevokedFact {
         let mut who = [0; 32];
@@ -403,6 +496,7 @@ mod tests {
             reason: if number % 5 == 4 { CrlReason::CertificateHold } else { CrlReason::KeyCompromise },
             made: Time::from_unix(i64::from(number)),
             end: Time::from_unix(end),
+            list: (number % 10 == 9).then(|| list(number)),
         }
     }
 
@@ -429,7 +523,7 @@ mod tests {
         let mut bytes = Vec::new();
         whole.write(&mut bytes);
         // Without its branch and the time of the word.
-        let without = |bytes: &[u8]| [&bytes[..40], &bytes[48..121], &bytes[129..]].concat();
+        let without = |bytes: &[u8]| [&bytes[..40], &bytes[48..121], &bytes[129..FACT_LEN_4]].concat();
         let first = [MAGIC_1, &without(&bytes)].concat();
         let table = RevokedTable::from_bytes(&first).unwrap();
         let expected = RevokedFact { branch: whole.issuer, made: Time::from_unix(0), ..whole };
@@ -445,6 +539,9 @@ mod tests {
         let mut bytes = MAGIC_2.to_vec();
         bytes.push(FACT);
         fact(6, 9).write(&mut bytes);
+        bytes.truncate(MAGIC_2.len() + 1 + FACT_LEN_4);
+        let fourth = [MAGIC_4, &bytes[MAGIC_2.len()..]].concat();
+        assert_eq!(RevokedTable::from_bytes(&fourth).unwrap().find(&fact(6, 9).who), [fact(6, 9)]);
         let lost =
             |key: u8, branch: u8, until: i64| [&[LOST][..], &[key; 8], &[branch; 8], &until.to_be_bytes()].concat();
         let of_issuer = [&bytes[..], &lost(1, 9, 3_600)].concat();
@@ -546,7 +643,7 @@ mod tests {
         assert_eq!(table.add(&other, None), Added::Known);
         let held = RevokedFact { reason: CrlReason::CertificateHold, made: Time::from_unix(50), ..other.clone() };
         assert_eq!(table.add(&held, None), Added::Known);
-        assert!(!table.lift(&held, Time::from_unix(60)));
+        assert!(!table.lift(&held, &good(60, &[])));
         assert_eq!(table.find(&other.who), [fact(1, 9)]);
         let by_another = RevokedFact { authority: Authority::Key([1; 32]), ..other };
         assert_eq!(table.add(&by_another, None), Added::New);
@@ -559,14 +656,68 @@ mod tests {
         let mut table = RevokedTable::default();
         table.add(&held(10), None);
         assert_eq!(table.add(&held(5), None), Added::Known, "an older word shortens nothing");
-        assert_eq!(table.add(&held(20), None), Added::New);
-        assert!(!table.lift(&held(10), Time::from_unix(20)));
-        assert_eq!(table.find(&held(20).who), [held(20)]);
-        assert!(table.lift(&held(10), Time::from_unix(21)));
-        assert!(table.find(&held(20).who).is_empty());
+        assert_eq!(table.add(&held(4000), None), Added::New);
+        assert!(!table.lift(&held(10), &good(4000, &[])));
+        assert_eq!(table.find(&held(4000).who), [held(4000)]);
+        assert!(table.lift(&held(10), &good(4001, &[])));
+        assert!(table.find(&held(4000).who).is_empty());
         table.add(&held(20), None);
         let for_good = RevokedFact { reason: CrlReason::KeyCompromise, ..held(15) };
         assert_eq!(table.add(&for_good, None), Added::New);
         assert_eq!(table.find(&for_good.who), [for_good]);
+    }
+
+    /// Numbers tell which list of one second is the later, within their series.
+    #[test]
+    fn a_hold_of_this_second_ends_with_the_next_list_of_its_series_alone() {
+        let held = RevokedFact { list: Some(list(300)), ..fact(4, 9) };
+        let other = ListPlace { series: [5; 8], ..list(301) };
+        for (word, expected) in [
+            (good(4, &[301]), true),
+            (good(4, &[7, 301]), true),
+            (good(4, &[300]), false),
+            (good(4, &[299, 7]), false),
+            (good(4, &[]), false),
+            (GoodWord { lists: vec![other], ..good(4, &[]) }, false),
+            (good(3, &[301]), false),
+            (good(5, &[7]), true),
+        ] {
+            let mut table = RevokedTable::default();
+            table.add(&held, None);
+            let mut table = RevokedTable::from_bytes(&table.to_bytes()).unwrap();
+            assert_eq!(table.lift(&held, &word), expected, "{word:?}");
+            let without = RevokedFact { list: None, ..held.clone() };
+            assert_eq!(without.is_lifted_by(&word), word.from > held.made, "{word:?}");
+            let for_good = RevokedFact { reason: CrlReason::KeyCompromise, ..held.clone() };
+            assert!(!for_good.is_lifted_by(&word));
+        }
+        let longest = CrlNumber::from_be_bytes(&[9; MAX_NUMBER_BYTES]);
+        assert!(ListPlace::new([4; 8], &longest).is_some());
+        assert!(ListPlace::new([4; 8], &CrlNumber::from_be_bytes(&[9; MAX_NUMBER_BYTES + 1])).is_none());
+    }
+
+    /// A CA that shows a newer hold at each meeting has it written once an hour, and none of them is lost.
+    #[test]
+    fn ever_newer_holds_are_written_once_an_hour() {
+        for step in [1, 60, 3599] {
+            let mut table = RevokedTable::default();
+            let (mut written, mut last) = (0, 0);
+            for said in (0..10 * HOLD_SECONDS).step_by(step) {
+                let now = Time::from_unix(said);
+                let number = u16::try_from(said).unwrap_or(u16::MAX);
+                let held = RevokedFact { made: now, list: Some(list(number)), ..fact(4, i64::MAX) };
+                written += usize::from(table.add(&held, Some(now)) == Added::New);
+                assert!(!table.clone().lift(&held, &good(said, &[])), "it is as of the last word, or later");
+                last = said;
+            }
+            assert!(written <= 12, "{written} times, every {step} s");
+            assert!(table.lift(&fact(4, 9), &good(last + HOLD_SECONDS + 1, &[])), "and ends within an hour");
+        }
+        // Ever higher numbers of one second, too.
+        let mut table = RevokedTable::default();
+        let held = |number| RevokedFact { list: Some(list(number)), ..fact(4, 9) };
+        let written = (1..1000).filter(|number| table.add(&held(*number), None) == Added::New).count();
+        assert!(written <= 2, "{written}");
+        assert!(!table.lift(&held(0), &good(4, &[999])));
     }
 }

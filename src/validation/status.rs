@@ -9,6 +9,7 @@ use super::crl::Crl;
 use super::freshness::{Freshness, Window};
 use super::knowledge::{Knowledge, Source};
 use super::revocation_policy::{RevocationPolicy, StatusPreference};
+use super::revoked::{GoodWord, ListPlace};
 use super::status_sources::StatusSources;
 use super::trust::TrustAnchors;
 use super::unusable::Unusable;
@@ -32,7 +33,7 @@ pub(super) enum Status {
         /// Last second at which the data that says so is current.
         until: Time,
         /// From when it is.
-        from: Time,
+        word: GoodWord,
         /// Checks on the data that could not be made.
         notes: Vec<String>,
     },
@@ -92,6 +93,8 @@ pub(super) struct Word {
     pub reason: CrlReason,
     /// thisUpdate of the list or response.
     pub made: Time,
+    /// Of a hold by a list, which one.
+    pub list: Option<ListPlace>,
     /// The signer's key.
     pub source: KeyIdentity<'static>,
     /// On what it rests: each alone is enough.
@@ -361,18 +364,22 @@ impl<'a> StatusSearch<'a> {
                 let made = |found: &Revocation| found.word.as_ref().map(|word| word.made);
                 Status::Revoked(if one.is_hold() && made(&one) < made(&other) { other } else { one })
             }
-            (Status::Revoked(hold), good @ Status::Good { from, .. })
-            | (good @ Status::Good { from, .. }, Status::Revoked(hold))
-                if self.lifts(from, &hold) =>
+            (Status::Revoked(hold), Status::Good { word, until, notes })
+            | (Status::Good { word, until, notes }, Status::Revoked(hold))
+                if self.lifts(word.from, &hold) =>
             {
-                good
+                Status::Good { word, until, notes }
             }
             (_, revoked @ Status::Revoked(_)) => revoked,
-            (ocsp @ Status::Good { from: of_ocsp, .. }, crl @ Status::Good { from: of_crl, .. }) => {
+            (Status::Good { until, notes, word }, Status::Good { until: of_crl, notes: of_list, word: list }) => {
                 // The newer word says until when: an old one, with which somebody came, lengthens nothing.
-                match (of_ocsp.cmp(&of_crl), self.policy().prefer) {
-                    (Ordering::Greater, _) | (Ordering::Equal, StatusPreference::Ocsp) => ocsp,
-                    (Ordering::Less, _) | (Ordering::Equal, StatusPreference::Crl) => crl,
+                match (word.from.cmp(&list.from), self.policy().prefer) {
+                    (Ordering::Greater, _) => Status::Good { until, notes, word },
+                    // The lists say so, whichever is preferred.
+                    (Ordering::Equal, StatusPreference::Ocsp) => Status::Good { until, notes, word: list },
+                    (Ordering::Less, _) | (Ordering::Equal, StatusPreference::Crl) => {
+                        Status::Good { until: of_crl, notes: of_list, word: list }
+                    }
                 }
             }
             (revoked @ Status::Revoked(_), _) => revoked,

@@ -3,7 +3,7 @@
 
 use super::names::place_hash;
 use super::ocsp_status::words_of_response;
-use super::revoked::{Authority, KeyDigest, RevokedFact, RevokedId};
+use super::revoked::{Authority, GoodWord, KeyDigest, RevokedFact, RevokedId};
 use super::signed::Line;
 use super::status::{Entitling, Revocation, Status, StatusSearch, Word};
 use super::unusable::Unusable;
@@ -28,10 +28,17 @@ pub(super) struct Before {
 /// A hold lasts until somebody entitled says otherwise later (RFC 5280 section 5.3.1), whatever became of the list that said so.
 #[derive(Debug)]
 struct Hold {
-    /// thisUpdate of the latest word.
-    made: Time,
+    /// The latest word.
     found: Revocation,
+    made: Time,
     facts: Vec<RevokedFact>,
+}
+
+impl Hold {
+    /// Whoever has said it.
+    fn is_lifted_by(&self, word: &GoodWord) -> bool {
+        self.facts.iter().all(|fact| fact.is_lifted_by(word))
+    }
 }
 
 impl StatusSearch<'_> {
@@ -99,27 +106,27 @@ impl StatusSearch<'_> {
     /// A status, with what was known before: good words from before a hold, or from before what was lost, clear nobody.
     pub(super) fn after(&self, above: &[Certificate], before: Before, status: Status) -> Status {
         match (status, before) {
-            (Status::Good { from, .. }, Before { hold: Some(hold), .. }) if from <= hold.made => {
+            (Status::Good { word, .. }, Before { hold: Some(hold), .. }) if !hold.is_lifted_by(&word) => {
                 Status::Revoked(hold.found)
             }
             (Status::Unknown(_), Before { hold: Some(hold), .. }) => Status::Revoked(hold.found),
-            (Status::Good { from, .. }, Before { lost: Some(until), .. }) if from <= until => {
+            (Status::Good { word, .. }, Before { lost: Some(until), .. }) if word.from <= until => {
                 Status::Unknown(vec![without_room(until)])
             }
             (Status::Unknown(reasons), Before { lost: Some(until), .. }) => {
                 Status::Unknown(core::iter::once(without_room(until)).chain(reasons).collect())
             }
-            (Status::Good { from, until, notes }, Before { hold, .. }) => {
+            (Status::Good { word, until, notes }, Before { hold, .. }) => {
                 // What rests on a signer that is itself in question lifts nothing yet.
                 let is_settled = self.in_progress.borrow().is_empty();
                 let lifted = hold.filter(|_| is_settled).map(|hold| hold.facts);
                 for record in &self.sources.revoked {
-                    lifted.iter().flatten().for_each(|fact| record.lift(fact, from));
+                    lifted.iter().flatten().for_each(|fact| record.lift(fact, &word));
                 }
                 if is_settled {
                     self.meet(above);
                 }
-                Status::Good { from, until, notes }
+                Status::Good { word, until, notes }
             }
             (status, _) => status,
         }
@@ -143,6 +150,7 @@ impl StatusSearch<'_> {
                 reason: word.reason,
                 made: word.made,
                 end: certificate.not_after(),
+                list: word.list.clone(),
             })
         };
         for entitling in &word.entitled {

@@ -141,6 +141,7 @@ impl Full {
                 reason: devid::asn1::crl::CrlReason::KeyCompromise,
                 made: now(),
                 end: later(9_000),
+                list: None,
             };
             memory.revoked_facts().note(&fact, Some(now()));
         }

@@ -93,6 +93,51 @@ fn a_kept_hold_is_asked_about_anew() {
     assert_eq!(ask(good, later(2)), None);
 }
 
+/// A CA that holds and lifts within one second: its lists are told apart by their numbers, at hand and by what was written down.
+#[test]
+fn a_hold_that_is_lifted_within_a_second_ends_with_the_next_list() {
+    let list = |world: &World, number: u64| CrlBuilder::of(&world.ca).number(number).times(now(), Some(later(9)));
+    let good_of_then = |world: &World| word(world, 0, None, now()).1;
+    for mode in MODES {
+        for (number, is_at_hand) in [(6, true), (6, false), (7, true), (7, false), (8, true), (8, false)] {
+            let world = World::new();
+            let held = list(&world, 7).revokes_for(&world.peer, ON_HOLD).build();
+            let judge =
+                |crls: &[Arc<Crl>], ocsp: &[Arc<OcspResponse>]| world.judge(&Brought { crls, ocsp, mode, ..NOTHING });
+            assert_eq!(judge(std::slice::from_ref(&held), &[]), Some(Code::Revoked));
+            assert_eq!(judge(&[], &good_of_then(&world)), Some(Code::Revoked), "a response has no number");
+            let mut crls = vec![list(&world, number).build()];
+            crls.extend(is_at_hand.then(|| held.clone()));
+            let expected = if number > 7 { None } else { Some(Code::Revoked) };
+            assert_eq!(judge(&crls, &[]), expected, "{mode:?}: list {number}, at hand {is_at_hand}");
+            // With a word in another form beside it, too, whichever is preferred.
+            assert_eq!(judge(&crls, &good_of_then(&world)), expected, "{mode:?}: list {number}");
+            assert_eq!(judge(&[], &good_of_then(&world)), expected, "{mode:?}: list {number}, written down");
+        }
+    }
+}
+
+/// A responder that shows a hold of now at each meeting has the record written once an hour, and no more.
+#[test]
+fn ever_newer_holds_do_not_wear_out_device_memory() {
+    let world = World::new();
+    let mark = || world.store.number("revoked-mark").unwrap();
+    let (mut marks, mut last) = (std::collections::BTreeSet::new(), now());
+    for minutes in 0..240 {
+        last = now().plus(60 * minutes);
+        let (crls, ocsp) = word(&world, 0, Some(ON_HOLD), last);
+        assert_eq!(world.judge(&Brought { crls: &crls, ocsp: &ocsp, at: last, ..NOTHING }), Some(Code::Revoked));
+        marks.insert(mark());
+    }
+    assert!(marks.len() <= 6, "{} times in four hours", marks.len());
+    let good = |from: Time, at: Time| {
+        let (crls, ocsp) = word(&world, 0, None, from);
+        world.judge(&Brought { crls: &crls, ocsp: &ocsp, at, ..NOTHING })
+    };
+    assert_eq!(good(last, later(1)), Some(Code::Revoked), "none is forgotten for that");
+    assert_eq!(good(last.plus(3601), later(1)), None);
+}
+
 /// A CA whose clock was ahead for a day holds nobody until that day comes.
 #[test]
 fn a_hold_from_the_future_ends_with_the_next_word() {
@@ -146,5 +191,24 @@ fn a_change_of_roots_forgets_nobody() {
         assert_eq!(judge(then, with, std::slice::from_ref(&list), &[]), Some(Code::Revoked));
         let found = judge(&[from_now], &[from_now], &[], std::slice::from_ref(&good));
         assert_eq!(found, Some(Code::Revoked), "noted under {then:?} with {with:?}, judged under {from_now}");
+    }
+}
+
+/// The CA's devices do not change with the owner of one of them.
+#[test]
+fn a_factory_reset_forgets_nobody_who_was_revoked() {
+    for reason in [KEY_COMPROMISE, ON_HOLD] {
+        let world = World::new();
+        let list = [world.list(reason).number(7).build()];
+        assert_eq!(world.judge(&Brought { crls: &list, ..NOTHING }), Some(Code::Revoked));
+        world.store.put_blob("owners-own", b"own").unwrap();
+        world.store.factory_reset(&[]).unwrap();
+        assert_eq!(world.store.blobs().unwrap(), ["revoked"]);
+        for mode in MODES {
+            let good = [world.old_good()];
+            assert_eq!(world.judge(&Brought { ocsp: &good, mode, ..NOTHING }), Some(Code::Revoked), "{mode:?}");
+            let older = [CrlBuilder::of(&world.ca).number(6).build()];
+            assert_eq!(world.judge(&Brought { crls: &older, mode, ..NOTHING }), Some(Code::Revoked), "{mode:?}");
+        }
     }
 }

@@ -152,6 +152,7 @@ fn what_has_ended_takes_no_room_in_who_was_there_before() {
             reason: CrlReason::KeyCompromise,
             made: now(),
             end: later(10),
+            list: None,
         };
         full.add(&fact, None);
         before.0.revoked_facts().note(&fact, Some(now()));

@@ -9,7 +9,7 @@ use crate::store::{REVOKED_RECORD as RECORD, Store, StoreError, StoreErrorKind};
 use crate::time::Time;
 use crate::validation::revoked::{KeyDigest, RevokedId};
 use crate::validation::status_sources::UNTOLD;
-use crate::validation::{Added, KnownFacts, RevokedFact, RevokedFacts, RevokedTable};
+use crate::validation::{Added, GoodWord, KnownFacts, RevokedFact, RevokedFacts, RevokedTable};
 
 /// Name of the number that rises with every change of it. Odd while somebody changes it, and after somebody has died over that: then the
 /// record is looked at each time.
@@ -185,16 +185,16 @@ impl RevokedFacts for StoredRevokedFacts {
         }
     }
 
-    fn lift(&self, fact: &RevokedFact, from: Time) {
+    fn lift(&self, fact: &RevokedFact, word: &GoodWord) {
         let mut state = self.state();
         self.write_left(&mut state);
         let _ = self.sync(&mut state);
         self.unwritten.change_facts(|left| {
-            left.lift(fact, from);
+            left.lift(fact, word);
             false
         });
-        if state.table.lift(fact, from) {
-            self.write_through(&mut state, |all| all.lift(fact, from));
+        if state.table.lift(fact, word) {
+            self.write_through(&mut state, |all| all.lift(fact, word));
         }
     }
 
