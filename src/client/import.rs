@@ -159,9 +159,7 @@ impl<'a> Import<'a> {
         let mut status = self.status.clone();
         StatusMemory::of_store(self.store).attach(&mut status);
         let status = status.recalled(&certificate, &pool);
-        let mut checks = self.checks.clone();
-        checks.revocation = checks.revocation.looking_at(&status);
-        let report = validate(&*self.provider, self.anchors, &certificate, &pool, &status, &checks);
+        let report = validate(&*self.provider, self.anchors, &certificate, &pool, &status, &self.checks);
         let Some(path) = report.path() else {
             let words = format!("the certificate for \"{name}\" does not stand up to the enrolment anchors");
             let error = report.error().unwrap_or_else(|| Error::new(Code::NoPath, "no path"));

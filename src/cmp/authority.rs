@@ -107,7 +107,7 @@ fn find_path(
         Act::Answer(_) | Act::GeneratedKey(_) => &*context.cmp_anchors,
     };
     let mut checks = context.checks_at(now);
-    checks.revocation = context.revocation();
+    checks.revocation = context.signer_revocation.clone();
     let chain = match path(context, anchors, signer, came, &checks) {
         Ok(chain) => chain,
         Err(cause) => {
@@ -182,7 +182,7 @@ pub(super) fn is_authenticated(
         return None;
     }
     let mut checks = context.checks_at(now);
-    checks.revocation = context.revocation();
+    checks.revocation = context.signer_revocation.clone();
     path(context, &context.cmp_anchors, signer, came, &checks).ok().filter(|chain| !is_confined_by_name(chain))
 }
 
@@ -324,7 +324,7 @@ fn path(
     let mut pool: Vec<Certificate> = own_certificates(context).cloned().collect();
     let with_own = attempt(&pool, checks);
     let is_settled = match &with_own {
-        Ok(_) => checks.revocation.mode == RevocationMode::Off,
+        Ok(_) => checks.revocation.mode == RevocationMode::Off && context.signer_status.is_empty(),
         Err(error) => decides(error),
     };
     let found = if is_settled || came.is_empty() {

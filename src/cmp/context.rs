@@ -14,7 +14,7 @@ use crate::crypto::keys::same_public_key;
 use crate::crypto::{DigestAlgorithm, Provider};
 use crate::error::Error;
 use crate::time::Time;
-use crate::validation::{Checks, Report, RevocationMode, RevocationPolicy, TrustAnchors, validate};
+use crate::validation::{Checks, Report, TrustAnchors, validate};
 
 /// The settings of a CMP client: its credential and its [`Options`], whose fields are reached as its own. Shared by its operations, never
 /// changed by them.
@@ -63,16 +63,8 @@ impl Context {
         pool: &[Certificate],
         checks: &Checks,
     ) -> Report {
-        let mut status = Cow::Borrowed(&self.signer_status);
-        if checks.revocation.mode != RevocationMode::Off {
-            status = self.signer_status.recalled(certificate, pool);
-        }
+        let status = self.signer_status.recalled(certificate, pool);
         validate(&*self.provider, anchors, certificate, pool, &status, checks)
-    }
-
-    /// What is asked of the status of signers: of what is known against them, also where nothing was said of revocation.
-    pub(super) fn revocation(&self) -> RevocationPolicy {
-        self.signer_revocation.clone().looking_at(&self.signer_status)
     }
 
     /// How far messageTime may be off; `None`: it is not looked at.

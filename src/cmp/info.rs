@@ -385,7 +385,7 @@ fn leads_to(
     let mut checks = context.checks_at(now);
     // A root is trusted for years, by whoever reads it here: not on the strength of a signature that can be made for another.
     checks.allow_weak = false;
-    checks.revocation = context.revocation();
+    checks.revocation = context.signer_revocation.clone();
     if checks.revocation.mode == RevocationMode::HardFail {
         // A link is rarely asked about; what is known against it counts as against any signer.
         checks.revocation.mode = RevocationMode::SoftFail;

@@ -244,8 +244,8 @@ pub(super) fn check_issued(
 /// that is known to be revoked. Nobody can have its status yet, so a missing one is no reason to refuse, whatever is asked
 /// of signers.
 fn revocation_of_issued(context: &Context) -> RevocationPolicy {
-    let unasked = RevocationPolicy { mode: RevocationMode::Off, ..context.signer_revocation.clone() };
-    RevocationPolicy { scope: RevocationScope::WholeChain, ..unasked.looking_at(&context.signer_status) }
+    let scope = RevocationScope::WholeChain;
+    RevocationPolicy { mode: RevocationMode::Off, scope, ..context.signer_revocation.clone() }
 }
 
 /// When an issued certificate is judged. One that begins later is judged as of then: it is the CA's word and can only be had

@@ -42,7 +42,7 @@ impl SealedPassphrase {
             return Err(Error::new(Code::InvalidArgument, "reference value or revocation passphrase is empty"));
         }
         let mut checks = Checks::at(now);
-        checks.revocation = context.revocation();
+        checks.revocation = context.signer_revocation.clone();
         let mut pool = context.intermediates.clone();
         if let Credential::Signature { chain, .. } = &context.credential {
             pool.extend_from_slice(chain);

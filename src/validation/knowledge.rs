@@ -8,11 +8,9 @@
 use alloc::collections::BTreeMap;
 use core::cell::{Cell, OnceCell, RefCell};
 
-use super::checks::Checks;
 use super::crl_numbers::CrlNumberTable;
 use super::names::{name_hash, same_name};
 use super::ocsp::forms_at_hand;
-use super::revocation_policy::RevocationMode;
 use super::status_sources::StatusSources;
 use super::trust::TrustAnchors;
 use super::unusable::Unusable;
@@ -72,7 +70,7 @@ impl RevokedFact {
 
 impl Knowledge {
     /// What is known before a validation: nothing about anyone, and whether the status data at hand is all that was to be had.
-    pub(super) fn before(status: &StatusSources, checks: &Checks) -> Self {
+    pub(super) fn before(status: &StatusSources) -> Self {
         let knowledge = Knowledge {
             crl_signatures_left: Cell::new(limits::MAX_STATUS_SIGNATURES),
             ocsp_signatures_left: Cell::new(limits::MAX_STATUS_SIGNATURES),
@@ -83,7 +81,7 @@ impl Knowledge {
             subjects: OnceCell::new(),
             keys: OnceCell::new(),
         };
-        if let Some(bound) = status.cut_short.as_ref().filter(|_| checks.revocation.mode != RevocationMode::Off) {
+        if let Some(bound) = &status.cut_short {
             knowledge.exhaust(bound.clone());
         }
         knowledge
@@ -218,7 +216,6 @@ impl Knowledge {
 mod tests {
     use super::*;
     use crate::asn1::der::{element, sequence};
-    use crate::validation::checks::Checks;
 
     /// A certificate of this subject, which is looked at and not believed.
     fn named(text: &str, number: u8) -> Certificate {
@@ -240,8 +237,7 @@ mod tests {
         let anchors = TrustAnchors::new();
         for many in [100, 200, 400] {
             let pool: Vec<Certificate> = (0..many).map(|number| named("CA", number as u8)).collect();
-            let (status, checks) = (StatusSources::none(), Checks::at(Time::from_unix(0)));
-            let knowledge = Knowledge::before(&status, &checks);
+            let knowledge = Knowledge::before(&StatusSources::none());
             let mut looked_at = 0;
             while knowledge.exhausted().is_none() {
                 let found = knowledge.named(pool[0].subject(), &anchors, &pool).len();

@@ -57,7 +57,7 @@ pub fn validate(
         steps_left: checks.budget.steps,
         names_left: checks.budget.name_comparisons,
         signatures_left: checks.budget.signatures,
-        knowledge: Knowledge::before(status, checks),
+        knowledge: Knowledge::before(status),
         exhausted: None,
         revoked: false,
         contested: None,

@@ -179,6 +179,7 @@ impl PeerKey {
             Purpose::Any => Vec::new(),
         };
         checks.names = request.names;
+        checks.check()?;
         let memories = request.status.memories();
         // From before the verdict: what comes while it is made is newer.
         let marks = Marks::of(&memories);
@@ -224,8 +225,7 @@ impl PeerKey {
 
     /// Validates again with the status data there is now. A positive verdict sets a new expiry.
     ///
-    /// Status data that revokes ends the handle for good, even if revocation was not asked about when it was opened. If
-    /// nothing usable is known about the status, the handle stays as it was, until its expiry. If a budget ended before all
+    /// Status data that revokes ends the handle for good, whatever the mode of revocation. If nothing usable is known about the status, the handle stays as it was, until its expiry. If a budget ended before all
     /// was looked at, it is closed until a recheck that ends positively. Every other refusal ends it for good.
     pub fn recheck(&self, status: &StatusSources, now: Time) -> Result<Report, Error> {
         let now = self.advance(now);
@@ -235,7 +235,7 @@ impl PeerKey {
                 (Some(path), _) if state.refused.is_none() => {
                     state.suspended = None;
                     match self.checks.revocation.mode {
-                        // Status data that was not asked for when the handle was opened bounds nothing now.
+                        // Nobody wanted a status: none bounds the verdict.
                         RevocationMode::Off => state.until = expiry(path.not_after(), None, self.use_until),
                         _ => state.renew(path, expiry(path.not_after(), path.status_until(), self.use_until)),
                     }
@@ -344,6 +344,9 @@ impl PeerKey {
                 }
             }
             match (report.path(), report.error()) {
+                (Some(_), _) if is_whole && self.checks.revocation.mode == RevocationMode::Off => {
+                    state.suspended = None
+                }
                 (Some(path), _) if report.findings().is_empty() && path.status_until().is_some() => {
                     state.suspended = None;
                     let until = expiry(path.not_after(), path.status_until(), self.use_until);
@@ -368,14 +371,10 @@ impl PeerKey {
         }
     }
 
-    /// Validates with this status data and all that the memories hold; and whether all of that could be read. Revocation is looked at
-    /// even if it was not asked about when the handle was opened.
+    /// Validates with this status data and all that the memories hold; and whether all of that could be read.
     fn judge(&self, status: &StatusSources, now: Time) -> (Report, bool) {
         let mut checks = self.checks.clone();
         checks.at = CheckTime::At(now);
-        if checks.revocation.mode == RevocationMode::Off {
-            checks.revocation.mode = RevocationMode::SoftFail;
-        }
         let mut status = status.clone();
         status.join_memories(&self.memories);
         self.memories.kept.iter().for_each(|watch| watch.recall(&self.path, &mut status));

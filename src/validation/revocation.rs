@@ -59,7 +59,7 @@ pub fn check_path(
     checks: &Checks,
 ) -> StatusOutcome {
     let pool = &status.with_signers(pool);
-    check_path_within(provider, path, anchors, pool, status, checks, &Knowledge::before(status, checks))
+    check_path_within(provider, path, anchors, pool, status, checks, &Knowledge::before(status))
 }
 
 /// The same for one of several paths that share what is known.
@@ -74,10 +74,12 @@ pub(super) fn check_path_within(
 ) -> StatusOutcome {
     let policy = &checks.revocation;
     let mut outcome = StatusOutcome::default();
-    let fatal = match policy.mode {
-        RevocationMode::Off => return outcome,
-        RevocationMode::SoftFail => false,
-        RevocationMode::HardFail => true,
+    let (is_wanted, fatal) = match policy.mode {
+        RevocationMode::Off if status.is_empty() => return outcome,
+        // Who is known to be revoked is revoked, whether or not anybody wants to know a status.
+        RevocationMode::Off => (false, false),
+        RevocationMode::SoftFail => (true, false),
+        RevocationMode::HardFail => (true, true),
     };
     let search = StatusSearch::new(provider, path, anchors, pool, status, checks, knowledge);
     let below_anchor = path.len().saturating_sub(1);
@@ -87,8 +89,9 @@ pub(super) fn check_path_within(
     };
     for index in 0..count {
         match search.status(&path[index], &path[index + 1..]) {
-            Status::Good { until, from, notes } => {
-                outcome.good.push((index, from));
+            Status::Good { .. } if !is_wanted => {}
+            Status::Good { until, word, notes } => {
+                outcome.good.push((index, word.from));
                 outcome.valid_until = Some(outcome.valid_until.map_or(until, |known| known.min(until)));
                 let notes = notes.into_iter().map(|text| Finding::note(Code::RevocationUnknown, Some(index), text));
                 outcome.findings.extend(notes);
@@ -96,6 +99,11 @@ pub(super) fn check_path_within(
             Status::Revoked(found) => {
                 outcome.on_hold.extend(found.is_hold().then_some(index));
                 outcome.findings.push(Finding::fatal(Code::Revoked, Some(index), found.text));
+            }
+            Status::Unknown(reasons) if !is_wanted => {
+                // It was not to be refused for that; that a memory cannot be read is told.
+                let why = reasons.into_iter().next().filter(|_| search.is_unasked());
+                outcome.findings.extend(why.map(|text| Finding::note(Code::RevocationUnknown, Some(index), text)));
             }
             Status::Unknown(_) if index == 0 && !search.is_unasked() && has_no_status(&path[index]) => {
                 let text = "its issuer makes no revocation information available for it (RFC 9608)";

@@ -52,6 +52,13 @@ impl StatusSources {
         Self::default()
     }
 
+    /// Whether nothing is at hand that could speak against anybody, and no memory is asked.
+    pub(crate) fn is_empty(&self) -> bool {
+        let StatusSources { crls, ocsp, crl_numbers: _, revoked, kept, cut_short, unread } = self;
+        let has_data = !crls.is_empty() || !ocsp.is_empty() || cut_short.is_some() || unread.is_some();
+        !has_data && revoked.is_empty() && kept.is_empty()
+    }
+
     /// Adds all CRLs of a file or an answer, in any form. What begins as one and cannot be read beside others is noted: it may revoke.
     pub fn add_crls(&mut self, bytes: Bytes) -> Result<(), Asn1Error> {
         let held = Crl::held_in(bytes)?;

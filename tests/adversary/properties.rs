@@ -9,8 +9,8 @@ use devid::client::{StatusFetcher, StatusOptions};
 use devid::store::Store;
 use devid::transport::{ExchangeLimits, FetchFn, FetchRequest, Phase, TransportError, TransportErrorKind};
 use devid::validation::{
-    Crl, KeyUsage, NameCheck, OcspResponse, PeerKey, PeerRequest, Purpose, RevocationMode, StatusSources, TrustAnchors,
-    validate,
+    Crl, KeyUsage, NameCheck, OcspResponse, PeerKey, PeerRequest, Purpose, Report, RevocationMode, StatusSources,
+    TrustAnchors, validate,
 };
 
 use crate::certificates::{Builder, Party, date, now, provider};
@@ -240,6 +240,17 @@ fn verdicts_change_only_as_they_may() {
         if seed % 4 == 0 {
             for (door, is_open) in through_other_doors(&world, &world.sent(), mode) {
                 assert_eq!(is_open, base.is_valid(), "seed {seed}: {door}: {:?}", base.findings());
+            }
+        }
+
+        // Where no status is wanted the same are refused as where a missing one is taken, by every door.
+        let off = judge(&world.anchors(), &world.sent(), &world.crls, &world.ocsp, RevocationMode::Off);
+        let soft = judge(&world.anchors(), &world.sent(), &world.crls, &world.ocsp, RevocationMode::SoftFail);
+        let code = |report: &Report| report.error().map(|error| error.code());
+        assert_eq!(code(&off), code(&soft), "seed {seed}: {:?} and {:?}", off.findings(), soft.findings());
+        if seed % 4 == 1 {
+            for (door, is_open) in through_other_doors(&world, &world.sent(), RevocationMode::Off) {
+                assert_eq!(is_open, off.is_valid(), "seed {seed}: {door}, off: {:?}", off.findings());
             }
         }
 

@@ -15,6 +15,7 @@ mod live;
 mod record;
 mod shared;
 mod together;
+mod unasked;
 #[cfg(unix)]
 mod unwritten;
 

@@ -104,7 +104,10 @@ impl StatusFetcher {
         }
         if let Err(left_out) = needs(features::STATUS_FETCH) {
             // As if there were nothing to be had: by the policy, what is at hand is judged or the status is unknown.
-            status.cut_short.get_or_insert(left_out.to_string());
+            self.recall_all(question, question.pool, &mut status);
+            if question.checks.revocation.mode != RevocationMode::Off {
+                status.cut_short.get_or_insert(left_out.to_string());
+            }
             return Gathered { verdict: None, status, pool: question.pool.to_vec(), log: Vec::new() };
         }
         let options = self.options.clone();
@@ -134,8 +137,11 @@ impl StatusFetcher {
         }
         if !found.is_valid() || question.checks.revocation.mode == RevocationMode::Off {
             self.keep_good(&mut requests, &mut hand, found.path().map(|p| p.chain()), &[]);
-            let Hand { status, pool, .. } = hand;
-            return Gathered { verdict: Some(found), status, pool, log: requests.finish().1 };
+            let Hand { mut status, pool, .. } = hand;
+            // Who is known to be revoked is judged by that, also where no status is wanted.
+            self.recall_all(question, &pool, &mut status);
+            let verdict = Some(found).filter(|found| !found.is_valid());
+            return Gathered { verdict, status, pool, log: requests.finish().1 };
         }
         let mut paths = 0;
         while let Some(path) = found.path() {

@@ -20,7 +20,7 @@ use crate::validation::names::{canonical, hash_cost, place_hash};
 use crate::validation::peer::StatusWatch;
 use crate::validation::status_sources::UNTOLD;
 use crate::validation::{
-    Crl, CrlNumbers, Finding, PeerKey, PeerRequest, Report, RevocationMode, RevokedFacts, StatusSources, same_name,
+    Crl, CrlNumbers, Finding, PeerKey, PeerRequest, Report, RevokedFacts, StatusSources, same_name,
 };
 
 /// Documents kept where nothing else was said.
@@ -161,9 +161,7 @@ impl StatusMemory {
         let mark = self.mark();
         let mut status = request.status.clone();
         self.attach(&mut status);
-        if request.checks.revocation.mode != RevocationMode::Off {
-            self.recall(std::iter::once(request.certificate).chain(request.pool), &mut status);
-        }
+        self.recall(std::iter::once(request.certificate).chain(request.pool), &mut status);
         let (report, key) = PeerKey::open(provider, PeerRequest { status: &status, ..request })?;
         self.write_lines();
         let troubles = self.take_troubles().into_iter().map(|error| Finding {

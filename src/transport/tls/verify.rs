@@ -94,7 +94,7 @@ impl Verifier {
             .with_key_usage(KeyUsage::DigitalSignature)
             .with_name(PeerName::host(&server_name.to_str()));
         checks.clock_skew_seconds = config.clock_skew_seconds;
-        checks.revocation = config.revocation.clone().looking_at(&config.status);
+        checks.revocation = config.revocation.clone();
         let mut status = config.status.recalled(&leaf, &pool).into_owned();
         if !ocsp_response.is_empty() {
             // RFC 6066 section 8: what is stapled is judged like any other response, and may be useless.
