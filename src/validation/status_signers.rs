@@ -32,7 +32,7 @@ pub(super) enum SignerStatus {
     /// Not known where the policy asks for it, or accused by a signer who may be accused itself: two that revoke each other clear
     /// nobody, and whom either revokes is revoked, whichever is asked first.
     Missing,
-    Revoked(Revocation),
+    Revoked(Box<Revocation>),
 }
 
 /// What the path of a status signer costs, in signatures: it may take as many, and searches besides.
@@ -218,10 +218,10 @@ impl<'a> StatusSearch<'a> {
                 match self.signer_status(certificate, &chain[index + 1..]) {
                     SignerStatus::Enough => {}
                     SignerStatus::Missing => in_doubt = Some(index),
-                    SignerStatus::Revoked(found) if index == 0 => return Ok(chained(chain, false, Some(found))),
+                    SignerStatus::Revoked(found) if index == 0 => return Ok(chained(chain, false, Some(*found))),
                     SignerStatus::Revoked(found) => {
                         bad = Some(index);
-                        revoked.get_or_insert(found);
+                        revoked.get_or_insert(*found);
                     }
                 }
             }
@@ -418,7 +418,7 @@ impl<'a> StatusSearch<'a> {
             Status::Revoked(Revocation { text, since, .. }) => {
                 let (name, serial) = (display(certificate.subject()), serial_text(certificate.serial()));
                 let text = format!("the signer's certificate {name} serial {serial} is revoked: {text}");
-                SignerStatus::Revoked(Revocation { since, ..Revocation::passing(text) })
+                SignerStatus::Revoked(Box::new(Revocation { since, ..Revocation::passing(text) }))
             }
             Status::Unknown(_) => {
                 self.note_unknown_signer(certificate, above);
