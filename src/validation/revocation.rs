@@ -103,7 +103,7 @@ pub(super) fn check_path_within(
             Status::Unknown(reasons) if !is_wanted => {
                 // It was not to be refused for that; that a memory cannot be read is told.
                 let why = reasons.into_iter().next().filter(|_| search.is_unasked());
-                outcome.findings.extend(why.map(|text| Finding::note(Code::RevocationUnknown, Some(index), text)));
+                outcome.findings.extend(why.map(|why| Finding::note(Code::RevocationUnknown, Some(index), why.text())));
             }
             Status::Unknown(_) if index == 0 && !search.is_unasked() && has_no_status(&path[index]) => {
                 let text = "its issuer makes no revocation information available for it (RFC 9608)";
