@@ -167,7 +167,7 @@ fn speaks_for_the_ca(
     if is_certification_authority(signer)? && issues_for_us(context, request, chain, came, now) {
         return Ok(true);
     }
-    Ok(!is_confined(chain, &CMC) && (said.is_said() || has_cmc_purpose(signer)?))
+    Ok(!is_confined(chain, &CMC) && (said.is_named() || has_cmc_purpose(signer)?))
 }
 
 /// The path of a signer who is under the CMP anchors and may not answer for the CA; `None` where the owner has said who is to

@@ -10,7 +10,7 @@ use crate::prelude::*;
 use crate::validation::same_name;
 
 /// Who, of those with a path to the CMP anchors, may sign answers. What is said here adds up: who is to sign must be all of
-/// it.
+/// it. Who is named, by subject or pin, is authorised by that; a purpose and policies are demanded besides, and authorise nobody.
 ///
 /// Where nothing is said, a signer is authorised that is itself a CMP anchor, or has the purpose cmcCA or cmcRA (RFC 9810
 /// section 4.5), or is a CA certificate of the path that issues the device's certificates. CAs confined by name
@@ -53,9 +53,16 @@ impl SignerAuthorisation {
         SignerAuthorisation { pins: Some(certificates), ..Self::default() }
     }
 
-    /// Whether the owner has said who it is.
+    /// Whether the owner has said who it is. That alone gives somebody authority who has it neither by purpose nor by place; what else is
+    /// demanded of a signer takes some away and gives none.
+    pub(super) fn is_named(&self) -> bool {
+        !self.subjects.is_empty() || self.pins.is_some()
+    }
+
+    /// Whether the owner has demanded anything of signers.
     pub(super) fn is_said(&self) -> bool {
-        self.cmc_purpose || !self.subjects.is_empty() || self.pins.is_some() || !self.policies.is_empty()
+        let SignerAuthorisation { any_under_anchors: _, cmc_purpose, subjects: _, pins: _, policies } = self;
+        self.is_named() || *cmc_purpose || !policies.is_empty()
     }
 
     /// What the owner's words have against a signer.

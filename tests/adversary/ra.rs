@@ -40,17 +40,29 @@ impl Office {
         let ca = root.ca("CA");
         let ra = Builder::leaf("RA").purposes(&[oid::KP_CMC_RA]).signed_by(&ca);
         let device = Builder::leaf("device").key_usage(&[KeyUsage::DigitalSignature]).signed_by(&supplier);
+        let context = Self::context_of(&root, &ca, &ra, by);
+        let devices: TrustAnchors = [&supplier, &root].map(|p| p.certificate.clone()).into_iter().collect();
+        let mut authority = RegistrationAuthority::new(context, devices).unwrap();
+        authority.add_secret(b"4711", SECRET);
+        Office { root, ca, ra, supplier, device, authority }
+    }
+
+    fn context_of(root: &Party, ca: &Party, ra: &Party, by: Arc<dyn Provider>) -> Arc<devid::cmp::Context> {
         let mut config = Config::with_provider(by);
         let chain = vec![ca.certificate.clone()];
         config.protect_with_certificate(Signer::Key(ra.key.clone()), ra.certificate.clone(), chain);
         config.cmp_anchors.add(root.certificate.clone());
         config.enrolment_anchors.add(root.certificate.clone());
         config.authorisation = SignerAuthorisation::by_purpose();
-        let context = Arc::clone(config.build().unwrap().context());
-        let devices: TrustAnchors = [&supplier, &root].map(|p| p.certificate.clone()).into_iter().collect();
-        let mut authority = RegistrationAuthority::new(context, devices).unwrap();
-        authority.add_secret(b"4711", SECRET);
-        Office { root, ca, ra, supplier, device, authority }
+        Arc::clone(config.build().unwrap().context())
+    }
+
+    fn context(&self) -> Arc<devid::cmp::Context> {
+        Self::context_of(&self.root, &self.ca, &self.ra, provider().clone())
+    }
+
+    fn devices(&self) -> TrustAnchors {
+        [&self.supplier, &self.root].map(|p| p.certificate.clone()).into_iter().collect()
     }
 
     fn config(&self, device: &Party) -> Config {
@@ -372,6 +384,82 @@ fn an_ra_passes_on_the_answer_to_the_request_and_nothing_else() {
             let expected = if answers.contains(&body) { Ok(()) } else { Err(Code::UnexpectedBody) };
             assert_eq!(pass(request, &by(&responder, body)), expected, "{body} to {}", request.body());
             assert_eq!(pass(request, &by(&office.ra, body)), Err(Code::ProtectionInvalid), "{body} by the RA");
+        }
+    }
+}
+
+/// Of all that an owner can say of signers, and of all kinds of signers: what is demanded of a signer accepts nobody whom the rest
+/// refuses, and whoever is named is still asked for all the rest.
+#[test]
+fn a_demand_authorises_nobody() {
+    const CPS: devid::asn1::oid::Oid = oid::KP_CODE_SIGNING;
+    const OTHER: devid::asn1::oid::Oid = oid::KP_TIME_STAMPING;
+    let office = Office::new();
+    let both_uses = [KeyUsage::DigitalSignature, KeyUsage::KeyCertSign];
+    let under_policy = |builder: Builder| builder.policies(&[CPS]);
+    let confined_ca =
+        Builder::ca("Partner").constraints(&[], &[crate::certificates::dns("other.example")]).signed_by(&office.root);
+    let other_ca = under_policy(Builder::ca("Other CA")).signed_by(&office.root);
+    let signers = [
+        ("neighbour", under_policy(Builder::leaf("neighbour")).signed_by(&office.ca), false),
+        ("RA", under_policy(Builder::leaf("signer").purposes(&[oid::KP_CMC_RA])).signed_by(&office.ca), true),
+        ("RA without the policy", Builder::leaf("signer").purposes(&[oid::KP_CMC_RA]).signed_by(&office.ca), true),
+        (
+            "an RA of a confined CA",
+            under_policy(Builder::leaf("signer").purposes(&[oid::KP_CMC_RA])).signed_by(&confined_ca),
+            false,
+        ),
+        (
+            "TLS server",
+            under_policy(Builder::leaf("server").purposes(&[oid::KP_SERVER_AUTH])).signed_by(&other_ca),
+            false,
+        ),
+        ("another CA", under_policy(Builder::ca("Sub CA").key_usage(&both_uses)).signed_by(&office.ca), false),
+    ];
+    let request = office.checked(&office.ir(&office.device));
+    let sent = office.authority.replace(&request, Proof::Keep, false, now()).unwrap();
+    for (what, signer, is_authorised) in &signers {
+        let answer = remade(&sent, signer, |draft| {
+            as_another(draft, signer);
+            draft.extra_certs.extend([&office.ca, &confined_ca, &other_ca].map(|ca| ca.certificate.clone()));
+            draft.body = BodyType::IP;
+        });
+        let subject = |party: &Party| devid::asn1::name::Name::from_der(party.certificate.subject()).unwrap();
+        let accepts = |said: &SignerAuthorisation| {
+            let mut context = (*office.context()).clone();
+            context.authorisation = said.clone();
+            let authority = RegistrationAuthority::new(Arc::new(context), office.devices()).unwrap();
+            authority.answer(&request, &answer, now()).is_ok()
+        };
+        assert_eq!(accepts(&SignerAuthorisation::default()), *is_authorised, "{what}: nothing is said");
+        let demands: [fn(&mut SignerAuthorisation); 3] =
+            [|said| said.cmc_purpose = true, |said| said.policies = vec![CPS], |said| said.policies = vec![OTHER]];
+        let names: [&dyn Fn(&mut SignerAuthorisation); 5] = [
+            &|said| said.subjects.push(subject(signer)),
+            &|said| said.subjects.push(subject(&office.ca)),
+            &|said| said.pins.get_or_insert_default().push(signer.certificate.clone()),
+            &|said| said.pins.get_or_insert_default().push(office.ca.certificate.clone()),
+            &|said| said.any_under_anchors = true,
+        ];
+        for subset in 0..1u32 << names.len() {
+            let mut said = SignerAuthorisation::default();
+            let chosen = names.iter().enumerate().filter(|(index, _)| subset >> index & 1 == 1);
+            chosen.for_each(|(_, name)| name(&mut said));
+            let without = accepts(&said);
+            for demanded in 1..1u32 << demands.len() {
+                let mut with = said.clone();
+                let chosen = demands.iter().enumerate().filter(|(index, _)| demanded >> index & 1 == 1);
+                chosen.for_each(|(_, demand)| demand(&mut with));
+                assert!(without || !accepts(&with), "{what}: {said:?} with {demanded:b}");
+            }
+            if said.pins.is_some() || !said.subjects.is_empty() {
+                // Another name besides: who is to sign has both.
+                for more in &names[..2] {
+                    let mut both = said.clone();
+                    more(&mut both);
+                    assert!(without || !accepts(&both), "{what}: {said:?}, then {both:?}");
+                }
+            }
         }
     }
 }

@@ -199,7 +199,7 @@ fn a_change_of_roots_forgets_nobody() {
 fn a_factory_reset_forgets_nobody_who_was_revoked() {
     for reason in [KEY_COMPROMISE, ON_HOLD] {
         let world = World::new();
-        let list = [world.list(reason).number(7).build()];
+        let list = [world.list(reason).number(7).times(now().plus(-60), Some(later(9))).build()];
         assert_eq!(world.judge(&Brought { crls: &list, ..NOTHING }), Some(Code::Revoked));
         world.store.put_blob("owners-own", b"own").unwrap();
         world.store.factory_reset(&[]).unwrap();
