@@ -11,7 +11,7 @@ use super::freshness::{Freshness, Window};
 use super::knowledge::Source;
 use super::names::{hash_cost, same_name};
 use super::revoked::{GoodWord, ListPlace};
-use super::status::{Revocation, Standing, Status, StatusSearch, Word};
+use super::status::{Entitling, Revocation, Speaker, Standing, Status, StatusSearch, Word};
 use super::unusable::Unusable;
 use crate::asn1::crl::{CrlNumber, CrlReason};
 use crate::asn1::der::Cursor;
@@ -38,6 +38,7 @@ struct Reliance {
     note: Option<String>,
     /// Which list, where its series has numbers.
     list: Option<ListPlace>,
+    signer: Certificate,
 }
 
 /// A list whose signer is known and entitled.
@@ -72,8 +73,8 @@ impl StatusSearch<'_> {
         let mut lists = Lists::default();
         let mut covered = ReasonSet::NONE;
         let (mut from, mut until) = (Time::FOREVER, Time::FOREVER);
-        let (mut notes, mut speakers) = (Vec::new(), Vec::new());
-        let mut held = None;
+        let (mut notes, mut places, mut by) = (Vec::new(), Vec::new(), Vec::new());
+        let mut found: Option<Revocation> = None;
         for crl in self.complete_lists() {
             let (scope, silence) = match points.scope(crl) {
                 Ok(scope) => (scope, "the certificate hands its revocation over to another CRL issuer"),
@@ -86,9 +87,14 @@ impl StatusSearch<'_> {
             };
             let said = self.ask(crl, certificate, above, &points, &mut lists);
             match said {
-                Ok(Said::Revoked(found)) if found.is_for_good() => return Status::Revoked(found),
-                // On hold, or perhaps another one: a list may be at hand that says it for good.
-                Ok(Said::Revoked(found)) => held = Some(later_of(held, found)),
+                // Others may say it for good, or by a word that counts where this one does not.
+                Ok(Said::Revoked(one)) => {
+                    let is_final = one.is_final;
+                    found = Revocation::of(found.into_iter().chain([one]));
+                    if let Some(found) = found.take_if(|_| is_final) {
+                        return Status::Revoked(found);
+                    }
+                }
                 Ok(Said::NotListed(_)) if scope == ReasonSet::NONE => {
                     lists.against.push((crl, silence.into()));
                 }
@@ -99,26 +105,28 @@ impl StatusSearch<'_> {
                     from = from.min(reliance.from);
                     until = until.min(reliance.until);
                     notes.extend(reliance.note);
-                    speakers.extend(reliance.list);
+                    places.extend(reliance.list);
+                    by.push(Speaker::Signer(reliance.signer));
                 }
                 // Not lost: what revokes is looked at before whether a list can be relied upon; and a budget that ended
                 // is remembered in the knowledge.
                 Ok(Said::NotListed(Err(why))) | Err(why) => lists.against.push((crl, why)),
             }
         }
-        if let Some(found) = self.revoked_by_a_delta(certificate, above, &points, &mut lists) {
-            return Status::Revoked(match held {
-                Some(held) if !found.is_for_good() => held,
-                _ => found,
-            });
+        if let Some(by_delta) = self.revoked_by_a_delta(certificate, above, &points, &mut lists) {
+            return Status::Revoked(found.into_iter().fold(by_delta, Revocation::with));
         }
         // Lists of another series lift a hold if they are later and leave nothing open.
         let is_clear = covered == ReasonSet::ALL && unreadable.is_none();
-        if let Some(found) = held.filter(|held| !is_clear || !self.lifts(from, held)) {
+        let found = match is_clear {
+            true => found.and_then(|found| self.unless_lifted(found, from, &by, above)),
+            false => found,
+        };
+        if let Some(found) = found {
             return Status::Revoked(found);
         }
         if is_clear {
-            return Status::Good { until, word: GoodWord { from, lists: speakers }, notes };
+            return Status::Good { until, word: GoodWord { from, lists: places }, by, notes };
         }
         let mut reasons: Vec<Unusable> =
             lists.against.into_iter().map(|(crl, why)| why.of(self.describe(crl))).collect();
@@ -252,32 +260,34 @@ impl StatusSearch<'_> {
                            is over, or another anchor or issuer certified it";
                 Err(doubt.unwrap_or_else(|| why.into()))
             }
-            (None, None) => self
-                .reliance(crl, window)
-                .map(|reliance| Reliance { list: self.place_of(crl, number, signer), ..reliance }),
+            (None, None) => self.reliance(crl, window, number, signer),
         };
         Ok(Said::NotListed(usable))
     }
 
     /// How far a list can be relied upon for those whom it does not list.
-    fn reliance(&self, crl: &Crl, window: Window) -> Result<Reliance, Unusable> {
+    fn reliance(
+        &self,
+        crl: &Crl,
+        window: Window,
+        number: Option<&CrlNumber>,
+        signer: &Certificate,
+    ) -> Result<Reliance, Unusable> {
         let from = window.this_update;
         if self.checks.profile == Profile::Strict {
             if let Some(duty) = crl.broken_duty() {
                 return Err(duty.into());
             }
         }
-        match self.judge(window, "CRL") {
-            Freshness::Current { until } => Ok(Reliance { from, until, note: None, list: None }),
-            Freshness::Grace { until, text } => {
-                Ok(Reliance { from, until, note: Some(format!("{text}, used within the offline grace")), list: None })
-            }
+        let (until, note) = match self.judge(window, "CRL") {
+            Freshness::Current { until } => (until, None),
+            Freshness::Grace { until, text } => (until, Some(format!("{text}, used within the offline grace"))),
             Freshness::NotJudged { until } => {
-                let note = "the time is unknown: whether the CRL is current was not checked";
-                Ok(Reliance { from, until, note: Some(note.to_owned()), list: None })
+                (until, Some("the time is unknown: whether the CRL is current was not checked".to_owned()))
             }
-            Freshness::Refused(why) => Err(why.into()),
-        }
+            Freshness::Refused(why) => return Err(why.into()),
+        };
+        Ok(Reliance { from, until, note, list: self.place_of(crl, number, signer), signer: signer.clone() })
     }
 
     /// Whether a hold (RFC 5280 section 5.3.1) was lifted by a later list of the same series and signer; a delta tells of
@@ -301,7 +311,7 @@ impl StatusSearch<'_> {
         lists: &mut Lists<'s>,
     ) -> Option<Revocation> {
         let deltas = self.lists().iter().copied().filter(|crl| crl.base_number().is_some());
-        let mut held = None;
+        let mut all: Option<Revocation> = None;
         for delta in deltas.filter(|delta| points.scope(delta).is_ok() || points.may_name(delta)) {
             if !delta.may_list(certificate.serial()) {
                 // It does not revoke, and alone it clears nobody either.
@@ -322,13 +332,10 @@ impl StatusSearch<'_> {
             };
             if !self.is_lifted(delta, authentic.signer, &entry, lists) {
                 let found = self.revocation(delta, &entry, authentic.signer, above);
-                if found.is_for_good() {
-                    return Some(found);
-                }
-                held = held.or(Some(found));
+                all = Revocation::of(all.into_iter().chain([found]));
             }
         }
-        held
+        all
     }
 
     /// Who signed the list: (f) and (g).
@@ -553,7 +560,9 @@ impl StatusSearch<'_> {
             source: source.clone(),
             entitled: self.entitling(signer, above),
         });
-        Revocation { text, word, source: Some(source), since: entry.revocation_date, is_old_hold: false }
+        let is_final = entry.reason != CrlReason::CertificateHold
+            && word.as_ref().is_some_and(|word| word.entitled.contains(&Entitling::Issuer));
+        Revocation { word, source: Some(source), since: entry.revocation_date, is_final, ..Revocation::passing(text) }
     }
 
     fn describe(&self, crl: &Crl) -> String {
@@ -572,16 +581,6 @@ fn is_earlier(crl: &Crl, complete: &Crl) -> bool {
     let (Some(number), Some(other)) = (crl.number(), complete.number()) else { return false };
     let is_of_then = crl.base_number().is_some() || crl.this_update() < complete.this_update();
     same_series(complete, crl) && (number < other || (number == other && is_of_then))
-}
-
-/// The later of two holds: a later word lifts the earlier one with it.
-fn later_of(held: Option<Revocation>, found: Revocation) -> Revocation {
-    let made = |found: &Revocation| found.word.as_ref().map(|word| word.made);
-    match held {
-        // What is not certain to be about this certificate is lifted by nothing.
-        Some(held) if made(&held).is_none() || (made(&found).is_some() && made(&found) <= made(&held)) => held,
-        _ => found,
-    }
 }
 
 /// Which of several entries about one certificate counts, the lowest: for good, on hold, taken back (RFC 5280 section 5.3.1).

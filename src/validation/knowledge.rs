@@ -11,6 +11,7 @@ use core::cell::{Cell, OnceCell, RefCell};
 use super::crl_numbers::CrlNumberTable;
 use super::names::{name_hash, same_name};
 use super::ocsp::forms_at_hand;
+use super::status::Revocation;
 use super::status_sources::StatusSources;
 use super::trust::TrustAnchors;
 use super::unusable::Unusable;
@@ -60,6 +61,8 @@ struct RevokedFact {
     serial: Box<[u8]>,
     text: String,
     since: Option<Time>,
+    /// See [`Revocation::is_final`].
+    is_final: bool,
 }
 
 impl RevokedFact {
@@ -132,15 +135,16 @@ impl Knowledge {
         self.exhausted.borrow().clone()
     }
 
-    /// Why this certificate of this issuer, whose key is `key`, is revoked, and since when, if that is known.
+    /// Why this certificate of this issuer, whose key is `key`, is revoked; since when, if that is known; and whether nothing adds to that.
     pub(super) fn revoked(
         &self,
         certificate: &Certificate,
         issuer: &Certificate,
         key: &KeyIdentity<'_>,
-    ) -> Option<(String, Option<Time>)> {
+    ) -> Option<(String, Option<Time>, bool)> {
         let facts = self.revoked.borrow();
-        facts.iter().find(|fact| fact.is_about(certificate, issuer, key)).map(|fact| (fact.text.clone(), fact.since))
+        let fact = facts.iter().find(|fact| fact.is_about(certificate, issuer, key))?;
+        Some((fact.text.clone(), fact.since, fact.is_final))
     }
 
     pub(super) fn note_revoked(
@@ -148,16 +152,20 @@ impl Knowledge {
         certificate: &Certificate,
         issuer: &Certificate,
         key: &KeyIdentity<'_>,
-        text: &str,
-        since: Option<Time>,
+        found: &Revocation,
     ) {
-        if self.revoked(certificate, issuer, key).is_none() {
-            self.revoked.borrow_mut().push(RevokedFact {
+        let mut revoked = self.revoked.borrow_mut();
+        let known = revoked.iter_mut().find(|fact| fact.is_about(certificate, issuer, key));
+        if let Some(known) = known {
+            known.is_final |= found.is_final;
+        } else {
+            revoked.push(RevokedFact {
                 issuer: issuer.subject().into(),
                 issuer_key: key.clone().into_owned(),
                 serial: certificate.serial().into(),
-                text: text.to_owned(),
-                since,
+                text: found.text.clone(),
+                since: found.since,
+                is_final: found.is_final,
             });
         }
     }

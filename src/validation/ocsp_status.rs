@@ -5,7 +5,7 @@ use super::knowledge::Source;
 use super::names::{name_hash, same_name};
 use super::ocsp::{OcspResponse, forms_at_hand, key_bits, key_forms};
 use super::revoked::GoodWord;
-use super::status::{Entitling, Revocation, Status, StatusSearch, Word};
+use super::status::{Entitling, Revocation, Speaker, Status, StatusSearch, Word};
 use super::unusable::Unusable;
 use crate::asn1::crl::{CrlReason, shortest_integer};
 use crate::asn1::ocsp::{BasicResponse, CertStatus, ResponderId, SingleResponse};
@@ -38,13 +38,16 @@ impl StatusSearch<'_> {
     pub(super) fn ocsp_status(&self, certificate: &Certificate, above: &[Certificate]) -> Status {
         let mut reasons = Vec::new();
         let mut newest: Option<(Time, Status)> = None;
-        let mut held: Option<Revocation> = None;
+        let mut found: Option<Revocation> = None;
         for response in &self.sources.ocsp {
             match self.ocsp_says(response, certificate, above) {
-                Ok((_, Status::Revoked(found))) if found.is_for_good() => return Status::Revoked(found),
                 // On hold: another may say that it is for good, or later that it is not.
-                Ok((from, Status::Revoked(found))) => {
-                    held = held.filter(|held| !self.lifts(from, held)).or(Some(found));
+                Ok((_, Status::Revoked(one))) => {
+                    let is_final = one.is_final;
+                    found = Revocation::of(found.into_iter().chain([one]));
+                    if let Some(found) = found.take_if(|_| is_final) {
+                        return Status::Revoked(found);
+                    }
                 }
                 // Of several words the newest counts, be it out of date by now: an older one does not outlive it.
                 Ok((from, said)) => match &newest {
@@ -55,9 +58,10 @@ impl StatusSearch<'_> {
                 Err(why) => reasons.push(why.of("OCSP response")),
             }
         }
-        let is_lifted =
-            |held: &Revocation| matches!(newest, Some((from, Status::Good { .. })) if self.lifts(from, held));
-        if let Some(found) = held.filter(|held| !is_lifted(held)) {
+        if let (Some(all), Some((from, Status::Good { by, .. }))) = (&found, &newest) {
+            found = self.unless_lifted(all.clone(), *from, by, above);
+        }
+        if let Some(found) = found {
             return Status::Revoked(found);
         }
         match newest {
@@ -106,8 +110,15 @@ impl StatusSearch<'_> {
                 false => Entitling::Issuer,
             };
             let made = entry.this_update;
+            let is_final = reason != CrlReason::CertificateHold && entitled == Entitling::Issuer;
             let word = Word { since: time, reason, made, list: None, source: source.clone(), entitled: vec![entitled] };
-            let found = Revocation { text, word: Some(word), source: Some(source), since: time, is_old_hold: false };
+            let found = Revocation {
+                word: Some(word),
+                source: Some(source),
+                since: time,
+                is_final,
+                ..Revocation::passing(text)
+            };
             return Ok((made, Status::Revoked(found)));
         }
         let newest = about.iter().max_by_key(|entry| entry.this_update).ok_or("no entry")?;
@@ -133,7 +144,13 @@ impl StatusSearch<'_> {
             }
             Freshness::Refused(why) => return unknown(&why),
         };
-        Ok((from, Status::Good { until, word: GoodWord { from, lists: Vec::new() }, notes }))
+        let key = responder.key.clone().into_owned();
+        let entitling = match responder.is_trusted_by_owner {
+            true => Entitling::Owner(key.clone()),
+            false => Entitling::Issuer,
+        };
+        let (word, by) = (GoodWord { from, lists: Vec::new() }, vec![Speaker::Responder(key, entitling)]);
+        Ok((from, Status::Good { until, word, by, notes }))
     }
 
     /// Why a response says of nobody that it is good; `None` if nothing is odd about it.

@@ -492,9 +492,11 @@ impl<'a> Search<'a> {
         if status.findings.iter().any(|f| f.fatal) {
             self.record_all(path, status.findings);
             if revoked == Some(0) {
-                // Its issuer's name and key are the same on every path: so is the verdict.
+                // Its issuer's name and key are the same on every path: so is the verdict. What others say of it on another path is worth
+                // remembering where there is a memory.
                 self.revoked = true;
-                return Next::Stop;
+                let is_all = status.is_final || self.status.revoked.is_empty() || self.knowledge.exhausted().is_some();
+                return if is_all { Next::Stop } else { Next::Other };
             }
             return match (self.knowledge.exhausted(), revoked) {
                 (Some(_), _) => Next::Stop,

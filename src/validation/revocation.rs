@@ -31,6 +31,8 @@ pub struct StatusOutcome {
     pub on_hold: Vec<usize>,
     /// Signers of status data whose own status is not known: each with its chain to the anchor.
     pub unknown_signers: Vec<Vec<Certificate>>,
+    /// The end entity is revoked on its issuer's word: nothing on another path adds to that.
+    pub(super) is_final: bool,
     /// Which list revokes a certificate of the path whose signer is not entitled on this path, but may be on another.
     pub(super) contested: Option<String>,
 }
@@ -90,7 +92,7 @@ pub(super) fn check_path_within(
     for index in 0..count {
         match search.status(&path[index], &path[index + 1..]) {
             Status::Good { .. } if !is_wanted => {}
-            Status::Good { until, word, notes } => {
+            Status::Good { until, word, notes, .. } => {
                 outcome.good.push((index, word.from));
                 outcome.valid_until = Some(outcome.valid_until.map_or(until, |known| known.min(until)));
                 let notes = notes.into_iter().map(|text| Finding::note(Code::RevocationUnknown, Some(index), text));
@@ -98,6 +100,7 @@ pub(super) fn check_path_within(
             }
             Status::Revoked(found) => {
                 outcome.on_hold.extend(found.is_hold().then_some(index));
+                outcome.is_final |= index == 0 && found.is_final;
                 outcome.findings.push(Finding::fatal(Code::Revoked, Some(index), found.text));
             }
             Status::Unknown(reasons) if !is_wanted => {

@@ -34,6 +34,8 @@ pub(super) enum Status {
         until: Time,
         /// From when it is.
         word: GoodWord,
+        /// All on whose word it is.
+        by: Vec<Speaker>,
         /// Checks on the data that could not be made.
         notes: Vec<String>,
     },
@@ -56,17 +58,63 @@ pub(super) struct Revocation {
     pub since: Option<Time>,
     /// It is a hold that is known from before alone: a later word may be had that lifts it.
     pub is_old_hold: bool,
+    /// It is for good and on its issuer's word: it counts whatever path leads to the certificate, and nothing that others say adds to it.
+    pub is_final: bool,
+    /// What others say of it besides. Each counts by itself elsewhere, and where it can be lifted, each is to be lifted.
+    pub others: Vec<Revocation>,
+}
+
+/// Who says that somebody is good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Speaker {
+    /// The signer of a list.
+    Signer(Certificate),
+    /// An OCSP responder's key, and on what its word rests.
+    Responder(KeyIdentity<'static>, Entitling),
 }
 
 impl Revocation {
     /// One that is not written down.
     pub fn passing(text: String) -> Self {
-        Revocation { text, word: None, source: None, since: None, is_old_hold: false }
+        Revocation {
+            text,
+            word: None,
+            source: None,
+            since: None,
+            is_old_hold: false,
+            is_final: false,
+            others: Vec::new(),
+        }
     }
 
     /// Whether nothing takes it back (RFC 5280 section 5.3.1: a hold alone can be lifted).
     pub fn is_for_good(&self) -> bool {
         self.word.as_ref().is_some_and(|word| word.reason != CrlReason::CertificateHold)
+    }
+
+    /// Both: what is for good first, and of two of a kind what counts on more paths, or the later.
+    pub fn with(self, other: Self) -> Self {
+        let order = |found: &Self| {
+            // What is not certain to be about this certificate is lifted by nothing.
+            let made = found.word.as_ref().map_or(Time::FOREVER, |word| word.made);
+            (found.is_final, found.is_for_good(), made)
+        };
+        let (mut first, second) = if order(&other) > order(&self) { (other, self) } else { (self, other) };
+        let Revocation { others, .. } = second.clone();
+        first.others.push(Revocation { others: Vec::new(), ..second });
+        first.others.extend(others);
+        first
+    }
+
+    /// Each by itself.
+    pub fn each(mut self) -> Vec<Self> {
+        let others = core::mem::take(&mut self.others);
+        core::iter::once(self).chain(others).collect()
+    }
+
+    /// What is left of several.
+    pub fn of(all: impl IntoIterator<Item = Self>) -> Option<Self> {
+        all.into_iter().reduce(Self::with)
     }
 
     /// Whether a later word would change something.
@@ -77,12 +125,13 @@ impl Revocation {
     /// Whether it may have come after something that was signed then. Whoever is revoked clears nobody any more, and undoes nothing that
     /// it has said against others before: a signer that retires takes none of its revocations along.
     pub fn came_after(&self, made: Time) -> bool {
-        self.since.is_none_or(|since| made < since)
+        self.since.is_none_or(|since| made < since) && self.others.iter().all(|other| other.came_after(made))
     }
 
     /// Whether it is settled whatever is found of those who sign for this issuer: known from before, or by the issuer's own key.
     pub fn is_settled(&self, issuer: &Certificate) -> bool {
         self.source.as_ref().is_none_or(|source| *source == KeyIdentity::of(issuer))
+            || self.others.iter().any(|other| other.is_settled(issuer))
     }
 }
 
@@ -110,6 +159,14 @@ pub(super) enum Entitling {
     Certifier(KeyIdentity<'static>),
     /// The owner trusts this key.
     Owner(KeyIdentity<'static>),
+}
+
+impl Entitling {
+    /// Whether whoever is entitled so may take back what others hold: the issuer may, and whom the owner trusts. A CA that has certified
+    /// the issuer's key once more may not, nor whom it has certified: any CA below an anchor can do that.
+    pub fn is_over_all(&self) -> bool {
+        matches!(self, Entitling::Issuer | Entitling::Owner(_))
+    }
 }
 
 /// What a signer of CRLs may say about certificates of an issuer.
@@ -236,26 +293,30 @@ impl<'a> StatusSearch<'a> {
             return Status::Unknown(vec!["the certificate has no issuer".into()]);
         };
         let key = self.key_of(issuer);
-        if let Some((text, since)) = self.knowledge.revoked(certificate, issuer, &key) {
-            return Status::Revoked(Revocation { since, ..Revocation::passing(text) });
+        if let Some((text, since, is_final)) = self.knowledge.revoked(certificate, issuer, &key) {
+            if !is_final && !self.sources.revoked.is_empty() {
+                // Found on another path: what is said on this one may count where that does not.
+                if let Status::Revoked(more) = self.said_now(certificate, above) {
+                    self.take_down(certificate, above, more);
+                }
+            }
+            return Status::Revoked(Revocation { since, is_final, ..Revocation::passing(text) });
         }
         let before = self.known_before(certificate, above);
         if let Some(found) = before.as_ref().ok().and_then(|before| before.for_good.clone()) {
-            self.knowledge.note_revoked(certificate, issuer, &key, &found.text, found.since);
+            if !found.is_final {
+                // Others may say it too, whose word counts where this one does not.
+                if let Status::Revoked(more) = self.said_now(certificate, above) {
+                    self.take_down(certificate, above, more);
+                }
+            }
+            self.knowledge.note_revoked(certificate, issuer, &key, &found);
             return Status::Revoked(found);
         }
         let is_unasked = before.as_ref().map_or(true, |before| before.lost.is_some());
-        let status = self.join(self.ocsp_status(certificate, above), || self.crl_status(certificate, above));
-        let status = match (status, before) {
+        let status = match (self.said_now(certificate, above), before) {
             (Status::Revoked(found), _) => {
-                // What rests on a signer that is itself in question is no fact yet; that such a signer is revoked is one, on the word
-                // of others.
-                if !self.is_in_question(&found, issuer) {
-                    self.knowledge.note_revoked(certificate, issuer, &key, &found.text, found.since);
-                    if let Some(word) = &found.word {
-                        self.write_down(certificate, above, word);
-                    }
-                }
+                self.take_down(certificate, above, found.clone());
                 Status::Revoked(found)
             }
             // Not to know who was revoked before is no permission.
@@ -267,11 +328,52 @@ impl<'a> StatusSearch<'a> {
         status
     }
 
-    /// Whether a good word as of then ends a hold (RFC 5280 section 5.3.1): where it is later, whoever of those entitled has said it, and in
-    /// whatever form. Who signs status data does not lift its own.
-    pub(super) fn lifts(&self, from: Time, hold: &Revocation) -> bool {
-        let is_later = |word: &Word| word.reason == CrlReason::CertificateHold && word.made < from;
-        hold.word.as_ref().is_some_and(is_later) && self.in_progress.borrow().is_empty()
+    /// What the data at hand says.
+    fn said_now(&self, certificate: &Certificate, above: &[Certificate]) -> Status {
+        self.join(self.ocsp_status(certificate, above), || self.crl_status(certificate, above), above)
+    }
+
+    /// Remembers what was found, in this validation and in device memory. What rests on a signer that is itself in question is no fact yet;
+    /// that such a signer is revoked is one, on the word of others.
+    fn take_down(&self, certificate: &Certificate, above: &[Certificate], found: Revocation) {
+        let Some(issuer) = above.first() else { return };
+        let key = self.key_of(issuer);
+        for found in found.each() {
+            if !self.is_in_question(&found, issuer) {
+                self.knowledge.note_revoked(certificate, issuer, &key, &found);
+                if let Some(word) = &found.word {
+                    self.write_down(certificate, above, word);
+                }
+            }
+        }
+    }
+
+    /// Whether a good word ends a hold (RFC 5280 section 5.3.1): where it is later, in whatever form, and all who say it may speak wherever
+    /// the hold counts. Who signs status data does not lift its own.
+    pub(super) fn lifts(&self, from: Time, by: &[Speaker], hold: &Revocation, above: &[Certificate]) -> bool {
+        let Some(word) = hold.word.as_ref().filter(|word| word.reason == CrlReason::CertificateHold) else {
+            return false;
+        };
+        word.made < from
+            && self.in_progress.borrow().is_empty()
+            && by.iter().all(|speaker| {
+                let (source, entitled) = self.authority_of(speaker, above);
+                source == word.source
+                    || entitled.iter().any(Entitling::is_over_all)
+                    || word.entitled.iter().all(|held| entitled.contains(held))
+            })
+    }
+
+    /// Whose key it is, and on what its word rests on this path.
+    pub(super) fn authority_of(
+        &self,
+        speaker: &Speaker,
+        above: &[Certificate],
+    ) -> (KeyIdentity<'static>, Vec<Entitling>) {
+        match speaker {
+            Speaker::Signer(signer) => (self.key_of(signer).into_owned(), self.entitling(signer, above)),
+            Speaker::Responder(key, entitling) => (key.clone(), vec![entitling.clone()]),
+        }
     }
 
     /// Whether what was found rests on a signer that is itself in question, or may be as somebody in question accuses others.
@@ -340,10 +442,11 @@ impl<'a> StatusSearch<'a> {
                 }
             }
         }
-        let chain = found.map_or(above, |found| &found.chain);
-        // The anchor itself, or whom it has certified directly.
-        let is_the_anchors = found.is_none() || chain.len() <= 2;
-        let anchor = chain.last().filter(|_| is_the_anchors || !entitling.is_empty());
+        let place = above.iter().position(|certificate| certificate == signer).unwrap_or_default();
+        let chain = found.map_or(&above[place..], |found| &found.chain);
+        // The anchor itself, or whom it has certified directly: what one of its CAs has certified is not its own word, and counts below that
+        // CA alone.
+        let anchor = chain.last().filter(|_| chain.len() <= 2);
         entitling.extend(anchor.map(|anchor| Entitling::Owner(self.key_of(anchor).into_owned())));
         entitling
     }
@@ -354,41 +457,51 @@ impl<'a> StatusSearch<'a> {
     }
 
     /// Revoked over good over unknown; that a budget ended stands in the knowledge and decides over the last two.
-    fn join(&self, ocsp: Status, crl: impl FnOnce() -> Status) -> Status {
-        if matches!(&ocsp, Status::Revoked(found) if found.is_for_good()) {
+    fn join(&self, ocsp: Status, crl: impl FnOnce() -> Status, above: &[Certificate]) -> Status {
+        if matches!(&ocsp, Status::Revoked(found) if found.is_final) {
             return ocsp;
         }
         match (ocsp, crl()) {
-            // For good over on hold, and the later of two holds.
-            (Status::Revoked(one), Status::Revoked(other)) if !other.is_for_good() => {
-                let made = |found: &Revocation| found.word.as_ref().map(|word| word.made);
-                Status::Revoked(if one.is_hold() && made(&one) < made(&other) { other } else { one })
+            (Status::Revoked(one), Status::Revoked(other)) => Status::Revoked(one.with(other)),
+            (Status::Revoked(found), Status::Good { until, word, by, notes })
+            | (Status::Good { until, word, by, notes }, Status::Revoked(found)) => {
+                match self.unless_lifted(found, word.from, &by, above) {
+                    Some(found) => Status::Revoked(found),
+                    None => Status::Good { until, word, by, notes },
+                }
             }
-            (Status::Revoked(hold), Status::Good { word, until, notes })
-            | (Status::Good { word, until, notes }, Status::Revoked(hold))
-                if self.lifts(word.from, &hold) =>
-            {
-                Status::Good { word, until, notes }
-            }
-            (_, revoked @ Status::Revoked(_)) => revoked,
-            (Status::Good { until, notes, word }, Status::Good { until: of_crl, notes: of_list, word: list }) => {
+            (revoked @ Status::Revoked(_), _) | (_, revoked @ Status::Revoked(_)) => revoked,
+            (
+                Status::Good { until, word, by, notes },
+                Status::Good { until: other, word: list, by: signers, notes: more },
+            ) => {
                 // The newer word says until when: an old one, with which somebody came, lengthens nothing.
                 match (word.from.cmp(&list.from), self.policy().prefer) {
-                    (Ordering::Greater, _) => Status::Good { until, notes, word },
+                    (Ordering::Greater, _) => Status::Good { until, word, by, notes },
                     // The lists say so, whichever is preferred.
-                    (Ordering::Equal, StatusPreference::Ocsp) => Status::Good { until, notes, word: list },
+                    (Ordering::Equal, StatusPreference::Ocsp) => Status::Good { until, word: list, by, notes },
                     (Ordering::Less, _) | (Ordering::Equal, StatusPreference::Crl) => {
-                        Status::Good { until: of_crl, notes: of_list, word: list }
+                        Status::Good { until: other, word: list, by: signers, notes: more }
                     }
                 }
             }
-            (revoked @ Status::Revoked(_), _) => revoked,
             (good @ Status::Good { .. }, _) | (_, good @ Status::Good { .. }) => good,
             (Status::Unknown(mut reasons), Status::Unknown(more)) => {
                 reasons.extend(more);
                 Status::Unknown(reasons)
             }
         }
+    }
+
+    /// What is left of what was found against somebody where others say later that it is good.
+    pub(super) fn unless_lifted(
+        &self,
+        found: Revocation,
+        from: Time,
+        by: &[Speaker],
+        above: &[Certificate],
+    ) -> Option<Revocation> {
+        Revocation::of(found.each().into_iter().filter(|found| !self.lifts(from, by, found, above)))
     }
 
     /// Whether status data begins beyond what clocks may differ: it says nothing yet, but whom it revokes.

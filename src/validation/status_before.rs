@@ -5,7 +5,7 @@ use super::names::place_hash;
 use super::ocsp_status::words_of_response;
 use super::revoked::{Authority, GoodWord, KeyDigest, RevokedFact, RevokedId};
 use super::signed::Line;
-use super::status::{Entitling, Revocation, Status, StatusSearch, Word};
+use super::status::{Entitling, Revocation, Speaker, Status, StatusSearch, Word};
 use super::unusable::Unusable;
 use crate::asn1::crl::shortest_integer;
 use crate::asn1::ocsp::CertStatus;
@@ -28,17 +28,10 @@ pub(super) struct Before {
 /// A hold lasts until somebody entitled says otherwise later (RFC 5280 section 5.3.1), whatever became of the list that said so.
 #[derive(Debug)]
 struct Hold {
-    /// The latest word.
     found: Revocation,
+    /// When the latest word was made.
     made: Time,
     facts: Vec<RevokedFact>,
-}
-
-impl Hold {
-    /// Whoever has said it.
-    fn is_lifted_by(&self, word: &GoodWord) -> bool {
-        self.facts.iter().all(|fact| fact.is_lifted_by(word))
-    }
 }
 
 impl StatusSearch<'_> {
@@ -65,8 +58,12 @@ impl StatusSearch<'_> {
             }
             if fact.is_for_good() {
                 let text = self.said_at_hand(&fact, certificate, issuer).unwrap_or_else(|| fact.text());
-                before.for_good = Some(Revocation { since: fact.since, ..Revocation::passing(text) });
-                return Ok(before);
+                let is_final = fact.authority == Authority::Issuer;
+                before.for_good = Some(Revocation { since: fact.since, is_final, ..Revocation::passing(text) });
+                if is_final {
+                    return Ok(before);
+                }
+                continue;
             }
             let found = Revocation { since: fact.since, is_old_hold: true, ..Revocation::passing(fact.text()) };
             match &mut before.hold {
@@ -79,8 +76,8 @@ impl StatusSearch<'_> {
             }
         }
         match unread {
-            Some(why) => Err(why),
-            None => Ok(before),
+            Some(why) if before.for_good.is_none() => Err(why),
+            _ => Ok(before),
         }
     }
 
@@ -106,7 +103,9 @@ impl StatusSearch<'_> {
     /// A status, with what was known before: good words from before a hold, or from before what was lost, clear nobody.
     pub(super) fn after(&self, above: &[Certificate], before: Before, status: Status) -> Status {
         match (status, before) {
-            (Status::Good { word, .. }, Before { hold: Some(hold), .. }) if !hold.is_lifted_by(&word) => {
+            (Status::Good { word, by, .. }, Before { hold: Some(hold), .. })
+                if !hold.facts.iter().all(|fact| self.is_ended(fact, &word, &by, above)) =>
+            {
                 Status::Revoked(hold.found)
             }
             (Status::Unknown(_), Before { hold: Some(hold), .. }) => Status::Revoked(hold.found),
@@ -116,7 +115,7 @@ impl StatusSearch<'_> {
             (Status::Unknown(reasons), Before { lost: Some(until), .. }) => {
                 Status::Unknown(core::iter::once(without_room(until)).chain(reasons).collect())
             }
-            (Status::Good { word, until, notes }, Before { hold, .. }) => {
+            (Status::Good { word, by, until, notes }, Before { hold, .. }) => {
                 // What rests on a signer that is itself in question lifts nothing yet.
                 let is_settled = self.in_progress.borrow().is_empty();
                 let lifted = hold.filter(|_| is_settled).map(|hold| hold.facts);
@@ -126,10 +125,26 @@ impl StatusSearch<'_> {
                 if is_settled {
                     self.meet(above);
                 }
-                Status::Good { word, until, notes }
+                Status::Good { word, by, until, notes }
             }
             (status, _) => status,
         }
+    }
+
+    /// Whether this good word ends a hold that is written down: all who say it may take back what is said on that authority, or have said
+    /// it themselves.
+    fn is_ended(&self, fact: &RevokedFact, word: &GoodWord, by: &[Speaker], above: &[Certificate]) -> bool {
+        let is_key =
+            |key: &KeyIdentity<'_>, digest: &[u8; 32]| self.sha256(&[&key.as_spki()]).is_ok_and(|key| key == *digest);
+        let is_allowed = |speaker: &Speaker| {
+            let (source, entitled) = self.authority_of(speaker, above);
+            is_key(&source, &fact.source)
+                || entitled.iter().any(|entitling| match (entitling, &fact.authority) {
+                    (Entitling::Certifier(key), Authority::Certifier(digest)) => is_key(key, digest),
+                    (entitling, _) => entitling.is_over_all(),
+                })
+        };
+        fact.is_lifted_by(word) && by.iter().all(is_allowed)
     }
 
     /// Writes down that a certificate is revoked, or on hold, where there is memory for it.

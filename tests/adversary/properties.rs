@@ -337,3 +337,105 @@ fn verdicts_change_only_as_they_may() {
     }
     assert!(valid > 50 && revoked > 50, "the generator makes both: {valid} valid, {revoked} revoked");
 }
+
+/// What a partner CA below an anchor can make: the names and keys of other CAs certified once more, signers of lists in their names, and
+/// lists of those.
+struct Partner {
+    certificates: Vec<Party>,
+    lists: Vec<Arc<Crl>>,
+}
+
+impl Partner {
+    fn of(world: &World, dice: &mut Dice) -> Self {
+        let partner = world.anchors[0].ca("p");
+        let mut certificates = vec![partner.clone()];
+        let mut lists = Vec::new();
+        for (name, ca) in std::iter::once(("r0", &world.anchors[0]))
+            .chain(["c0", "c1"].into_iter().zip(&world.pool))
+            .filter(|(_, ca)| ca.certificate.subject() != partner.certificate.subject())
+        {
+            certificates.push(Builder::ca(name).key(&ca.key).signed_by(&partner));
+            // Below the partner, or between it and the CA whose key it has certified.
+            let signer = Builder::ca(name).signed_by(&partner);
+            let list = CrlBuilder::of(&signer).number(99).times(now().plus(-60), Some(now().plus(86_400)));
+            let list = match dice.below(3) {
+                0 => list,
+                1 => list.revokes(&world.leaf),
+                _ => list.revokes(&world.leaf).revokes(&world.issuer),
+            };
+            lists.push(list.build());
+            certificates.push(signer);
+        }
+        dice.shuffle(&mut certificates);
+        Partner { certificates, lists }
+    }
+}
+
+/// Another CA below the same anchor clears nobody of whom the genuine one says something else, and what it says against others is not
+/// remembered where its list would not be believed.
+#[test]
+fn a_partner_ca_speaks_for_nobody_elses_devices() {
+    let (mut refused, mut remembered) = (0, 0);
+    for seed in 0..count() / 4 {
+        let mut dice = Dice(7_000_000 + seed);
+        let mut world = World::random(&mut dice);
+        if world.anchors.len() > 1 {
+            continue;
+        }
+        if dice.maybe(50) {
+            // On hold by the issuer itself.
+            let list = CrlBuilder::of(&world.issuer).number(11).times(now().plus(-7200), Some(now().plus(86_400)));
+            world.crls = vec![list.revokes_for(&world.leaf, 6).build()];
+            world.ocsp.clear();
+        }
+        let partner = Partner::of(&world, &mut dice);
+        let anchors: TrustAnchors = world.anchors.iter().map(|p| p.certificate.clone()).collect();
+        for mode in [RevocationMode::Off, RevocationMode::SoftFail, RevocationMode::HardFail] {
+            let memory = StatusMemory::new(provider().clone(), None);
+            let meet =
+                |sent: &[&Party], crls: &[Arc<Crl>], ocsp: &[Arc<OcspResponse>], memory: Option<&StatusMemory>| {
+                    let pool: Vec<Certificate> = sent.iter().map(|p| p.certificate.clone()).collect();
+                    let mut status =
+                        StatusSources { crls: crls.to_vec(), ocsp: ocsp.to_vec(), ..StatusSources::none() };
+                    memory.into_iter().for_each(|memory| memory.join(&mut status));
+                    let checks = crate::checks(mode);
+                    validate(&**provider(), &anchors, &world.leaf.certificate, &pool, &status, &checks)
+                };
+            let code = |report: &Report| report.error().map(|error| error.code());
+            let genuine = world.sent()[1..].to_vec();
+            let base = meet(&genuine, &world.crls, &world.ocsp, None);
+            let with: Vec<&Party> = if dice.maybe(50) {
+                genuine.iter().copied().chain(&partner.certificates).collect()
+            } else {
+                partner.certificates.iter().chain(genuine.iter().copied()).collect()
+            };
+            let all = [&world.crls[..], &partner.lists].concat();
+            if code(&base) == Some(devid::Code::Revoked) {
+                refused += 1;
+                let found = meet(&with, &all, &world.ocsp, Some(&memory));
+                assert_eq!(code(&found), code(&base), "seed {seed} {mode:?}: {:?}", found.findings());
+                // On the partner's path alone what counts is the issuer's own word, and its anchor's.
+                let found = meet(&partner.certificates.iter().collect::<Vec<_>>(), &all, &world.ocsp, Some(&memory));
+                assert!(
+                    !found.is_valid() || !world.signers.is_empty(),
+                    "seed {seed} {mode:?}: without the genuine path"
+                );
+                // Nor by what was written down, with a good word from before.
+                let from = now().plus(-20 * 3600);
+                let word = Single::good(&world.leaf.certificate, &world.issuer).times(from, Some(now().plus(86_400)));
+                let word = [OcspBuilder::by(&world.issuer).says(word).build()];
+                let found = meet(&with, &partner.lists, &word, Some(&memory));
+                assert!(!found.is_valid(), "seed {seed} {mode:?}: {:?}", base.findings());
+                assert!(!meet(&genuine, &[], &word, Some(&memory)).is_valid(), "seed {seed} {mode:?}");
+            } else {
+                // Shown to the device in any way, and gone again.
+                meet(&with, &all, &world.ocsp, Some(&memory));
+                meet(&partner.certificates.iter().collect::<Vec<_>>(), &partner.lists, &[], Some(&memory));
+                remembered += 1;
+                let found = meet(&genuine, &world.crls, &world.ocsp, Some(&memory));
+                assert_eq!(found.is_valid(), base.is_valid(), "seed {seed} {mode:?}: {:?}", found.findings());
+            }
+        }
+    }
+    assert!(refused > 20 && remembered > 20, "both are there: {refused}, {remembered}");
+}
