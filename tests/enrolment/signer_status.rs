@@ -204,21 +204,26 @@ const OTHER: Oid = oid::KP_CODE_SIGNING;
 
 #[test]
 fn a_policy_demanded_of_the_signer_is_looked_for_in_its_whole_path() {
-    let enrolled = |ca_policies: Option<&[Oid]>, signer: Option<&[Oid]>| {
+    let enrolled_by = |purposes: &[Oid], ca_policies: Option<&[Oid]>, signer: Option<&[Oid]>| {
         let with = |builder: Builder, policies: Option<&[Oid]>| match policies {
             Some(policies) => builder.policies(policies),
             None => builder,
         };
         let mut ca = MockCa::new();
         ca.issuing = with(Builder::ca("Issuing CA"), ca_policies).signed_by(&ca.root);
-        ca.signer =
-            with(Builder::leaf("CMP server").key_usage(&[KeyUsage::DigitalSignature]), signer).signed_by(&ca.issuing);
+        let server = Builder::leaf("CMP server").key_usage(&[KeyUsage::DigitalSignature]);
+        let server = if purposes.is_empty() { server } else { server.purposes(purposes) };
+        ca.signer = with(server, signer).signed_by(&ca.issuing);
         let mut config = Device::config(&ca);
         config.authorisation = SignerAuthorisation { policies: vec![WANTED], ..SignerAuthorisation::default() };
         Device::enrolling_as(&config).run(&mut ca).map(|_| ())
     };
+    let enrolled = |cas: Option<&[Oid]>, signer: Option<&[Oid]>| enrolled_by(&[oid::KP_CMC_CA], cas, signer);
     for cas in [None, Some(&[WANTED][..]), Some(&[oid::ANY_POLICY]), Some(&[OTHER, WANTED])] {
         enrolled(cas, Some(&[OTHER, WANTED])).unwrap();
+        // It is demanded besides, and authorises nobody.
+        let error = enrolled_by(&[], cas, Some(&[OTHER, WANTED])).unwrap_err();
+        assert_eq!(error.code(), Code::ProtectionInvalid, "{error}");
     }
     for (cas, signer) in [
         (None, None),
