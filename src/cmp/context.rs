@@ -6,6 +6,7 @@ use core::ops::{Deref, DerefMut};
 
 use super::credential::{Credential, MacParameters};
 use super::options::Options;
+use super::protection::check_secret;
 use super::signer::Signer;
 use super::signer_authorisation::has_signing_usage;
 use crate::asn1::x509::Certificate;
@@ -123,9 +124,7 @@ impl Context {
             // Signed answers are checked as always; those without protection by where they came from.
             Credential::MutualTls { .. } => {}
             Credential::Mac { reference, secret, parameters } => {
-                if secret.is_empty() {
-                    return Err(Error::new(Code::InvalidArgument, "the secret is empty"));
-                }
+                check_secret(secret)?;
                 if reference.is_empty() && !self.tolerance.null_mac_sender {
                     let words = "the reference value is empty: the CA could not tell whose secret this is (switch \
                                  null_mac_sender sends neither it nor a sender, for CAs with one secret)";

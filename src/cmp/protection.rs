@@ -54,6 +54,7 @@ impl MacKey {
         secret: &[u8],
         limits: &Limits,
     ) -> Result<Self, Error> {
+        check_secret(secret)?;
         let recipe = Recipe::parse(algorithm)?;
         recipe.check(limits)?;
         Ok(MacKey { algorithm: algorithm.to_vec(), mac: recipe.mac, key: recipe.derive(provider, secret)? })
@@ -98,6 +99,14 @@ impl MacKey {
     pub fn verify(&self, provider: &dyn Provider, protected_part: &[u8], protection: &[u8]) -> Result<(), CryptoError> {
         let expected = self.protect(provider, protected_part)?;
         if bool::from(expected.ct_eq(protection)) { Ok(()) } else { Err(CryptoError::Mismatch) }
+    }
+}
+
+/// Refuses a secret that everybody knows, wherever one is taken or used.
+pub(super) fn check_secret(secret: &[u8]) -> Result<(), Error> {
+    match secret.is_empty() {
+        true => Err(Error::new(Code::InvalidArgument, "the secret is empty")),
+        false => Ok(()),
     }
 }
 

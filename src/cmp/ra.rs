@@ -18,11 +18,14 @@ use super::authority::{Act, may_sign};
 use super::context::{Context, Trust};
 use super::credential::Credential;
 use super::possession::{self, Possession};
-use super::protection::{MacKey, is_mac};
+use super::protection::{MacKey, check_secret, is_mac};
 use super::signer::Signer;
+use super::signer_authorisation::has_cmc_purpose;
 use super::transaction::Transaction;
 use crate::asn1::cmp::body::encode_body;
+use crate::asn1::cmp::revocation::{CertId, certificates_in};
 use crate::asn1::cmp::{BodyType, InfoTypeAndValue, PkiHeader, PkiMessage, PkiStatusInfo, message};
+use crate::asn1::crl::shortest_integer;
 use crate::asn1::der::sequence;
 use crate::asn1::name::Name;
 use crate::asn1::oid;
@@ -106,9 +109,19 @@ impl RegistrationAuthority {
     }
 
     /// A secret shared with devices, known by its reference value; replaces an earlier one of the same value.
-    pub fn add_secret(&mut self, reference: &[u8], secret: &[u8]) {
+    ///
+    /// Errors: [`Code::InvalidArgument`] if one of the two is empty: anybody knows that secret.
+    pub fn add_secret(&mut self, reference: &[u8], secret: &[u8]) -> Result<(), Error> {
+        if reference.is_empty() {
+            return Err(Error::new(
+                Code::InvalidArgument,
+                "the reference value is empty: it tells whose secret this is",
+            ));
+        }
+        check_secret(secret)?;
         self.secrets.retain(|(known, _)| known != reference);
         self.secrets.push((reference.to_vec(), Zeroizing::new(secret.to_vec())));
+        Ok(())
     }
 
     /// Checks a device's message: form, protection, possession of the new key. `earlier` is the checked request that
@@ -131,6 +144,9 @@ impl RegistrationAuthority {
         }
         let body = message.body_type();
         let possession = possession::check(&self.context, &message)?;
+        if body == BodyType::RR {
+            self.check_revoked(&message, &device)?;
+        }
         // RFC 9483 section 5.2.3; a certificate is revoked under its own signature (section 4.2).
         let keeps_protection =
             matches!(body, BodyType::KUR | BodyType::RR) || matches!(possession, Possession::KeyIsToBeMade);
@@ -258,6 +274,26 @@ impl RegistrationAuthority {
         let is_own = |signer: &Certificate| same_public_key(signer.spki(), self.certificate().spki());
         let is_own = transaction.signer().is_some_and(is_own);
         Ok((message, is_own))
+    }
+
+    /// RFC 9483 section 4.2: a certificate is revoked under its own signature. Others need authority, as an RA has it (RFC 6402).
+    fn check_revoked(&self, message: &PkiMessage, device: &Device) -> Result<(), Error> {
+        let asked = certificates_in(message.body_content(), self.context.limits.max_certificates)?;
+        let is_own = |signer: &Certificate, asked: &CertId| {
+            asked.issuer.as_deref().is_some_and(|issuer| same_name(issuer, signer.issuer()))
+                && shortest_integer(&asked.serial) == shortest_integer(signer.serial())
+        };
+        let is_allowed = match device {
+            Device::Certificate(signer) => {
+                has_cmc_purpose(signer)? || (!asked.is_empty() && asked.iter().all(|one| is_own(signer, one)))
+            }
+            Device::Reference(_) => false,
+        };
+        if is_allowed {
+            return Ok(());
+        }
+        let words = "the rr is about another certificate than the one that signed it, and the signer has neither purpose cmcRA nor cmcCA";
+        Err(Error::new(Code::ProtectionInvalid, words))
     }
 
     fn check_time(&self, message: &PkiMessage, now: Time) -> Result<(), Error> {

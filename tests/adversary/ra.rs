@@ -7,7 +7,7 @@ use devid::Code;
 use devid::asn1::cmp::body::encode_body;
 use devid::asn1::cmp::{BodyType, PkiHeader, PkiMessage, PkiStatus, PkiStatusInfo, message};
 use devid::asn1::crl::CrlReason;
-use devid::asn1::der::{encode, sequence};
+use devid::asn1::der::{element, encode, sequence};
 use devid::asn1::oid;
 use devid::asn1::x509::Certificate;
 use devid::client::{Config, Subject};
@@ -43,7 +43,7 @@ impl Office {
         let context = Self::context_of(&root, &ca, &ra, by);
         let devices: TrustAnchors = [&supplier, &root].map(|p| p.certificate.clone()).into_iter().collect();
         let mut authority = RegistrationAuthority::new(context, devices).unwrap();
-        authority.add_secret(b"4711", SECRET);
+        authority.add_secret(b"4711", SECRET).unwrap();
         Office { root, ca, ra, supplier, device, authority }
     }
 
@@ -461,5 +461,66 @@ fn a_demand_authorises_nobody() {
                 }
             }
         }
+    }
+}
+
+/// A secret of no bytes is everybody's.
+#[test]
+fn an_ra_takes_no_secret_that_everybody_knows() {
+    let mut office = Office::new();
+    for (reference, secret) in [(&b"router-7"[..], &b""[..]), (b"", b"secret"), (b"", b""), (b"4711", b"")] {
+        let refused = office.authority.add_secret(reference, secret).unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{reference:?} {secret:?}");
+    }
+    let by = |secret: &[u8]| {
+        let mut config = office.config(&office.device);
+        let light = MacParameters::PasswordBased {
+            owf: DigestAlgorithm::Sha256,
+            mac: DigestAlgorithm::Sha256,
+            iterations: 100,
+        };
+        config.protect_with_secret(b"4711", secret, light);
+        first(&config)
+    };
+    assert!(office.authority.check(&by(SECRET), None, now()).is_ok(), "what was there stays");
+    assert_eq!(office.refusal(&by(b"another")), Code::ProtectionInvalid);
+}
+
+/// RFC 9483 section 4.2: a device revokes its own certificate. Whom an RA approves of as another's revoker has authority.
+#[test]
+fn a_device_has_nobody_elses_certificate_revoked() {
+    let office = Office::new();
+    let (own, other) = (office.ca.leaf("device"), office.ca.leaf("other device"));
+    let mut of_supplier = Builder::leaf("of the supplier");
+    of_supplier.serial = own.certificate.serial().to_vec();
+    let of_supplier = of_supplier.signed_by(&office.supplier);
+    let agent = Builder::leaf("RA of another office").purposes(&[oid::KP_CMC_RA]).signed_by(&office.ca);
+    let asked = |by: &Party, about: &Party| {
+        let client = office.config(by).build().unwrap();
+        let mut operation = client.revoke(&about.certificate, CrlReason::Superseded).unwrap();
+        operation.step(now()).unwrap();
+        let rr = remade(operation.output().unwrap(), by, |draft| draft.extra_certs.push(office.ca.certificate.clone()));
+        office.authority.check(&rr, None, now()).map(drop).map_err(|error| error.code())
+    };
+    assert_eq!(asked(&own, &own), Ok(()));
+    assert_eq!(asked(&agent, &own), Ok(()));
+    for about in [&other, &of_supplier, &office.ra, &office.ca] {
+        assert_eq!(asked(&own, about), Err(Code::ProtectionInvalid), "{:?}", about.certificate);
+    }
+    // Of two that are asked for one alone is its own.
+    let ids = [&own, &other].map(|party| {
+        let (issuer, serial) = (party.certificate.issuer(), party.certificate.serial());
+        sequence(&[&sequence(&[&element(0x81, &[serial]), &element(0xa3, &[issuer])])])
+    });
+    let rr = |content: Vec<u8>| {
+        let ir = office.ir(&own);
+        remade(&ir, &own, |draft| {
+            (draft.body, draft.content) = (BodyType::RR, content);
+            draft.extra_certs.push(office.ca.certificate.clone());
+        })
+    };
+    assert!(office.authority.check(&rr(sequence(&[&ids[0]])), None, now()).is_ok());
+    for content in [sequence(&[&ids[0], &ids[1]]), sequence(&[&sequence(&[&sequence(&[])])]), sequence(&[])] {
+        assert_eq!(office.refusal(&rr(content)), Code::ProtectionInvalid);
     }
 }

@@ -74,8 +74,8 @@ fn authority(bench: &Bench, holder: &Holder) -> RegistrationAuthority {
     let supplier = bench.server.with(|ca| ca.supplier.certificate.clone());
     context.intermediates.push(Certificate::from_der(&supplier).unwrap());
     let mut authority = RegistrationAuthority::new(Arc::new(context), devices).unwrap();
-    authority.add_secret(b"4711", b"an older secret");
-    authority.add_secret(b"4711", b"correct-horse-battery-staple");
+    authority.add_secret(b"4711", b"an older secret").unwrap();
+    authority.add_secret(b"4711", b"correct-horse-battery-staple").unwrap();
     authority
 }
 

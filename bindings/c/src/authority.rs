@@ -57,10 +57,10 @@ fn devid_ra_new(client: &devid_client, devices: &devid_trust) -> Result<devid_ra
 ///
 /// @param reference      Reference value. Not NULL.
 /// @param secret         Not NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if one of the two is empty.
 #[export]
 fn devid_ra_add_secret(ra: &mut devid_ra, reference: &[u8], secret: &[u8]) -> Result<(), Error> {
-    ra.add_secret(reference, secret);
-    Ok(())
+    ra.add_secret(reference, secret)
 }
 
 /// Checks a device's message: form, protection, possession of the new key. Whether this device may have what it asks for is

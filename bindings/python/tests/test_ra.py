@@ -110,6 +110,13 @@ def authority_of(ca: TestCa) -> devid.RegistrationAuthority:
     return made
 
 
+def test_a_secret_that_everybody_knows_is_none(devid_testca: TestCa) -> None:
+    authority = authority_of(devid_testca)
+    for reference, secret in ((b"router-7", b""), (b"", b"secret"), ("", "")):
+        with pytest.raises(devid.UsageError):
+            authority.add_secret(reference, secret)
+
+
 @pytest.mark.parametrize("way", ["nest", "batch", "keep", "ra-verified"])
 @pytest.mark.parametrize("by", ["certificate", "secret"])
 def test_this_package_is_a_registration_authority(devid_testca: TestCa, way: str, by: str) -> None:

@@ -92,6 +92,29 @@ pub fn rev_details(issuer: &[u8], serial: &[u8], reason: CrlReason) -> Vec<u8> {
     sequence(&[&cert_details, &entry_details])
 }
 
+/// The certificates that `RevReqContent` is about, at most so many; what is left out of the issuer or the serial number stands for any.
+pub fn certificates_in(content: &[u8], most: usize) -> Result<Vec<CertId>, Asn1Error> {
+    const WHAT: &str = "RevReqContent";
+    let mut requests = Cursor::sequence(content, WHAT)?;
+    let mut found = Vec::new();
+    while !requests.is_empty() {
+        check_count(found.len(), most)?;
+        let mut details = Cursor::new(requests.expect(Tag::Sequence, "RevDetails")?.value, WHAT)?;
+        let mut fields = Cursor::new(details.expect(Tag::Sequence, "certDetails")?.value, "CertTemplate")?;
+        let mut one = CertId { issuer: None, serial: Vec::new() };
+        while !fields.is_empty() {
+            let field = fields.any("a field")?;
+            if field.tag == context(1, false) {
+                one.serial = field.value.to_vec();
+            } else if field.tag == context(3, true) {
+                one.issuer = Some(field.value.to_vec());
+            }
+        }
+        found.push(one);
+    }
+    Ok(found)
+}
+
 fn check_count(count: usize, most: usize) -> Result<(), Asn1Error> {
     if count < most { Ok(()) } else { Err(Asn1Error::too_large("RevRepContent", "count", most, count + 1)) }
 }
