@@ -29,6 +29,11 @@ impl BesideHome {
         BesideHome { path, own: Mutex::default() }
     }
 
+    /// Whether the home has a place of its own, which is there after this process.
+    pub fn has_path(&self) -> bool {
+        self.path.is_some()
+    }
+
     /// What was left to be written by anybody in this process.
     pub fn left<T: Beside + Default + Any>(&self) -> Arc<T> {
         let Some(path) = self.path.clone() else {

@@ -423,6 +423,11 @@ impl Store {
         self.beside.left()
     }
 
+    /// Whether the home is a place that is there after this process, and needs nothing of its program.
+    pub(crate) fn has_path(&self) -> bool {
+        self.beside.has_path()
+    }
+
     /// What checks and encrypts its records.
     pub(crate) fn provider(&self) -> &Arc<dyn Provider> {
         &self.provider

@@ -109,6 +109,27 @@ fn a_revocation_that_could_not_be_written_is_known_to_all_and_written_later() {
     }
 }
 
+/// Whoever ends in good order leaves nothing behind that it could write: no further question is needed.
+#[test]
+fn what_could_not_be_written_is_written_by_the_last_who_knows_it() {
+    for mode in MODES {
+        let folder = Folder::new();
+        let (ours, other) = (folder.open(), folder.open());
+        let world = in_store(&World::new(), &ours);
+        let memory = Arc::new(StatusMemory::new(provider().clone(), Some(ours.clone())));
+        let hold = other.hold().unwrap();
+        let revoking = [world.revoking(KEY_COMPROMISE).build()];
+        assert_eq!(world.judge(&Brought { ocsp: &revoking, mode, ..NOTHING }), Some(Code::Revoked));
+        drop(hold);
+        let is_written = || folder.open().blobs().unwrap().contains(&"revoked".to_owned());
+        assert!(!is_written());
+        drop(memory);
+        assert!(is_written());
+        let (_copy, restarted) = folder.after_a_restart();
+        in_store(&world, &restarted).is_revoked_for_good("after a restart");
+    }
+}
+
 /// The number of a list, and the list, that came while another process had the lock.
 #[test]
 fn a_list_and_its_number_that_could_not_be_written_are_written_later() {

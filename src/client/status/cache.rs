@@ -495,10 +495,18 @@ impl Cache {
 
     /// Writes what could not be written when it came, after what others have written meanwhile.
     fn write_left(&mut self) {
-        let is_left = |held: &Held| held.entry.bytes.is_some();
-        if !self.entries.values().any(is_left) || !self.unwritten.is_due() {
-            return;
+        if self.has_left() && self.unwritten.is_due() {
+            self.write_all_left();
         }
+    }
+
+    /// Whether something could not be written when it came.
+    pub fn has_left(&self) -> bool {
+        self.store.is_some() && self.entries.values().any(is_left)
+    }
+
+    /// Writes it, whenever that was tried last.
+    pub fn write_all_left(&mut self) {
         let left: Vec<(String, Entry)> = self
             .entries
             .iter()
@@ -610,6 +618,11 @@ impl Cache {
     fn record_name(&self, key: &str) -> Result<String, Error> {
         Ok(format!("{PREFIX}{}", hex(&self.digest(&[key.as_bytes()])?[..16])))
     }
+}
+
+/// Whether it could not be written when it came.
+fn is_left(held: &Held) -> bool {
+    held.entry.bytes.is_some()
 }
 
 /// Whether nobody is, or has died, over a document.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::unwritten::Unwritten;
 use crate::codes::Code;
 use crate::error::Error;
-use crate::store::{REVOKED_RECORD as RECORD, Store, StoreError, StoreErrorKind};
+use crate::store::{Beside, REVOKED_RECORD as RECORD, Store, StoreError, StoreErrorKind};
 use crate::time::Time;
 use crate::validation::revoked::{KeyDigest, RevokedId};
 use crate::validation::status_sources::UNTOLD;
@@ -49,6 +49,25 @@ impl StoredRevokedFacts {
     /// What went wrong since the last call.
     pub fn take_troubles(&self) -> Vec<Error> {
         std::mem::take(&mut *self.troubles.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Writes what is left, by the last who could.
+    pub(super) fn write_all_left(&self) {
+        if let Some(left) = self.unwritten.all_facts() {
+            self.write_these(&mut self.state(), &left);
+        }
+    }
+
+    /// Whether facts or numbers are left to be written.
+    pub(super) fn has_left(&self) -> bool {
+        !self.unwritten.is_empty()
+    }
+
+    /// What is left to be written to its store, where that outlives this process and nobody else is there to write it.
+    pub(super) fn left_alone(&self) -> Option<&Arc<Store>> {
+        // The numbers', the documents', this one's, and the one by the home's path.
+        const OWN: usize = 4;
+        self.store.as_ref().filter(|store| store.has_path() && Arc::strong_count(&self.unwritten) <= OWN)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -122,12 +141,16 @@ impl StoredRevokedFacts {
     /// Writes what could not be written before, by anybody in this process.
     fn write_left(&self, state: &mut State) {
         if let Some(left) = self.unwritten.facts_to_write() {
-            // That it could not be written was told when it was found.
-            let written = self.write(state, true, |all| all.join(&left));
-            self.unwritten.has_tried(&written);
-            if written.is_ok() {
-                self.unwritten.facts_are_written(&left);
-            }
+            self.write_these(state, &left);
+        }
+    }
+
+    fn write_these(&self, state: &mut State, left: &RevokedTable) {
+        // That it could not be written was told when it was found.
+        let written = self.write(state, true, |all| all.join(left));
+        self.unwritten.has_tried(&written);
+        if written.is_ok() {
+            self.unwritten.facts_are_written(left);
         }
     }
 

@@ -183,6 +183,25 @@ impl StatusMemory {
     }
 }
 
+/// What could not be written is written by the last who knows it, at the end, where device memory outlives this process. A home of the
+/// program's own is not called then: its own end may have come.
+impl Drop for StatusMemory {
+    fn drop(&mut self) {
+        let cache = self.cache.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let Some(store) = self.facts.left_alone().cloned() else { return };
+        if !self.facts.has_left() && !cache.has_left() {
+            return;
+        }
+        // One wait for all of it.
+        let Ok(_hold) = store.hold() else { return };
+        self.facts.write_all_left();
+        self.numbers.write_all_left();
+        if cache.has_left() {
+            cache.write_all_left();
+        }
+    }
+}
+
 impl StatusWatch for StatusMemory {
     fn mark(&self) -> u64 {
         let mut cache = self.cache();

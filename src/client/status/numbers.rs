@@ -125,7 +125,18 @@ impl StoredCrlNumbers {
 
     /// Writes what could not be written before, by anybody in this process.
     fn write_left(&self, store: &Store) {
-        for (series, left) in self.unwritten.numbers_to_write() {
+        self.write_these(store, self.unwritten.numbers_to_write());
+    }
+
+    /// What is left, by the last who could.
+    pub(super) fn write_all_left(&self) {
+        if let Some(store) = &self.store {
+            self.write_these(store, self.unwritten.all_numbers());
+        }
+    }
+
+    fn write_these(&self, store: &Store, left: Vec<(CrlSeries, LeftNumber)>) {
+        for (series, left) in left {
             // That it could not be written was told when it was found.
             let written = write(store, &left).map_err(Error::from);
             self.unwritten.has_tried(&written);

@@ -5,6 +5,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::asn1::crl::CrlNumber;
 use crate::codes::Code;
@@ -17,9 +18,11 @@ use crate::validation::crl_numbers::CrlSeries;
 /// Most numbers that wait.
 const MAX_NUMBERS: usize = 1024;
 /// How many writes and questions pass without another attempt after one that failed, and most after several: to wait for a lock takes its
-/// time, and must not take all of it.
+/// time, and must not take all of it. Who asks rarely tries it again after so many seconds, twice as many after each that failed.
 const PASSED: u32 = 4;
 const MAX_PASSED: u32 = 32;
+const PAUSE_SECONDS: u64 = 2;
+const MAX_PAUSES: u32 = 5;
 
 /// A number that waits: the highest of its series, when that was issued, when the last signer of it ends, and what its records are to be called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +47,8 @@ struct Left {
     /// How many attempts have failed one after the other, and how many questions pass before the next.
     failed: u32,
     to_pass: u32,
+    /// When the last one was made.
+    tried: Option<Instant>,
     why: Option<Error>,
 }
 
@@ -72,7 +77,8 @@ impl Unwritten {
     /// Whether it is to be tried again now, if anything is left.
     pub fn is_due(&self) -> bool {
         let mut left = self.left();
-        let is_due = left.to_pass == 0;
+        let pause = Duration::from_secs(PAUSE_SECONDS << left.failed.saturating_sub(1).min(MAX_PAUSES));
+        let is_due = left.to_pass == 0 || left.tried.is_none_or(|tried| tried.elapsed() >= pause);
         left.to_pass = left.to_pass.saturating_sub(1);
         is_due
     }
@@ -81,6 +87,7 @@ impl Unwritten {
     pub fn has_tried<T>(&self, outcome: &Result<T, Error>) {
         let mut left = self.left();
         left.why = outcome.as_ref().err().cloned();
+        left.tried = Some(Instant::now());
         left.failed = if left.why.is_none() { 0 } else { left.failed.saturating_add(1) };
         left.to_pass = MAX_PASSED.min(left.failed.saturating_mul(PASSED));
     }
@@ -103,7 +110,12 @@ impl Unwritten {
         if self.left().facts.is_empty() || !self.is_due() {
             return None;
         }
-        Some(self.left().facts.clone())
+        self.all_facts()
+    }
+
+    /// The facts that are left, if there are any.
+    pub fn all_facts(&self) -> Option<RevokedTable> {
+        Some(self.left().facts.clone()).filter(|facts| !facts.is_empty())
     }
 
     pub fn facts_are_written(&self, written: &RevokedTable) {
@@ -131,6 +143,11 @@ impl Unwritten {
         if self.left().numbers.is_empty() || !self.is_due() {
             return Vec::new();
         }
+        self.all_numbers()
+    }
+
+    /// The numbers that are left.
+    pub fn all_numbers(&self) -> Vec<(CrlSeries, LeftNumber)> {
         self.left().numbers.iter().map(|(series, number)| (*series, number.clone())).collect()
     }
 
