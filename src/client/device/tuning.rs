@@ -380,4 +380,50 @@ mod tests {
         }
         let _ = std::fs::remove_dir_all(folder);
     }
+
+    /// Whoever may write what the settings name says who is trusted, as if he wrote the settings.
+    #[cfg(unix)]
+    #[test]
+    fn what_others_may_write_is_not_taken_for_the_owners_word() {
+        use std::fs::{Permissions, create_dir, set_permissions, write};
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let (folder, mut device) = device("owners");
+        let _ = std::fs::create_dir_all(&folder);
+        let mode = |path: &std::path::Path, mode: u32| set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        mode(&folder, 0o755);
+        for (name, of_folder, of_file, is_refused) in [
+            ("plain", 0o755, 0o644, false),
+            ("private", 0o700, 0o600, false),
+            ("file", 0o755, 0o666, true),
+            ("folder", 0o777, 0o644, true),
+            ("sticky", 0o1777, 0o644, false),
+            ("both", 0o777, 0o666, true),
+        ] {
+            let place = folder.join(name);
+            create_dir(&place).unwrap();
+            let file = place.join("file");
+            write(&file, b"secret").unwrap();
+            mode(&file, of_file);
+            mode(&place, of_folder);
+            symlink(&file, folder.join(format!("link-{name}"))).unwrap();
+            for path in [file, folder.join(format!("link-{name}"))] {
+                let path = path.display();
+                for (key, value) in [
+                    ("ca.trust.all", format!("[\"{path}\"]")),
+                    ("ca.trust.signers", format!("[\"{path}\"]")),
+                    ("ca.trust.crls", format!("[\"{path}\"]")),
+                    ("ca.tls.crls", format!("[\"{path}\"]")),
+                    ("ca.trust.intermediates", format!("[\"{path}\"]")),
+                ] {
+                    device.table.clear();
+                    device.settings = super::super::loading::read(&device.table).unwrap();
+                    device.set(key, &value).unwrap();
+                    let error = device.config(false).map(drop).unwrap_err().to_string();
+                    assert_eq!(error.contains("may write it"), is_refused, "{key}, {name}: {error}");
+                    assert!(error.contains(key), "{error}");
+                }
+            }
+        }
+        let _ = std::fs::remove_dir_all(folder);
+    }
 }
