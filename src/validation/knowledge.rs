@@ -11,7 +11,6 @@ use core::cell::{Cell, OnceCell, RefCell};
 use super::crl_numbers::CrlNumberTable;
 use super::names::{name_hash, same_name};
 use super::ocsp::forms_at_hand;
-use super::status::Revocation;
 use super::status_sources::StatusSources;
 use super::trust::TrustAnchors;
 use super::unusable::Unusable;
@@ -61,7 +60,7 @@ struct RevokedFact {
     serial: Box<[u8]>,
     text: String,
     since: Option<Time>,
-    /// See [`Revocation::is_final`].
+    /// It is for good, and on its issuer's word: nothing that others say adds to it.
     is_final: bool,
 }
 
@@ -152,20 +151,21 @@ impl Knowledge {
         certificate: &Certificate,
         issuer: &Certificate,
         key: &KeyIdentity<'_>,
-        found: &Revocation,
+        text: &str,
+        (since, is_final): (Option<Time>, bool),
     ) {
         let mut revoked = self.revoked.borrow_mut();
         let known = revoked.iter_mut().find(|fact| fact.is_about(certificate, issuer, key));
         if let Some(known) = known {
-            known.is_final |= found.is_final;
+            known.is_final |= is_final;
         } else {
             revoked.push(RevokedFact {
                 issuer: issuer.subject().into(),
                 issuer_key: key.clone().into_owned(),
                 serial: certificate.serial().into(),
-                text: found.text.clone(),
-                since: found.since,
-                is_final: found.is_final,
+                text: text.to_owned(),
+                since,
+                is_final,
             });
         }
     }

@@ -310,7 +310,8 @@ impl<'a> StatusSearch<'a> {
                     self.take_down(certificate, above, more);
                 }
             }
-            self.knowledge.note_revoked(certificate, issuer, &key, &found);
+            let word = (found.since, found.is_final);
+            self.knowledge.note_revoked(certificate, issuer, &key, &found.text, word);
             return Status::Revoked(found);
         }
         let is_unasked = before.as_ref().map_or(true, |before| before.lost.is_some());
@@ -340,7 +341,8 @@ impl<'a> StatusSearch<'a> {
         let key = self.key_of(issuer);
         for found in found.each() {
             if !self.is_in_question(&found, issuer) {
-                self.knowledge.note_revoked(certificate, issuer, &key, &found);
+                let word = (found.since, found.is_final);
+                self.knowledge.note_revoked(certificate, issuer, &key, &found.text, word);
                 if let Some(word) = &found.word {
                     self.write_down(certificate, above, word);
                 }

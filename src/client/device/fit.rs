@@ -64,7 +64,10 @@ pub(super) fn misfit(table: &toml::Table) -> Option<Misfit> {
     fn look(value: &toml::Value, at: &str) -> Option<Misfit> {
         if let Some(key) = find(at) {
             let told = |found| Misfit::new(format!("{at}: expected {}, found {found}", key.kind.words()));
-            return key.kind.refuses(value).map(told);
+            // One that may be empty never comes here.
+            let is_nobody = ALLOWED.contains(&at) && value.as_array().is_some_and(Vec::is_empty);
+            let nobody = || Misfit::new(format!("{at}: {NOBODY}"));
+            return key.kind.refuses(value).map(told).or_else(|| is_nobody.then(nobody));
         }
         match value {
             toml::Value::Table(table) => in_table(table, at),
@@ -79,6 +82,10 @@ pub(super) fn misfit(table: &toml::Table) -> Option<Misfit> {
     }
     in_table(table, "")
 }
+
+/// Lists of those who are allowed. One that is there and empty is nobody's wish: it would allow everybody, as if it were not there.
+const ALLOWED: [&str; 3] = ["ca.trust.signers", "ca.trust.signer-subjects", "ca.tls.pins"];
+pub(super) const NOBODY: &str = "an empty list allows nobody: leave the setting out where everybody is allowed";
 
 /// Whether these settings stand in a list of tables.
 fn is_list(at: &str) -> bool {

@@ -359,11 +359,8 @@ pub struct Run {
     pub status_file: Option<PathBuf>,
 }
 
-/// A list of those who are allowed. One that is there and empty is nobody's wish: it would allow everybody, as if it were not there.
+/// A list of those who are allowed: see `fit`.
 fn somebody<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     let allowed = Vec::deserialize(deserializer)?;
-    if allowed.is_empty() {
-        return Err(de::Error::custom("an empty list allows nobody: leave the setting out where everybody is allowed"));
-    }
-    Ok(allowed)
+    if allowed.is_empty() { Err(de::Error::custom(super::fit::NOBODY)) } else { Ok(allowed) }
 }

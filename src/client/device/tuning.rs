@@ -376,7 +376,7 @@ mod tests {
         // Nobody is allowed by a list that is empty, and everybody by none.
         for key in ["ca.trust.signers", "ca.trust.signer-subjects", "ca.tls.pins"] {
             let refused = device.set(key, "[]").unwrap_err().to_string();
-            assert!(refused.contains("allows nobody"), "{key}: {refused}");
+            assert!(refused.contains("allows nobody") && refused.contains(key), "{key}: {refused}");
         }
         let _ = std::fs::remove_dir_all(folder);
     }
