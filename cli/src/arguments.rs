@@ -325,6 +325,9 @@ pub struct Export {
     /// Source of a password for the private key
     #[arg(long, value_name = "SOURCE")]
     pub password: Option<String>,
+    /// Whom the private key's file is given to: USER or USER:GROUP, names or numbers
+    #[arg(long, value_name = "USER")]
+    pub owner: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -272,6 +272,42 @@ fn device_memory_of_another_device_is_told_wherever_one_looks() {
     assert_eq!(json(&looked("second", &["--json", "status"]))["identities"][0]["copied"], false);
 }
 
+/// A server that does not start as root reads its key as its own user.
+#[test]
+fn the_key_of_an_export_is_given_to_whom_the_settings_name_and_again_where_that_changes() {
+    use std::os::unix::fs::MetadataExt;
+    let story = Story::new("owner");
+    story.init_with_secret();
+    let (file, first) = (story.folder.join("devid.toml"), story.path("first"));
+    let settings = std::fs::read_to_string(&file).unwrap();
+    let want = |owner: &str| {
+        let export =
+            format!("[[identity.device.export]]\nlayout = \"nginx\"\nfolder = \"{first}\"\nowner = \"{owner}\"\n");
+        std::fs::write(&file, format!("{settings}\n{export}")).unwrap();
+    };
+    let own = std::fs::metadata(&file).unwrap();
+    // Only root gives files away.
+    let owners = match own.uid() {
+        0 => vec![(2101, 2102), (2103, 2102)],
+        uid => vec![(uid, own.gid())],
+    };
+    for (index, (user, group)) in owners.into_iter().enumerate() {
+        want(&format!("{user}:{group}"));
+        if index == 0 {
+            story.good(&["enroll"]);
+        } else {
+            assert!(story.good(&["status"]).contains("is due"));
+            story.good(&["keep"]);
+        }
+        let at = Path::new(&first).join("current");
+        let key = std::fs::metadata(at.join("privkey.pem")).unwrap();
+        assert_eq!((key.uid(), key.gid(), key.mode() & 0o777), (user, group, 0o600));
+        let certificate = std::fs::metadata(at.join("fullchain.pem")).unwrap();
+        assert_eq!(certificate.uid(), own.uid(), "what is public stays");
+        assert!(!story.good(&["status"]).contains("is due"));
+    }
+}
+
 /// Another board: its secret opens nothing that was sealed before.
 #[test]
 fn a_seal_that_is_wrong_is_named_with_the_way_on_and_what_is_in_the_clear_is_shown() {

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::error::{StoreError, StoreErrorKind};
 
 /// Those under way by one store.
-pub(super) type Conversations = Arc<Mutex<BTreeMap<String, Held>>>;
+pub(super) type Conversations = Arc<All>;
+pub(super) type All = Mutex<BTreeMap<String, Held>>;
 
 /// What keeps others out.
 pub(super) struct Held {

@@ -31,6 +31,7 @@ mod record;
 mod removal;
 mod repair;
 mod waited_for;
+mod weak;
 
 use std::any::Any;
 use std::cell::Cell;

@@ -194,11 +194,7 @@ impl Store {
             let text = format!("the key that it names, {}, is not to be had: {error}", reference.reference);
             Some(Problem::new(ProblemKind::KeyElsewhere, &format!("{place}/{REFERENCE}"), &text))
         };
-        let found: Vec<Problem> = keys.into_iter().filter_map(looked_at).collect();
-        if !found.is_empty() {
-            self.key_has_failed();
-        }
-        Ok(found)
+        Ok(keys.into_iter().filter_map(looked_at).collect())
     }
 
     /// The same where keys are made anew, else none.
@@ -257,16 +253,25 @@ impl Store {
         self.put_blob(FORGOTTEN, lines.as_bytes())
     }
 
-    /// The opener in use.
+    /// The opener in use. Who keeps it does not keep device memory; while somebody does, that remembers what a failure teaches, such as a PIN
+    /// that a token has refused.
     pub fn key_opener(&self) -> Option<KeyOpener> {
-        self.opener.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let opener = self.opener.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let memory = self.downgrade();
+        Some(Arc::new(move |reference: &KeyReference| {
+            opener(reference).inspect_err(|_| {
+                if let Some(store) = memory.upgrade() {
+                    store.key_has_failed();
+                }
+            })
+        }))
     }
 
     /// A key that signs: the one that device memory holds, or the one that it names, opened. `None` if nobody opens it.
     ///
     /// Errors: the opener's; [`Code::KeyMismatch`](crate::Code::KeyMismatch) if another key than the one kept is there now.
     pub fn open_key(&self, key: &IdentityKey) -> Result<Option<Arc<dyn PrivateKey>>, Error> {
-        open_key(self.key_opener().as_ref(), key).inspect_err(|_| self.key_has_failed())
+        open_key(self.key_opener().as_ref(), key)
     }
 }
 

@@ -172,9 +172,17 @@ fn a_pin_that_was_refused_while_a_key_was_opened_is_kept_whoever_opened_it() {
     devid::client::open_token_keys(&given, Some(module), pin("4711"));
     let identity = given.current("device").unwrap();
     assert!(given.blob("refused-pins").is_err());
-    let refused = given.open_key(&identity.key).unwrap_err();
+    // As the handle of a key has it, which does not keep device memory.
+    let opener = given.key_opener();
+    let refused = open_key(opener.as_ref(), &identity.key).unwrap_err();
     assert_eq!(refused.code(), Code::WrongSecret, "{refused}");
     assert!(given.blob("refused-pins").is_ok(), "it is written down");
+    devid::crypto::pkcs11::forget_refused_pins();
+    // The dark twin: nobody has it any more.
+    drop((given, store));
+    Keys::Plain.open(&place).remove_blob("refused-pins").unwrap();
+    assert!(open_key(opener.as_ref(), &identity.key).is_err());
+    assert!(Keys::Plain.open(&place).blob("refused-pins").is_err());
     devid::crypto::pkcs11::forget_refused_pins();
 }
 

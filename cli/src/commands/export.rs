@@ -15,6 +15,7 @@ pub fn run(command: &Export, device: &Device, output: Output) -> Result<Exit, Fa
         folder: command.folder.clone(),
         anchors: command.anchors.clone(),
         password,
+        owner: command.owner.clone(),
         then: Vec::new(),
     };
     let exported = device.store.export(&command.name, &device.export_of(&wanted)?)?;

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::files::{check_owner, read_certificates};
-use super::reading::Reading;
+use super::reading::{Reading, of};
 use super::{Device, Export, Settings, wrong};
 use crate::asn1::x509::hex;
 use crate::crypto::{DigestAlgorithm, Provider, default_provider};
@@ -123,13 +123,15 @@ impl Device {
     }
 }
 
-/// What decides an export: whose it is, in which form, where to.
+/// What decides an export: whose it is, in which form, where to, given to whom.
 fn digest_of(provider: &dyn Provider, current: &Identity, export: &Export) -> Result<String, Error> {
     export.anchors.iter().try_for_each(|path| check_owner(path))?;
     let anchors = read_certificates(&export.anchors, &mut |_| ())?;
     let password = export.password.as_ref().map(ToString::to_string).unwrap_or_default();
     let mut parts = vec![export.layout.as_bytes(), password.as_bytes(), current.certificate.as_der()];
     parts.extend(current.chain.iter().chain(&anchors).map(|one| one.as_der()));
+    // Behind what earlier versions have: without one, what they wrote stands.
+    parts.extend(export.owner.as_deref().map(str::as_bytes));
     digest(provider, &parts)
 }
 
@@ -224,8 +226,42 @@ impl Reading<'_> {
         }
         let password = source.map(|source| self.text("password", source, "the password of the export")).transpose()?;
         out.password = password.flatten();
+        out.key_owner = of("owner", export.owner.as_deref().map(owner_of).transpose())?;
         Ok(out)
     }
+}
+
+/// Where a system has its users and groups, by name.
+const USERS: &str = "/etc/passwd";
+const GROUPS: &str = "/etc/group";
+
+/// The user and the group that `USER` or `USER:GROUP` names; a user alone is given with the group that is its own.
+pub(super) fn owner_of(text: &str) -> Result<(u32, u32), Error> {
+    let refused = |why: String| wrong(format!("{}: {why}", crate::words::quoted(text)));
+    let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
+    let users = std::fs::read_to_string(USERS).unwrap_or_default();
+    let entry = entry_of(&users, user);
+    let number = |text: &str, entry: Option<&[&str]>| text.parse().ok().or_else(|| entry?.get(2)?.parse().ok());
+    let uid = number(user, entry.as_deref()).ok_or_else(|| refused(format!("{USERS} has no such user")))?;
+    let gid = match group {
+        Some(group) => {
+            let groups = std::fs::read_to_string(GROUPS).unwrap_or_default();
+            let gid = number(group, entry_of(&groups, group).as_deref());
+            gid.ok_or_else(|| refused(format!("{GROUPS} has no such group")))?
+        }
+        None => {
+            let own = entry.and_then(|entry| entry.get(3)?.parse().ok());
+            own.ok_or_else(|| refused(format!("{USERS} does not say its group: USER:GROUP does")))?
+        }
+    };
+    Ok((uid, gid))
+}
+
+/// The line of a name, or of a number, in a file of users or groups.
+fn entry_of<'a>(file: &'a str, wanted: &str) -> Option<Vec<&'a str>> {
+    let entries = || file.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let is = |entry: &Vec<&str>, field: usize| entry.get(field) == Some(&wanted);
+    entries().find(|entry| is(entry, 0)).or_else(|| entries().find(|entry| is(entry, 2)))
 }
 
 /// Whether an export can be written where it is to be: files of others in device memory would be taken for damage, and be closed to them.

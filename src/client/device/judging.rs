@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 
+use super::exports::owner_of;
 use super::keep::NO_LOGIN;
 use super::loading::{self, Loaded};
 use super::reading::{PARTS, Reading, login_kind, of};
-use super::settings::{Identity, LoginKind, Settings};
+use super::settings::{Export, Identity, LoginKind, Settings};
 use super::{Device, device_id};
 use crate::client::Config;
 use crate::client::subject::purpose_oid;
@@ -184,7 +185,10 @@ fn identity(reading: &Reading<'_>, name: &str, identity: &Identity, found: &mut 
     for export in &identity.export {
         let told = RefCell::default();
         let reading = Reading { told: Some(&told), ..*reading };
-        found.take(of(&format!("identity.{name}.export"), reading.export_of(export)));
+        let owner = export.owner.as_deref().map_or(Ok(None), |owner| owner_of(owner).map(Some));
+        found.take(of(&format!("identity.{name}.export.owner"), owner));
+        let rest = Export { owner: None, ..export.clone() };
+        found.take(of(&format!("identity.{name}.export"), reading.export_of(&rest)));
         told.take().iter().for_each(|words: &String| found.warn(format!("identity.{name}.export.{words}")));
     }
 }

@@ -383,6 +383,12 @@ pub const ALL: &[Key] = &[
     key("identity.*.export.anchors", Kind::Paths, "none", "Whom that software shall trust."),
     key("identity.*.export.password", Kind::Secret, "none", "Encrypts the private key in the files."),
     key(
+        "identity.*.export.owner",
+        Kind::Text,
+        "the program's own user",
+        "Whom the private key's file is given to: USER or USER:GROUP, names or numbers.",
+    ),
+    key(
         "identity.*.export.then",
         Kind::Texts,
         "none",

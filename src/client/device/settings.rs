@@ -317,6 +317,8 @@ pub struct Export {
     #[serde(default)]
     pub anchors: Vec<PathBuf>,
     pub password: Option<Source>,
+    /// Whom private keys are given to: a user, or a user and a group, by name or number.
+    pub owner: Option<String>,
     /// Run when the files have changed: a program and its arguments, without a shell.
     #[serde(default)]
     pub then: Vec<String>,

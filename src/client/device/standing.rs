@@ -216,6 +216,7 @@ impl Device {
             folder: folder.to_owned(),
             anchors: Vec::new(),
             password: None,
+            owner: None,
             then: Vec::new(),
         };
         Ok(self.store.export(name, &self.export_of(&wanted)?)?.files)

@@ -13,6 +13,7 @@ mod ca;
 mod device;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ca::TroubleKind;
 use device::{ClockKind, Device, Sabotage};
@@ -88,11 +89,16 @@ impl Tally {
 
 fn live(numbers: std::ops::Range<u64>, years: i64, sabotage: Option<Sabotage>) -> Tally {
     let threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let lived = AtomicU64::new(0);
     let lives = |first: u64| {
         let mut tally = Tally::default();
         for number in (numbers.clone().skip(usize::try_from(first).unwrap())).step_by(usize::try_from(threads).unwrap())
         {
             tally.add(Device::new(number, sabotage).live(years));
+            let lived = lived.fetch_add(1, Ordering::SeqCst) + 1;
+            if lived % 10 == 0 {
+                eprintln!("{lived} devices have lived");
+            }
         }
         tally
     };
@@ -132,7 +138,7 @@ fn devices_that_wedge_spin_or_lose_are_found_out() {
 #[test]
 #[ignore = "minutes: make decade"]
 fn many_devices() {
-    let devices = std::env::var("DEVID_DECADE_DEVICES").ok().and_then(|text| text.parse().ok()).unwrap_or(240);
+    let devices = std::env::var("DEVID_DECADE_DEVICES").ok().and_then(|text| text.parse().ok()).unwrap_or(40);
     let first = std::env::var("DEVID_DECADE_FIRST").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
     let tally = live(first..first + devices, YEARS, None);
     tally.print();
