@@ -30,18 +30,6 @@ pub fn read_certificates(
     Ok(found)
 }
 
-/// Refuses a file that others may write, or put in its place: it says who is trusted, or what is run, as the settings do that name it. What
-/// is not there, or no file, is for whoever reads it to say.
-pub(super) fn check_owner(path: &Path) -> Result<(), Error> {
-    if !std::fs::metadata(path).is_ok_and(|about| about.is_file()) {
-        return Ok(());
-    }
-    match crate::files::check_writers(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Err(wrong(error.to_string())),
-        _ => Ok(()),
-    }
-}
-
 /// The certificates of one file whose first is somebody's own: it must be one that can be read.
 pub fn read_chain(path: &Path, told: &mut dyn FnMut(String)) -> Result<Vec<Certificate>, Error> {
     held(path, true, told)

@@ -145,9 +145,6 @@ fn device(reading: &Reading<'_>, found: &mut Found) {
                 false => found.warn(words),
             }
         }
-        if let Err(error) = super::files::check_owner(path) {
-            found.refuse(format!("device.pkcs11.module: {error}"));
-        }
     }
     if let Some(pin) = &pkcs11.pin {
         found.take(reading.text("device.pkcs11.pin", pin, "the token's PIN"));

@@ -254,7 +254,7 @@ impl Device {
         ];
         let mut found = Vec::new();
         for (set, files) in sets {
-            for file in files.into_iter().flatten().filter(|file| files::check_owner(file).is_ok()) {
+            for file in files.into_iter().flatten() {
                 let read = read_certificates([file], &mut |_| ());
                 found.extend(read.unwrap_or_default().into_iter().map(|anchor| (set, anchor)));
             }
@@ -332,18 +332,8 @@ fn device_id(settings: &Settings) -> Result<Option<String>, Error> {
 #[cfg(feature = "pkcs11")]
 fn open_tokens(settings: &Settings, store: &Store) -> Result<(), Error> {
     let Some(pkcs11) = &settings.device.pkcs11 else { return Ok(()) };
-    let module = module_of(pkcs11)?;
-    crate::client::open_token_keys(store, module, pin_of(pkcs11));
+    crate::client::open_token_keys(store, pkcs11.module.as_deref(), pin_of(pkcs11));
     Ok(())
-}
-
-/// The library that is run in this process; one that is looked for by name alone is the system's.
-#[cfg(feature = "pkcs11")]
-fn module_of(pkcs11: &Pkcs11) -> Result<Option<&str>, Error> {
-    if let Some(module) = pkcs11.module.as_deref().filter(|module| module.contains('/')) {
-        files::check_owner(std::path::Path::new(module)).map_err(|error| error.context("device.pkcs11.module"))?;
-    }
-    Ok(pkcs11.module.as_deref())
 }
 
 #[cfg(feature = "pkcs11")]
@@ -362,7 +352,7 @@ impl Device {
         use crate::crypto::pkcs11::TokenKey;
         let missing = || wrong("device.pkcs11 is not set: which module opens the token, and the source of its PIN");
         let pkcs11 = settings.device.pkcs11.as_ref().ok_or_else(missing)?;
-        let (module, pin) = (module_of(pkcs11)?, pin_of(pkcs11));
+        let (module, pin) = (pkcs11.module.as_deref(), pin_of(pkcs11));
         Ok(Arc::new(match kind {
             Some(kind) => TokenKey::generate(module, uri, kind, pin)?,
             None => TokenKey::open(module, uri, pin)?,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::files::{check_owner, read_certificates, read_chain, read_key};
+use super::files::{read_certificates, read_chain, read_key};
 use super::secret::Source;
 use super::settings::{self, Clock, Identity, Login, LoginKind, Settings};
 use super::{Device, tuning, wrong};
@@ -65,17 +65,11 @@ impl Reading<'_> {
         setting: &str,
         paths: impl IntoIterator<Item = impl AsRef<Path>>,
     ) -> Result<Vec<Certificate>, Error> {
-        let mut found = Vec::new();
-        for path in paths {
-            of(setting, check_owner(path.as_ref()))?;
-            found.extend(of(setting, read_certificates([path], &mut |words| self.tell(setting, &words)))?);
-        }
-        Ok(found)
+        of(setting, read_certificates(paths, &mut |words| self.tell(setting, &words)))
     }
 
     /// The same of a file whose first one is the owner's.
     fn chain(&self, setting: &str, path: &Path) -> Result<Vec<Certificate>, Error> {
-        of(setting, check_owner(path))?;
         of(setting, read_chain(path, &mut |words| self.tell(setting, &words)))
     }
 
@@ -83,7 +77,6 @@ impl Reading<'_> {
     pub fn crls(&self, setting: &str, paths: &[PathBuf], status: &mut StatusSources) -> Result<(), Error> {
         for path in paths {
             let known = status.unread.clone();
-            of(setting, check_owner(path))?;
             of(setting, add_crl_file(status, path, None))?;
             if let Some(why) = status.unread.as_ref().filter(|_| status.unread != known) {
                 self.tell(setting, &format!("{}: {why}", crate::files::shown(path)));
@@ -268,7 +261,6 @@ impl Reading<'_> {
                 false => of(&setting, check_uri(uri)).map(|()| None),
             };
         }
-        of(&format!("{table}.key"), check_owner(path))?;
         if password.is_some_and(|source| !self.can_be_read(source)) {
             return of(&format!("{table}.key"), super::files::read_file(path)).map(|_| None);
         }
