@@ -278,7 +278,7 @@ fn a_dead_server_is_a_transport_error_and_the_operation_can_be_run_again() {
     assert_eq!(error.facts().phase, Some("ir"));
 
     let server = bench.serve(&[]);
-    config.server_url = Some(server.url());
+    config.server.url = Some(server.url());
     config.build().unwrap().run(&mut operation, &mut Story::default()).expect("issued by the server that came back");
 }
 
@@ -492,7 +492,7 @@ impl Bench {
 
     fn config(&self, server: &Server) -> Config {
         let mut config = Config::new();
-        config.server_url = Some(server.url());
+        config.server.url = Some(server.url());
         config.cmp_anchors.add(self.anchor());
         config.enrolment_anchors.add(self.anchor());
         config

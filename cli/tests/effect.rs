@@ -90,7 +90,13 @@ fn other_value(scene: &Scene, key: &keys::Key) -> Option<toml::Value> {
 fn comes_to(loaded: &Loaded) -> String {
     let device = Device::open(loaded, true).unwrap();
     let config = device.config(true).unwrap_or_else(|error| panic!("{error}: {:?}", loaded.table));
-    let way = (&config.proxy_url, config.use_http_1_0, &config.exchange_limits, config.max_retries, &config.coap);
+    let way = (
+        &config.server.proxy_url,
+        config.server.use_http_1_0,
+        &config.exchange_limits,
+        config.max_retries,
+        &config.server.coap,
+    );
     let tls =
         format!("{:?} {:?} {:?} {:?}", config.tls, config.tls.intermediates, config.tls.revocation, config.tls.status);
     let secret = config.clone().build().unwrap();

@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: enroll URL REFERENCE SECRET ANCHORS.pem SUBJECT".into());
     };
     let mut config = Config::new();
-    config.server_url = Some(url.clone());
+    config.server.url = Some(url.clone());
     config.enrolment_anchors.add_bytes(&std::fs::read(anchors)?)?;
     config.protect_with_secret(reference.as_bytes(), secret.as_bytes(), MacParameters::PASSWORD_BASED);
     let client = config.build()?;

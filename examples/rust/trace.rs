@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let ra = RaServer::start(ra, &server.cmp_url())?;
 
     let mut config = Config::new();
-    config.server_url = Some(ra.cmp_url());
+    config.server.url = Some(ra.cmp_url());
     config.enrolment_anchors.add_bytes(&root)?;
     config.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED);
     let client = config.build()?;

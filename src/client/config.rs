@@ -8,11 +8,7 @@ use zeroize::Zeroizing;
 
 use super::signer_status::SignerFetch;
 use super::status::{StatusMemory, StatusOptions};
-#[cfg(feature = "http")]
-use super::way::network;
-#[cfg(feature = "coap")]
-use super::way::server_of;
-use super::way::{Client, Way};
+use super::way::{Client, ServerOptions, Way};
 use crate::asn1::x509::Certificate;
 use crate::cmp::{Context, Credential, MacParameters, Options, Possession, Profile, Signer};
 use crate::codes::Code;
@@ -35,19 +31,10 @@ pub struct Config {
     credential: Option<Credential>,
     profile_mac: Option<MacParameters>,
     pub(super) options: Options,
-    /// URL of the CMP server for the built-in HTTP client; the path is used as it stands.
-    pub server_url: Option<String>,
-    /// HTTP proxy, `http://host:port`; the environment is never asked.
-    pub proxy_url: Option<String>,
-    /// User name and password for the proxy (RFC 7617).
-    pub proxy_login: Option<(String, Zeroizing<String>)>,
-    /// Speak HTTP/1.0, for servers that know nothing else.
-    pub use_http_1_0: bool,
+    /// Where the server is, and how it is reached.
+    pub server: ServerOptions,
     /// For `https`: who the server may be, and how the client shows itself. Its anchors are a set of their own.
     pub tls: TlsConfig,
-    /// For `coap`: sizes and times.
-    #[cfg(feature = "coap")]
-    pub coap: crate::transport::CoapConfig,
     /// Timeouts and sizes of one exchange.
     pub exchange_limits: ExchangeLimits,
     /// How often a message is sent again when the server was not reached or was busy, so that it cannot have been
@@ -78,12 +65,7 @@ impl Config {
             tls: TlsConfig::with_provider(Arc::clone(&provider)),
             provider,
             credential: None,
-            server_url: None,
-            proxy_url: None,
-            proxy_login: None,
-            use_http_1_0: false,
-            #[cfg(feature = "coap")]
-            coap: crate::transport::CoapConfig::default(),
+            server: ServerOptions::default(),
             exchange_limits: ExchangeLimits::default(),
             max_retries: 0,
             signer_fetch: None,
@@ -276,15 +258,7 @@ impl Config {
         exchange_limits.max_reply_bytes = self.limits.max_message_bytes;
         Ok(Client {
             context: Arc::new(context),
-            way: Arc::new(Way {
-                server_url: self.server_url.clone(),
-                proxy_url: self.proxy_url.clone(),
-                proxy_login: self.proxy_login.clone(),
-                use_http_1_0: self.use_http_1_0,
-                tls: Arc::new(tls),
-                #[cfg(feature = "coap")]
-                coap: self.coap.clone(),
-            }),
+            way: Arc::new(Way { server: self.server.clone(), tls: Arc::new(tls) }),
             exchange_limits,
             max_retries: self.max_retries,
             possession: self.possession,
@@ -341,14 +315,14 @@ impl Config {
         &self,
         datagrams: Box<dyn crate::transport::coap::Datagrams>,
     ) -> Result<crate::transport::CoapExchange, Error> {
-        Ok(crate::transport::CoapExchange::over(server_of(self.server_url.as_deref())?, self.coap.clone(), datagrams)?)
+        Ok(crate::transport::CoapExchange::over(self.server.url()?, self.server.coap.clone(), datagrams)?)
     }
 
     /// How these settings go to any server by HTTP: proxy, TLS. For fetching status data and documents the same way.
     #[cfg(feature = "http")]
     pub fn http_config(&self) -> Result<crate::transport::HttpConfig, Error> {
         let tls = Arc::new(self.tls.clone());
-        network(&tls, self.proxy_url.as_deref(), self.proxy_login.as_ref(), self.use_http_1_0)
+        self.server.http_config(&tls)
     }
 }
 
@@ -370,7 +344,7 @@ impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("credential", &self.credential)
-            .field("server_url", &self.server_url)
+            .field("server", &self.server.url)
             .finish_non_exhaustive()
     }
 }

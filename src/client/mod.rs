@@ -64,4 +64,4 @@ pub use template::Applied;
 #[cfg(feature = "pkcs11")]
 pub use token::{check_key_template, open_token_keys};
 pub use trace::Trace;
-pub use way::Client;
+pub use way::{Client, ServerOptions};

@@ -25,27 +25,56 @@ pub struct Client {
     pub(super) signer_fetch: Option<Arc<SignerFetch>>,
 }
 
-/// The way to the server.
-#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "for the built-in HTTP client"))]
-#[derive(Clone)]
-pub(super) struct Way {
-    pub(super) server_url: Option<String>,
-    pub(super) proxy_url: Option<String>,
-    pub(super) proxy_login: Option<(String, Zeroizing<String>)>,
-    pub(super) use_http_1_0: bool,
-    pub(super) tls: Arc<TlsConfig>,
+/// Where the server is, and how the built-in clients reach it: of a [`Config`](crate::client::Config), and of the client that it makes.
+#[derive(Clone, Default)]
+pub struct ServerOptions {
+    /// URL of the CMP server for the built-in clients; the path is used as it stands.
+    pub url: Option<String>,
+    /// HTTP proxy, `http://host:port`; the environment is never asked.
+    pub proxy_url: Option<String>,
+    /// User name and password for the proxy (RFC 7617).
+    pub proxy_login: Option<(String, Zeroizing<String>)>,
+    /// Speak HTTP/1.0, for servers that know nothing else.
+    pub use_http_1_0: bool,
+    /// For `coap`: sizes and times.
     #[cfg(feature = "coap")]
-    pub(super) coap: crate::transport::CoapConfig,
+    pub coap: crate::transport::CoapConfig,
 }
 
-pub(super) fn server_of(url: Option<&str>) -> Result<&str, Error> {
-    url.ok_or_else(|| Error::new(Code::InvalidArgument, "no server URL in the settings, and no exchange was given"))
-}
-
-impl fmt::Debug for Way {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Way").field("server_url", &self.server_url).field("tls", &self.tls).finish_non_exhaustive()
+impl ServerOptions {
+    pub(super) fn url(&self) -> Result<&str, Error> {
+        let url = self.url.as_deref();
+        url.ok_or_else(|| Error::new(Code::InvalidArgument, "no server URL in the settings, and no exchange was given"))
     }
+
+    /// The same way to any server by HTTP.
+    #[cfg(feature = "http")]
+    pub(super) fn http_config(&self, tls: &Arc<TlsConfig>) -> Result<crate::transport::HttpConfig, Error> {
+        use crate::transport::HttpConfig;
+        let proxy = self.proxy_url.as_deref();
+        let login = self.proxy_login.as_ref();
+        Ok(HttpConfig {
+            tls: (!tls.anchors.is_empty()).then(|| Arc::clone(tls)),
+            proxy: proxy.map(|url| url_of("set_proxy (devid_config_set_proxy, ca.proxy.url)", url)).transpose()?,
+            proxy_authorization: login.map(|(user, password)| HttpConfig::basic(user, password)).transpose()?,
+            use_http_1_0: self.use_http_1_0,
+            ..HttpConfig::default()
+        })
+    }
+}
+
+/// Without the password.
+impl fmt::Debug for ServerOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerOptions").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// The way to the server.
+#[derive(Clone, Debug)]
+pub(super) struct Way {
+    pub(super) server: ServerOptions,
+    pub(super) tls: Arc<TlsConfig>,
 }
 
 impl Client {
@@ -97,7 +126,7 @@ impl Client {
 
     /// The error with the path of the server's URL among its facts, if it is about an exchange with it.
     pub fn with_path(&self, error: Error) -> Error {
-        let url = self.way.server_url.as_deref().and_then(|url| Url::parse(url).ok());
+        let url = self.way.server.url.as_deref().and_then(|url| Url::parse(url).ok());
         match url {
             Some(url) if error.facts().phase.is_some() => error
                 .with(|facts| facts.http_path = Some(url.target().split('?').next().unwrap_or_default().to_owned())),
@@ -114,7 +143,7 @@ impl Client {
             #[cfg(feature = "http")]
             Scheme::Http | Scheme::Https => Ok(Box::new(self.http()?)),
             #[cfg(feature = "coap")]
-            Scheme::Coap => Ok(Box::new(crate::transport::CoapExchange::new(url, self.way.coap.clone())?)),
+            Scheme::Coap => Ok(Box::new(crate::transport::CoapExchange::new(url, self.way.server.coap.clone())?)),
             #[cfg(not(all(feature = "http", feature = "coap")))]
             _ => {
                 let words = format!("{url}: the {} client is not built in; bring an exchange", scheme.name());
@@ -130,12 +159,12 @@ impl Client {
         datagrams: Box<dyn crate::transport::coap::Datagrams>,
     ) -> Result<crate::transport::CoapExchange, Error> {
         let (url, _) = self.server()?;
-        Ok(crate::transport::CoapExchange::over(url, self.way.coap.clone(), datagrams)?)
+        Ok(crate::transport::CoapExchange::over(url, self.way.server.coap.clone(), datagrams)?)
     }
 
     /// The server's URL, checked against the rest of the settings.
     fn server(&self) -> Result<(&str, Scheme), Error> {
-        let url = server_of(self.way.server_url.as_deref())?;
+        let url = self.way.server.url()?;
         let scheme = url_of("set_server (devid_config_set_server, ca.server)", url)?.scheme();
         if matches!(self.context.credential, Credential::MutualTls { .. }) && scheme != Scheme::Https {
             let words = format!("{url}: mutual TLS is to protect messages, and this server is not asked by https");
@@ -162,29 +191,11 @@ impl Client {
 
     #[cfg(feature = "http")]
     fn http_way(&self) -> Result<(&str, crate::transport::HttpConfig), Error> {
-        let way = &*self.way;
         let (url, _) = self.server()?;
-        let network = network(&way.tls, way.proxy_url.as_deref(), way.proxy_login.as_ref(), way.use_http_1_0)?;
+        let network = self.way.server.http_config(&self.way.tls)?;
         let strict_content_type = !self.context.tolerance.other_content_type;
         Ok((url, crate::transport::HttpConfig { strict_content_type, ..network }))
     }
-}
-
-#[cfg(feature = "http")]
-pub(super) fn network(
-    tls: &Arc<TlsConfig>,
-    proxy: Option<&str>,
-    login: Option<&(String, Zeroizing<String>)>,
-    use_http_1_0: bool,
-) -> Result<crate::transport::HttpConfig, Error> {
-    use crate::transport::HttpConfig;
-    Ok(HttpConfig {
-        tls: (!tls.anchors.is_empty()).then(|| Arc::clone(tls)),
-        proxy: proxy.map(|url| url_of("set_proxy (devid_config_set_proxy, ca.proxy.url)", url)).transpose()?,
-        proxy_authorization: login.map(|(user, password)| HttpConfig::basic(user, password)).transpose()?,
-        use_http_1_0,
-        ..HttpConfig::default()
-    })
 }
 
 /// A URL of the settings; an error says which it is.

@@ -62,7 +62,9 @@ fn every_end_entity_of_pkits_gets_its_verdict_among_all_the_others() {
     let files = |name: &str| -> Vec<(String, Vec<u8>)> {
         let entries = std::fs::read_dir(Path::new(&folder).join(name)).expect("a folder of PKITS");
         let paths = entries.map(|entry| entry.expect("an entry").path());
-        paths.map(|p| (p.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(&p).expect("a file"))).collect()
+        paths
+            .map(|p| (p.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(&p).expect("a file")))
+            .collect()
     };
     let (leaves, others): (Vec<_>, Vec<_>) = files("certs").into_iter().partition(|(name, _)| name.ends_with("EE.crt"));
     let (anchors, pool): (Vec<_>, Vec<_>) = others.into_iter().partition(|(name, _)| name.starts_with("TrustAnchor"));

@@ -200,7 +200,7 @@ fn a_clock_that_is_wrong_is_told_and_is_no_failure() {
 fn a_server_that_answers_no_questions_is_there_all_the_same() {
     let answered = |error: TransportError, url: &str| {
         let mut config = Device::config(&MockCa::new());
-        config.server_url = Some(url.to_owned());
+        config.server.url = Some(url.to_owned());
         let mut exchange = ExchangeFn(|_: &[u8], _: &ExchangeLimits| Err(error.clone()));
         config.probe(&mut exchange, now()).unwrap()
     };

@@ -284,7 +284,7 @@ fn an_unprotected_answer_fails_where_tls_was_to_protect_it() {
     let mut config = config_of(&ca, false);
     let shown = ca.supplier.leaf("device");
     config.tls.set_credential(shown.key, &[shown.certificate]).unwrap();
-    config.server_url = Some("https://ca.example/".to_owned());
+    config.server.url = Some("https://ca.example/".to_owned());
     config.protect_by_mutual_tls();
     let (found, is_enrolled) = asked_and_tried(&mut ca, &config);
     assert!(!is_enrolled && !found.works(), "{}", found.report());

@@ -61,7 +61,7 @@ impl Bench {
 
     pub fn config(&self) -> Config {
         let mut config = Config::new();
-        config.server_url = Some(self.server.cmp_url());
+        config.server.url = Some(self.server.cmp_url());
         config.cmp_anchors.add(self.root());
         config.enrolment_anchors.add(self.root());
         let digest = DigestAlgorithm::Sha256;
@@ -109,7 +109,7 @@ impl Bench {
     pub fn behind(&self, make: impl FnOnce(&mut TestCa) -> Ra) -> (Config, RaServer) {
         let ra = RaServer::start(self.server.with(make), &self.server.cmp_url()).unwrap();
         let mut config = self.config();
-        config.server_url = Some(ra.cmp_url());
+        config.server.url = Some(ra.cmp_url());
         (config, ra)
     }
 

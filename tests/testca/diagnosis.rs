@@ -57,7 +57,7 @@ fn known_deviations_are_recognised() {
     let mut guessed = by_secret.config();
     guessed.protect_with_secret(b"4711", b"guessed", MacParameters::PASSWORD_BASED);
     let mut elsewhere = signed.config();
-    elsewhere.server_url = Some(format!("{}/pkix", signed.server.url()));
+    elsewhere.server.url = Some(format!("{}/pkix", signed.server.url()));
     let mut homeless = signed.config();
     homeless.cmp_anchors = Default::default();
     homeless.cmp_anchors.add(Bench::new(P256).root());

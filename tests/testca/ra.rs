@@ -199,7 +199,7 @@ fn a_ca_that_is_away_makes_the_ra_say_so() {
         let gone = Bench::new(P256).server.cmp_url();
         let ra = RaServer::start(ra, &gone).unwrap();
         let mut config = bench.config();
-        config.server_url = Some(ra.cmp_url());
+        config.server.url = Some(ra.cmp_url());
         let error = enroll(&config).0.unwrap_err();
         assert_eq!(error.code(), Code::Rejected, "{mode:?}: {error}");
         assert_eq!(error.facts().fail_info, Some(1 << failure), "{mode:?}: {error}");

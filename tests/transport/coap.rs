@@ -23,7 +23,7 @@ pub fn certificate(der: &[u8]) -> devid::asn1::x509::Certificate {
 /// A device that enrols at a URL by secret.
 pub fn device(ca: &Server, url: &str) -> Config {
     let mut config = Config::new();
-    config.server_url = Some(url.to_owned());
+    config.server.url = Some(url.to_owned());
     config.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED);
     config.enrolment_anchors.add(ca.with(|ca| certificate(&ca.root.certificate)));
     config
@@ -90,7 +90,7 @@ fn a_device_enrols_over_coap_in_blocks_of_every_size() {
 fn the_devices_own_block_size_holds_in_both_directions() {
     let bench = Bench::new(CoapOptions::default());
     let mut config = device(&bench.ca, &bench.coap.cmp_url());
-    config.coap.block_bytes = 64;
+    config.server.coap.block_bytes = 64;
     enrol(&config, &bench.ca).unwrap();
     let seen = bench.coap.seen();
     assert!(seen[0].starts_with("CON POST /cmp 1:0/1/64 64"), "{}", seen[0]);
@@ -109,7 +109,7 @@ fn what_is_lost_on_the_way_is_sent_again() {
             ..CoapOptions::default()
         });
         let mut config = device(&bench.ca, &bench.coap.cmp_url());
-        config.coap = quick_config();
+        config.server.coap = quick_config();
         enrol(&config, &bench.ca).unwrap_or_else(|e| panic!("{separate}: {e} {:?}", bench.coap.seen()));
         assert_eq!(bench.ca.with(|ca| ca.bodies()), ["ir", "certConf"], "no message was taken twice");
     }
@@ -223,9 +223,10 @@ fn urls_that_coap_cannot_serve_are_refused() {
     assert_eq!(ask("coaps://127.0.0.1/cmp").unwrap_err().kind, Kind::Invalid);
     assert_eq!(HttpExchange::new("coap://127.0.0.1/", HttpConfig::default()).unwrap_err().kind, Kind::Unsupported);
     let mut config = Config::new();
-    config.server_url = Some("coap://127.0.0.1:9/cmp".to_owned());
-    config.coap.block_bytes = 100;
-    let error = CoapExchange::new("coap://127.0.0.1:9/cmp", config.coap).unwrap().exchange(&message(1), &quick());
+    config.server.url = Some("coap://127.0.0.1:9/cmp".to_owned());
+    config.server.coap.block_bytes = 100;
+    let error =
+        CoapExchange::new("coap://127.0.0.1:9/cmp", config.server.coap).unwrap().exchange(&message(1), &quick());
     assert_eq!(error.unwrap_err().code(), Code::InvalidArgument);
 }
 
@@ -492,7 +493,7 @@ fn a_look_up_keeps_to_the_limits_and_to_cancel() {
 fn a_failure_of_coap_goes_by_the_rules_of_coap() {
     let bench = Bench::new(CoapOptions::default());
     let mut config = device(&bench.ca, &format!("{}/nowhere", bench.coap.cmp_url()));
-    config.coap = quick_config();
+    config.server.coap = quick_config();
     let error = enrol(&config, &bench.ca).unwrap_err();
     assert_eq!(error.facts().requirement, Some("RFC 9482 section 2.3"), "{error}");
     assert_eq!(error.facts().http_status, Some(404));

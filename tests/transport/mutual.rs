@@ -36,7 +36,7 @@ impl Bench {
         });
         let tls = TlsServer::start(&ca, options).unwrap();
         let mut config = Config::new();
-        config.server_url = Some(tls.cmp_url());
+        config.server.url = Some(tls.cmp_url());
         config.enrolment_anchors.add(root.clone());
         config.tls.anchors.add(root);
         config.tls.set_credential(key_of(&idevid), &[certificate(&idevid.certificate), supplier]).unwrap();
@@ -124,7 +124,7 @@ fn a_server_that_asks_for_no_certificate_gives_no_such_channel() {
     let bench = Bench::new(true);
     let open = TlsServer::start(&bench.ca, TlsOptions::default()).unwrap();
     let mut config = bench.config.clone();
-    config.server_url = Some(open.cmp_url());
+    config.server.url = Some(open.cmp_url());
     let error = config.build().unwrap().run(&mut bench.enrolment(), &mut Unattended).unwrap_err();
     assert_eq!(error.code(), Code::Unprotected, "{error}");
 }
@@ -132,7 +132,7 @@ fn a_server_that_asks_for_no_certificate_gives_no_such_channel() {
 #[test]
 fn settings_without_such_a_channel_are_refused_before_anything_is_sent() {
     let mut bench = Bench::new(true);
-    bench.config.server_url = Some(bench.ca.cmp_url());
+    bench.config.server.url = Some(bench.ca.cmp_url());
     assert_eq!(bench.run().unwrap_err().code(), Code::InvalidArgument, "plain http");
 
     let mut config = Config::new();

@@ -65,11 +65,11 @@ impl Bench {
             TlsOptions { client_anchors: anchors, client_is_optional, ..TlsOptions::default() }
         });
         let tls = TlsServer::start(&ca, options).unwrap();
-        config.server_url = Some(ca.cmp_url());
+        config.server.url = Some(ca.cmp_url());
         let mut bench = Bench { ca, tls, config, store, factory: Some("idevid") };
         let report = bench.run(Some(system_time()));
         assert!(matches!(report.outcome, Ok(Done::Installed(_))), "{report:?}");
-        bench.config.server_url = Some(bench.tls.cmp_url());
+        bench.config.server.url = Some(bench.tls.cmp_url());
         bench.factory = bench.factory.filter(|_| has_factory);
         bench.ca.with(|ca| ca.received.clear());
         bench

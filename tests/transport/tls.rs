@@ -118,7 +118,7 @@ pub fn exchange_at(url: &str, config: &TlsConfig) -> HttpExchange {
 fn a_device_enrols_over_https_on_one_connection() {
     let bench = Bench::plain();
     let mut config = Config::new();
-    config.server_url = Some(bench.tls.cmp_url());
+    config.server.url = Some(bench.tls.cmp_url());
     config.tls = bench.config.clone();
     config.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED);
     config.enrolment_anchors = bench.config.anchors.clone();
@@ -143,7 +143,7 @@ fn https_without_anchors_is_refused_before_a_byte_is_sent() {
     assert_eq!(HttpExchange::new(&bench.tls.cmp_url(), config).unwrap_err().kind, Kind::Invalid);
 
     let mut config = Config::new();
-    config.server_url = Some(bench.tls.cmp_url());
+    config.server.url = Some(bench.tls.cmp_url());
     config.cmp_anchors = bench.config.anchors.clone();
     config.enrolment_anchors = bench.config.anchors.clone();
     config.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED);
@@ -170,7 +170,7 @@ fn a_server_that_forgets_its_issuers_is_helped_out() {
 
     // What the client has for other paths helps here too; it makes nobody an anchor.
     let mut config = Config::new();
-    (config.server_url, config.tls) = (Some(bench.tls.cmp_url()), bench.config.clone());
+    (config.server.url, config.tls) = (Some(bench.tls.cmp_url()), bench.config.clone());
     config.intermediates = bench.ca.with(|ca| vec![certificate(&ca.issuing.certificate)]);
     config.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED);
     config.enrolment_anchors = bench.config.anchors.clone();

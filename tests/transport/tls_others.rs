@@ -92,7 +92,7 @@ fn a_device_shows_its_idevid_to_a_server_of_openssl_and_enrols_through_it() {
         let idevid = ca.with(|ca| ca.idevid("device 1", KeyType::Rsa2048, system_time()));
         let chain = [certificate(&idevid.certificate), ca.with(|ca| certificate(&ca.supplier.certificate))];
         let mut config = Config::new();
-        config.server_url = Some(format!("https://localhost:{}/cmp", python.port));
+        config.server.url = Some(format!("https://localhost:{}/cmp", python.port));
         config.tls.anchors.add(root.clone());
         config.tls.set_credential(key_of(&idevid), &chain).unwrap();
         config.set_credential(Signer::Key(key_of(&idevid)), &chain).unwrap();

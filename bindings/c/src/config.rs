@@ -84,7 +84,7 @@ fn devid_config_new() -> Result<devid_config, Error> {
 ///                devid_config_add_tls_anchors(); "coap://..." goes by UDP (RFC 9482). Not NULL.
 #[export]
 fn devid_config_set_server(config: &mut devid_config, url: &str) -> Result<(), Error> {
-    config.config.server_url = Some(url.to_owned());
+    config.config.server.url = Some(url.to_owned());
     Ok(())
 }
 
@@ -93,7 +93,7 @@ fn devid_config_set_server(config: &mut devid_config, url: &str) -> Result<(), E
 /// @param url     "http://host:port"; NULL for none. May be NULL.
 #[export]
 fn devid_config_set_proxy(config: &mut devid_config, url: Option<&str>) -> Result<(), Error> {
-    config.config.proxy_url = url.map(str::to_owned);
+    config.config.server.proxy_url = url.map(str::to_owned);
     Ok(())
 }
 

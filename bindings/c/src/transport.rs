@@ -176,7 +176,7 @@ fn devid_config_set_coap(
 ) -> Result<(), Error> {
     #[cfg(feature = "coap")]
     {
-        let coap = &mut config.config.coap;
+        let coap = &mut config.config.server.coap;
         match block_bytes {
             0 => {}
             16 | 32 | 64 | 128 | 256 | 512 | 1024 => coap.block_bytes = block_bytes as u16,
@@ -209,7 +209,7 @@ fn devid_config_set_proxy_login(
     user: Option<&str>,
     password: Option<&str>,
 ) -> Result<(), Error> {
-    config.config.proxy_login = match (user, password) {
+    config.config.server.proxy_login = match (user, password) {
         (None, _) => None,
         (Some(_), None) => return Err(null("password")),
         (Some(user), Some(password)) => Some((user.to_owned(), Zeroizing::new(password.to_owned()))),
@@ -222,7 +222,7 @@ fn devid_config_set_proxy_login(
 /// @param on      1 yes, 0 no (the default).
 #[export]
 fn devid_config_set_http_1_0(config: &mut devid_config, on: bool) -> Result<(), Error> {
-    config.config.use_http_1_0 = on;
+    config.config.server.use_http_1_0 = on;
     Ok(())
 }
 

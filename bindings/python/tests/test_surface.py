@@ -16,7 +16,7 @@ from devid import Limit, Profile, Tolerance, _abi
 
 TYPES: Dict[str, Tuple[str, ...]] = {
     "client/config.rs": ("Config",),
-    "client/way.rs": ("Client",),
+    "client/way.rs": ("Client", "ServerOptions"),
     "client/install.rs": ("Destination",),
     "client/run.rs": ("Owner",),
     "client/offline.rs": ("RequestOptions",),

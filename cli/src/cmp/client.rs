@@ -78,7 +78,7 @@ fn way(options: &Options, config: &mut Config, output: Output) -> Result<(), Fai
     let (authority, path) = plain.split_once('/').unwrap_or((plain, ""));
     let path = options.text("path").unwrap_or(path);
     let scheme = if is_tls { "https" } else { "http" };
-    config.server_url = Some(format!("{scheme}://{authority}/{}", path.strip_prefix('/').unwrap_or(path)));
+    config.server.url = Some(format!("{scheme}://{authority}/{}", path.strip_prefix('/').unwrap_or(path)));
     proxy(options, config, authority, is_tls)?;
     if is_tls { tls(options, config, output) } else { Ok(()) }
 }
@@ -100,7 +100,7 @@ fn proxy(options: &Options, config: &mut Config, authority: &str, is_tls: bool) 
         return Err(Failure::usage(format!("-proxy {proxy}: proxies are spoken to by http")));
     }
     let authority = proxy.trim_start_matches("http://").split('/').next().unwrap_or_default();
-    config.proxy_url = Some(format!("http://{authority}"));
+    config.server.proxy_url = Some(format!("http://{authority}"));
     Ok(())
 }
 

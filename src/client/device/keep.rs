@@ -260,7 +260,7 @@ fn check_ready(step: &Step, config: &Config) -> Result<(), Error> {
     if *step == Step::Nothing {
         return Ok(());
     }
-    if config.server_url.is_none() {
+    if config.server.url.is_none() {
         return Err(wrong("ca.server is not set: the URL of the CMP server"));
     }
     if *step != Step::Enroll {

@@ -105,7 +105,7 @@ impl Reading<'_> {
 
     fn server(&self, config: &mut Config) -> Result<(), Error> {
         let ca = &self.settings.ca;
-        config.server_url = ca.server.clone();
+        config.server.url = ca.server.clone();
         if let Some(url) = &ca.server {
             let scheme = of("ca.server", Url::parse(url))?.scheme();
             if !is_built_in(scheme) {
@@ -141,12 +141,12 @@ impl Reading<'_> {
         if url.scheme() != Scheme::Http {
             return Err(wrong(format!("ca.proxy.url: expected http://HOST:PORT, found {}", url.scheme().name())));
         }
-        config.proxy_url = Some(proxy.url.clone());
+        config.server.proxy_url = Some(proxy.url.clone());
         if let (Some(user), Some(source)) = (&proxy.user, &proxy.password) {
             if let Some(password) = self.text("ca.proxy.password", source, "the proxy's password")? {
                 #[cfg(feature = "http")]
                 of("ca.proxy.user, ca.proxy.password", crate::transport::HttpConfig::basic(user, &password))?;
-                config.proxy_login = Some((user.clone(), password));
+                config.server.proxy_login = Some((user.clone(), password));
             }
         }
         Ok(())

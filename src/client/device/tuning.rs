@@ -94,15 +94,15 @@ impl Reading<'_> {
     /// HTTP and CoAP.
     pub(super) fn way(&self, config: &mut Config) -> Result<(), Error> {
         let ca = &self.settings.ca;
-        config.use_http_1_0 = match ca.http.version.as_deref() {
-            None => config.use_http_1_0,
+        config.server.use_http_1_0 = match ca.http.version.as_deref() {
+            None => config.server.use_http_1_0,
             Some("1.1") => false,
             Some("1.0") => true,
             Some(other) => return Err(wrong(format!("ca.http.version: \"{other}\" is none; 1.1 and 1.0 are"))),
         };
         #[cfg(feature = "coap")]
         {
-            let coap = &mut config.coap;
+            let coap = &mut config.server.coap;
             if let Some(bytes) = ca.coap.block {
                 // RFC 7959 section 2.2: SZX.
                 let known = [16u16, 32, 64, 128, 256, 512, 1024].into_iter().find(|size| u32::from(*size) == bytes);
@@ -267,7 +267,7 @@ mod tests {
         ("ca.limits.total", "1h", |c| c.limits.max_total_seconds == 3600),
         ("ca.limits.mac-iterations", "700", |c| c.limits.max_mac_iterations == 700),
         ("ca.limits.mac-salt-bytes", "7", |c| c.limits.max_mac_salt_bytes == 7),
-        ("ca.http.version", "1.0", |c| c.use_http_1_0),
+        ("ca.http.version", "1.0", |c| c.server.use_http_1_0),
         ("ca.trust.signer-subjects", "CN=RA", |c| c.authorisation.subjects.len() == 1),
         ("ca.trust.signer-cmc", "true", |c| c.authorisation.cmc_purpose),
         ("ca.trust.signer-any", "true", |c| c.authorisation.any_under_anchors),
@@ -278,21 +278,21 @@ mod tests {
         ("ca.tls.min-version", "1.3", |c| c.tls.min_version == TlsVersion::Tls13),
         ("ca.tls.status", "soft", |c| c.tls.revocation.mode == RevocationMode::SoftFail),
         #[cfg(feature = "coap")]
-        ("ca.coap.block", "64", |c| c.coap.block_bytes == 64),
+        ("ca.coap.block", "64", |c| c.server.coap.block_bytes == 64),
         #[cfg(feature = "coap")]
-        ("ca.coap.ack", "9s", |c| c.coap.ack_timeout.as_secs() == 9),
+        ("ca.coap.ack", "9s", |c| c.server.coap.ack_timeout.as_secs() == 9),
         #[cfg(feature = "coap")]
-        ("ca.coap.retransmit", "9", |c| c.coap.max_retransmit == 9),
+        ("ca.coap.retransmit", "9", |c| c.server.coap.max_retransmit == 9),
         #[cfg(feature = "coap")]
-        ("ca.coap.strict-type", "true", |c| c.coap.strict_content_type),
-        ("ca.server", "http://ca.example/cmp", |c| c.server_url.as_deref() == Some("http://ca.example/cmp")),
+        ("ca.coap.strict-type", "true", |c| c.server.coap.strict_content_type),
+        ("ca.server", "http://ca.example/cmp", |c| c.server.url.as_deref() == Some("http://ca.example/cmp")),
         ("ca.profile", "ejbca", |c| c.tolerance.unprotected_errors),
         ("ca.recipient", "CN=CA", |c| c.recipient.is_some()),
         ("ca.cert-profile", "x", |c| c.cert_profile.is_some()),
         ("ca.confirm", "implicit", |c| c.ask_implicit_confirm),
         ("ca.time-window", "9s", |c| c.message_time_window_seconds == Some(9)),
         ("ca.accept-ca-pubs", "true", |c| c.accept_ca_pubs),
-        ("ca.proxy.url", "http://p:1", |c| c.proxy_url.is_some()),
+        ("ca.proxy.url", "http://p:1", |c| c.server.proxy_url.is_some()),
         ("ca.http.connect", "9s", |c| c.exchange_limits.connect_timeout.as_secs() == 9),
         ("ca.http.read", "9s", |c| c.exchange_limits.read_timeout.as_secs() == 9),
         ("ca.http.total", "9s", |c| c.exchange_limits.total_timeout.as_secs() == 9),

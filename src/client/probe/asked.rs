@@ -121,7 +121,7 @@ fn root_may_come(message: &PkiMessage, config: &Config) -> bool {
 
 /// Whether this is how servers answer that are there and know no questions: without a message of CMP.
 fn knows_no_questions(error: &Error, config: &Config) -> bool {
-    let is_https = config.server_url.as_deref().and_then(|url| Url::parse(url).ok());
+    let is_https = config.server.url.as_deref().and_then(|url| Url::parse(url).ok());
     let is_https = is_https.is_some_and(|url| url.scheme() == Scheme::Https);
     let is_refused = matches!(error.facts().http_status, Some(400 | 405 | 422 | 500 | 501));
     is_refused || is_https && is_closing(error)
