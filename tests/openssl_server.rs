@@ -478,7 +478,7 @@ impl Bench {
         // What Debian's openssl takes: SHA-256 and HMAC-SHA1.
         let (owf, mac) = (DigestAlgorithm::Sha256, DigestAlgorithm::Sha1);
         let parameters = MacParameters::PasswordBased { owf, mac, iterations: 500 };
-        config.protect_with_secret(b"4711", secret.as_bytes(), parameters);
+        config.protect_with_secret(b"4711", secret.as_bytes(), parameters).unwrap();
         config
     }
 

@@ -73,7 +73,7 @@ impl Ours {
             // The digests are set alike on both sides.
             let sha256 = DigestAlgorithm::Sha256;
             let parameters = MacParameters::PasswordBased { owf: sha256, mac: sha256, iterations: PBM_ITERATIONS };
-            config.protect_with_secret(b"4711", b"a shared secret", parameters);
+            config.protect_with_secret(b"4711", b"a shared secret", parameters).unwrap();
         } else {
             config.protect_with_certificate(Signer::Key(key(Item::DeviceKey)?), device, Vec::new());
         }

@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut config = Config::new();
     config.server.url = Some(url.clone());
     config.enrolment_anchors.add_bytes(&std::fs::read(anchors)?)?;
-    config.protect_with_secret(reference.as_bytes(), secret.as_bytes(), MacParameters::PASSWORD_BASED);
+    config.protect_with_secret(reference.as_bytes(), secret.as_bytes(), MacParameters::PASSWORD_BASED)?;
     let client = config.build()?;
 
     let key = config.provider().generate_key(KeyKind::P256)?;

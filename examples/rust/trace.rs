@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut config = Config::new();
     config.server.url = Some(ra.cmp_url());
     config.enrolment_anchors.add_bytes(&root)?;
-    config.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED);
+    config.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED)?;
     let client = config.build()?;
     let key = Signer::Key(default_provider().generate_key(KeyKind::P256)?);
     let mut operation = client.enroll(key, &Subject::new().name("CN=router-7")?)?;

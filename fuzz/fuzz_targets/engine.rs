@@ -35,7 +35,7 @@ fuzz_target!(|input: &[u8]| {
     config.accept_ca_pubs = choices.maybe();
     config.adopt_root_of_ip = choices.maybe();
     if by_secret {
-        config.protect_with_secret(mock_ca::REFERENCE, mock_ca::SECRET, mock_ca::LIGHT_MAC);
+        config.protect_with_secret(mock_ca::REFERENCE, mock_ca::SECRET, mock_ca::LIGHT_MAC).unwrap();
     }
     let own = Builder::leaf("router-7").key_usage(&[KeyUsage::DigitalSignature]).signed_by(&ca.issuing);
     if kind >= 4 {

@@ -16,7 +16,7 @@ fuzz_target!(|input: &[u8]| {
     let mut config = Config::new();
     let digest = DigestAlgorithm::Sha256;
     let parameters = MacParameters::PasswordBased { owf: digest, mac: digest, iterations: 100 };
-    config.protect_with_secret(b"4711", b"secret", parameters);
+    config.protect_with_secret(b"4711", b"secret", parameters).unwrap();
     config.accept_ca_pubs = true;
     config.limits.max_mac_iterations = 1000;
     let client = config.build().expect("the settings are whole");

@@ -66,7 +66,7 @@ fuzz_target!(|input: &[u8]| {
     let _ = kept_crls(provider(), &store);
     if let Ok(saved) = store.load_operation("router") {
         let mut config = Config::new();
-        config.protect_with_secret(b"4711", b"secret", MacParameters::PASSWORD_BASED);
+        config.protect_with_secret(b"4711", b"secret", MacParameters::PASSWORD_BASED).unwrap();
         let client = config.build().expect("the settings are whole");
         let key = provider().generate_key(KeyKind::Ed25519).expect("a key");
         let _ = client.restore(Signer::Key(key), &saved);

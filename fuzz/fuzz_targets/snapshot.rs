@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
     let mut config = Config::new();
-    config.protect_with_secret(b"4711", b"secret", MacParameters::PASSWORD_BASED);
+    config.protect_with_secret(b"4711", b"secret", MacParameters::PASSWORD_BASED).unwrap();
     config.limits.max_mac_iterations = 10_000;
     let client = config.build().expect("the settings are whole");
     let key = config.provider().generate_key(KeyKind::Ed25519).expect("a key");

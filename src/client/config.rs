@@ -10,7 +10,7 @@ use super::signer_status::SignerFetch;
 use super::status::{StatusMemory, StatusOptions};
 use super::way::{Client, ServerOptions, Way};
 use crate::asn1::x509::Certificate;
-use crate::cmp::{Context, Credential, MacParameters, Options, Possession, Profile, Signer};
+use crate::cmp::{Context, Credential, MacParameters, Options, Possession, Profile, SharedSecret, Signer};
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{Provider, SignatureAlgorithm, default_provider};
@@ -131,9 +131,17 @@ impl Config {
     }
 
     /// Protect requests with a secret shared with the CA, known there by the reference value.
-    pub fn protect_with_secret(&mut self, reference: &[u8], secret: &[u8], parameters: MacParameters) {
-        let secret = Arc::new(Zeroizing::new(secret.to_vec()));
+    ///
+    /// Errors: [`Code::InvalidArgument`] if the secret is none ([`SharedSecret::new`]); an earlier credential stays.
+    pub fn protect_with_secret(
+        &mut self,
+        reference: &[u8],
+        secret: &[u8],
+        parameters: MacParameters,
+    ) -> Result<(), Error> {
+        let secret = SharedSecret::new(secret)?;
         self.credential = Some(Credential::Mac { reference: reference.to_vec(), secret, parameters });
+        Ok(())
     }
 
     /// The signature algorithm of the protection, where the key's default is not what the CA wants.

@@ -187,7 +187,7 @@ impl Config {
         let mut config = self.clone();
         let mut secret = [0u8; 16];
         self.provider().random(&mut secret)?;
-        config.protect_with_secret(b"devid-probe-nobody", &secret, MacParameters::PASSWORD_BASED);
+        config.protect_with_secret(b"devid-probe-nobody", &secret, MacParameters::PASSWORD_BASED)?;
         config.apply_profile("strict-rfc9483")?;
         Ok(config)
     }

@@ -1,10 +1,8 @@
 //! What protects requests: a key with its certificate, a secret shared with the CA, or nothing but TLS.
 
-use alloc::sync::Arc;
 use core::fmt;
 
-use zeroize::Zeroizing;
-
+use super::shared_secret::SharedSecret;
 use super::signer::Signer;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
@@ -31,8 +29,8 @@ pub enum Credential {
     Mac {
         /// Reference value: tells the CA which secret.
         reference: Vec<u8>,
-        /// The secret; a copy of the settings shares it.
-        secret: Arc<Zeroizing<Vec<u8>>>,
+        /// The secret.
+        secret: SharedSecret,
         /// How the MAC is made.
         parameters: MacParameters,
     },

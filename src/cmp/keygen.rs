@@ -85,7 +85,7 @@ fn open_envelope(context: &Context, fields: &[u8], signer: Option<&Certificate>)
     };
     match &context.credential {
         // RFC 9483 section 4.1.6.3: by password if and only if the request was protected by the secret.
-        Credential::Mac { secret, .. } => options.password = Some(secret),
+        Credential::Mac { secret, .. } => options.password = Some(secret.as_bytes()),
         Credential::Signature { signer: Signer::Key(key), certificate, .. } => {
             options.key = Some(&**key);
             options.certificate = Some(certificate);

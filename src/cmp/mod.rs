@@ -5,7 +5,7 @@
 //!
 //! | file | |
 //! | --- | --- |
-//! | `signer`, `credential` | a key that signs, wherever it is; what protects messages |
+//! | `signer`, `shared_secret`, `credential` | a key that signs, wherever it is; a secret of two; what protects messages |
 //! | `signer_authorisation` | whom the owner lets sign |
 //! | `context` | what holds for all operations of a client: credential and options |
 //! | `options` | what can be chosen: anchors, limits, tolerances and the rest, with their defaults |
@@ -66,6 +66,7 @@ mod response;
 mod revoke;
 mod saved;
 mod saved_form;
+mod shared_secret;
 mod signer;
 mod signer_authorisation;
 mod snapshot;
@@ -93,6 +94,7 @@ pub use ra::{Device, DeviceRequest, Proof, RegistrationAuthority, fail_info_of};
 pub use request::{CertificateRequest, Request, RequestKind, RevocationRequest};
 pub use revoke::{Revocations, Revoked};
 pub use saved::{SavedCredential, SavedOperation, SavedState};
+pub use shared_secret::SharedSecret;
 pub use signer::Signer;
 pub use signer_authorisation::SignerAuthorisation;
 pub(crate) use signer_authorisation::can_protect;

@@ -4,6 +4,7 @@ use core::fmt;
 
 use super::context::Context;
 use super::credential::Credential;
+use super::shared_secret::SharedSecret;
 use crate::asn1::der::{Cursor, element, encode, sequence};
 use crate::asn1::encrypted_key::EncryptedKey;
 use crate::asn1::oid;
@@ -30,7 +31,7 @@ impl SealedPassphrase {
     /// `reference` is how the CA finds the passphrase again: senderKID of the later request. A passphrase protects as well as
     /// it is hard to guess: whoever sees that request may try all it likes.
     ///
-    /// Errors: passphrase or reference value is empty; what validation finds; no key that can be encrypted to.
+    /// Errors: the reference value is empty, or the passphrase is no [`SharedSecret`]; what validation finds; no key that can be encrypted to.
     pub fn seal(
         context: &Context,
         recipient: &Certificate,
@@ -38,9 +39,11 @@ impl SealedPassphrase {
         passphrase: &[u8],
         now: Time,
     ) -> Result<Self, Error> {
-        if reference.is_empty() || passphrase.is_empty() {
-            return Err(Error::new(Code::InvalidArgument, "reference value or revocation passphrase is empty"));
+        if reference.is_empty() {
+            return Err(Error::new(Code::InvalidArgument, "the reference value of the revocation passphrase is empty"));
         }
+        // Whoever asks for the revocation protects the request with it.
+        let passphrase = SharedSecret::new(passphrase).map_err(|e| e.context("the revocation passphrase"))?;
         let mut checks = Checks::at(now);
         checks.revocation = context.signer_revocation.clone();
         let mut pool = context.intermediates.clone();
@@ -65,7 +68,8 @@ impl SealedPassphrase {
             return Err(refused.context(TO_WHOM));
         };
         // EncryptedKey has room for EnvelopedData alone; who wrote it is what the message's protection says.
-        let sealed = key.encrypt(now, ContentEncryption::Aes256Cbc, passphrase).map_err(|e| e.context(TO_WHOM))?;
+        let sealed =
+            key.encrypt(now, ContentEncryption::Aes256Cbc, passphrase.as_bytes()).map_err(|e| e.context(TO_WHOM))?;
         Ok(SealedPassphrase { encrypted_key: encrypted_key(&sealed, reference.as_bytes())? })
     }
 

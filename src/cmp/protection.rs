@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 use ::der::Tag;
 
 use super::credential::MacParameters;
+use super::shared_secret::SharedSecret;
 use crate::asn1::der::{Cursor, element, encode, sequence};
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::read_oid;
@@ -28,7 +29,11 @@ pub(super) struct MacKey {
 
 impl MacKey {
     /// Derives the key for what we send, under a fresh salt.
-    pub fn make(provider: &dyn Provider, parameters: MacParameters, secret: &[u8]) -> Result<Self, CryptoError> {
+    pub fn make(
+        provider: &dyn Provider,
+        parameters: MacParameters,
+        secret: &SharedSecret,
+    ) -> Result<Self, CryptoError> {
         let mut salt = [0u8; 16];
         provider.random(&mut salt)?;
         let recipe = Recipe::ours(parameters, salt.to_vec());
@@ -51,10 +56,9 @@ impl MacKey {
     pub fn from_algorithm(
         provider: &dyn Provider,
         algorithm: &[u8],
-        secret: &[u8],
+        secret: &SharedSecret,
         limits: &Limits,
     ) -> Result<Self, Error> {
-        check_secret(secret)?;
         let recipe = Recipe::parse(algorithm)?;
         recipe.check(limits)?;
         Ok(MacKey { algorithm: algorithm.to_vec(), mac: recipe.mac, key: recipe.derive(provider, secret)? })
@@ -102,14 +106,6 @@ impl MacKey {
     }
 }
 
-/// Refuses a secret that everybody knows, wherever one is taken or used.
-pub(super) fn check_secret(secret: &[u8]) -> Result<(), Error> {
-    match secret.is_empty() {
-        true => Err(Error::new(Code::InvalidArgument, "the secret is empty")),
-        false => Ok(()),
-    }
-}
-
 /// Whether an AlgorithmIdentifier names a password-based MAC.
 pub(super) fn is_mac(algorithm: &[u8]) -> bool {
     let found = Cursor::sequence(algorithm, "protectionAlg").and_then(|mut fields| read_oid(&mut fields));
@@ -144,17 +140,17 @@ impl Recipe {
         }
     }
 
-    fn derive(&self, provider: &dyn Provider, secret: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+    fn derive(&self, provider: &dyn Provider, secret: &SharedSecret) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
         match self.stretch {
             Stretch::PasswordBased(owf) => {
                 // RFC 9810 section 5.1.3.1. HMAC takes a key of any length, so BASEKEY is used whole: K is not above H
                 // and the expansion does not arise.
-                let value = provider.digest_repeated(owf, &[secret, &self.salt], self.iterations)?;
+                let value = provider.digest_repeated(owf, &[secret.as_bytes(), &self.salt], self.iterations)?;
                 Ok(Zeroizing::new(value.to_vec()))
             }
             Stretch::Pbkdf2 { prf, key_len } => {
                 let mut key = Zeroizing::new(vec![0u8; key_len]);
-                provider.pbkdf2(prf, secret, &self.salt, self.iterations, &mut key)?;
+                provider.pbkdf2(prf, secret.as_bytes(), &self.salt, self.iterations, &mut key)?;
                 Ok(key)
             }
         }
@@ -316,7 +312,9 @@ mod tests {
     use crate::asn1::cmp::PkiMessage;
     use crate::crypto::default_provider;
 
-    const SECRET: &[u8] = b"correct-horse";
+    fn secret() -> SharedSecret {
+        SharedSecret::new(b"correct-horse").unwrap()
+    }
 
     fn openssl_messages() -> [PkiMessage; 4] {
         [
@@ -328,7 +326,7 @@ mod tests {
         .map(|der| PkiMessage::from_der(der.to_vec(), &Limits::default()).unwrap())
     }
 
-    fn verify(message: &PkiMessage, secret: &[u8]) -> Result<(), Error> {
+    fn verify(message: &PkiMessage, secret: &SharedSecret) -> Result<(), Error> {
         let provider = default_provider();
         let algorithm = message.header().protection_alg.as_ref().unwrap();
         let key = MacKey::from_algorithm(&*provider, algorithm, secret, &Limits::default())?;
@@ -338,20 +336,23 @@ mod tests {
     #[test]
     fn macs_that_openssl_made_are_verified() {
         for message in openssl_messages() {
-            verify(&message, SECRET).unwrap();
+            verify(&message, &secret()).unwrap();
         }
     }
 
     #[test]
     fn a_wrong_secret_and_a_changed_message_are_noticed() {
         let [_, ip, ..] = openssl_messages();
-        assert_eq!(verify(&ip, b"correct-horsf").unwrap_err().code(), Code::SignatureInvalid);
+        assert_eq!(
+            verify(&ip, &SharedSecret::new(b"correct-horsf").unwrap()).unwrap_err().code(),
+            Code::SignatureInvalid
+        );
         let mut der = ip.as_der().to_vec();
         // A letter of the sender's name.
         let at = der.windows(9).position(|w| w == b"Vector CA").unwrap();
         der[at] ^= 1;
         let changed = PkiMessage::from_der(der, &Limits::default()).unwrap();
-        assert_eq!(verify(&changed, SECRET).unwrap_err().code(), Code::SignatureInvalid);
+        assert_eq!(verify(&changed, &secret()).unwrap_err().code(), Code::SignatureInvalid);
     }
 
     #[test]
@@ -363,8 +364,8 @@ mod tests {
                 MacParameters::PasswordBased { owf: digest, mac: digest, iterations: 100 },
                 MacParameters::Pbmac1 { prf: digest, mac: digest, iterations: 100 },
             ] {
-                let made = MacKey::make(&*provider, parameters, SECRET).unwrap();
-                let read = MacKey::from_algorithm(&*provider, made.algorithm(), SECRET, &Limits::default()).unwrap();
+                let made = MacKey::make(&*provider, parameters, &secret()).unwrap();
+                let read = MacKey::from_algorithm(&*provider, made.algorithm(), &secret(), &Limits::default()).unwrap();
                 assert_eq!(*made.key, *read.key, "{parameters:?}");
                 assert!(is_mac(made.algorithm()));
                 let mac = made.protect(&*provider, b"message").unwrap();
@@ -379,12 +380,12 @@ mod tests {
     #[test]
     fn pbmac1_with_the_identifier_of_pbes2_around_pbkdf2_is_read() {
         let provider = default_provider();
-        let made = MacKey::make(&*provider, MacParameters::PBMAC1, SECRET).unwrap();
+        let made = MacKey::make(&*provider, MacParameters::PBMAC1, &secret()).unwrap();
         let (pbkdf2, pbes2) = (encode_oid(oid::PBKDF2), encode_oid(oid::PBES2));
         let at = made.algorithm().windows(pbkdf2.len()).position(|w| w == pbkdf2).unwrap();
         let mut quirky = made.algorithm().to_vec();
         quirky[at..at + pbes2.len()].copy_from_slice(&pbes2);
-        let read = MacKey::from_algorithm(&*provider, &quirky, SECRET, &Limits::default()).unwrap();
+        let read = MacKey::from_algorithm(&*provider, &quirky, &secret(), &Limits::default()).unwrap();
         assert_eq!(*made.key, *read.key);
     }
 
@@ -394,7 +395,7 @@ mod tests {
         let provider = default_provider();
         let limits = Limits { max_mac_iterations: 10_000, ..Limits::default() };
         let refused = |recipe: Recipe| {
-            let error = MacKey::from_algorithm(&*provider, &recipe.to_der(), SECRET, &limits).err().unwrap();
+            let error = MacKey::from_algorithm(&*provider, &recipe.to_der(), &secret(), &limits).err().unwrap();
             assert_eq!(error.code(), Code::MacParameters, "{error}");
         };
         let mac = DigestAlgorithm::Sha256;
@@ -411,9 +412,9 @@ mod tests {
         refused(recipe(100, 16, 8));
         refused(recipe(100, 16, 60_000));
         refused(recipe(5001, 16, 33));
-        assert!(MacKey::from_algorithm(&*provider, &recipe(5000, 16, 33).to_der(), SECRET, &limits).is_ok());
+        assert!(MacKey::from_algorithm(&*provider, &recipe(5000, 16, 33).to_der(), &secret(), &limits).is_ok());
         refused(Recipe { stretch: Stretch::PasswordBased(mac), ..recipe(u32::MAX, 16, 32) });
-        assert!(MacKey::from_algorithm(&*provider, &recipe(10_000, 16, 32).to_der(), SECRET, &limits).is_ok());
+        assert!(MacKey::from_algorithm(&*provider, &recipe(10_000, 16, 32).to_der(), &secret(), &limits).is_ok());
     }
 
     /// An iteration count of many bytes is a number above the limit, not a wrapped small one.
@@ -427,7 +428,8 @@ mod tests {
             &sequence(&[&encode_oid(oid::HMAC_WITH_SHA256), &[5, 0]]),
         ]);
         let algorithm = sequence(&[&encode_oid(oid::PASSWORD_BASED_MAC), &parameters]);
-        let error = MacKey::from_algorithm(&*default_provider(), &algorithm, SECRET, &Limits::default()).err().unwrap();
+        let error =
+            MacKey::from_algorithm(&*default_provider(), &algorithm, &secret(), &Limits::default()).err().unwrap();
         assert_eq!(error.code(), Code::MacParameters);
     }
 
@@ -435,13 +437,13 @@ mod tests {
     #[test]
     fn parameters_of_another_algorithm_are_refused() {
         let provider = default_provider();
-        let made = MacKey::make(&*provider, MacParameters::PBMAC1, SECRET).unwrap();
+        let made = MacKey::make(&*provider, MacParameters::PBMAC1, &secret()).unwrap();
         let mut fields = Cursor::sequence(made.algorithm(), "test").unwrap();
         fields.any("identifier").unwrap();
         let parameters = fields.any("parameters").unwrap().bytes;
         let confused = sequence(&[&encode_oid(oid::PASSWORD_BASED_MAC), parameters]);
-        assert!(MacKey::from_algorithm(&*provider, &confused, SECRET, &Limits::default()).is_err());
+        assert!(MacKey::from_algorithm(&*provider, &confused, &secret(), &Limits::default()).is_err());
         let null = sequence(&[&encode_oid(oid::PASSWORD_BASED_MAC), &[5, 0]]);
-        assert!(MacKey::from_algorithm(&*provider, &null, SECRET, &Limits::default()).is_err());
+        assert!(MacKey::from_algorithm(&*provider, &null, &secret(), &Limits::default()).is_err());
     }
 }

@@ -11,14 +11,13 @@
 use alloc::sync::Arc;
 use core::fmt;
 
-use zeroize::Zeroizing;
-
 use super::answer_signer;
 use super::authority::{Act, may_sign};
 use super::context::{Context, Trust};
 use super::credential::Credential;
 use super::possession::{self, Possession};
-use super::protection::{MacKey, check_secret, is_mac};
+use super::protection::{MacKey, is_mac};
+use super::shared_secret::SharedSecret;
 use super::signer::Signer;
 use super::signer_authorisation::has_cmc_purpose;
 use super::transaction::Transaction;
@@ -47,7 +46,7 @@ const SHORTEST_NONCE_BYTES: usize = 16;
 pub struct RegistrationAuthority {
     pub(super) context: Arc<Context>,
     pub(super) devices: TrustAnchors,
-    secrets: Vec<(Vec<u8>, Zeroizing<Vec<u8>>)>,
+    secrets: Vec<(Vec<u8>, SharedSecret)>,
 }
 
 /// A device's message whose protection, and whose proof of possession if it has one, have been checked.
@@ -110,17 +109,16 @@ impl RegistrationAuthority {
 
     /// A secret shared with devices, known by its reference value; replaces an earlier one of the same value.
     ///
-    /// Errors: [`Code::InvalidArgument`] if one of the two is empty: anybody knows that secret.
+    /// Errors: [`Code::InvalidArgument`] if the reference value is empty, or the secret is none ([`SharedSecret::new`]); what was known
+    /// before stays.
     pub fn add_secret(&mut self, reference: &[u8], secret: &[u8]) -> Result<(), Error> {
+        let secret = SharedSecret::new(secret)?;
         if reference.is_empty() {
-            return Err(Error::new(
-                Code::InvalidArgument,
-                "the reference value is empty: it tells whose secret this is",
-            ));
+            let words = "the reference value is empty: it tells which device's secret this is";
+            return Err(Error::new(Code::InvalidArgument, words));
         }
-        check_secret(secret)?;
         self.secrets.retain(|(known, _)| known != reference);
-        self.secrets.push((reference.to_vec(), Zeroizing::new(secret.to_vec())));
+        self.secrets.push((reference.to_vec(), secret));
         Ok(())
     }
 

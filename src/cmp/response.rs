@@ -9,6 +9,7 @@ use super::credential::Credential;
 use super::issued::is_success;
 use super::protection::{MacKey, is_mac};
 use super::request::Request;
+use super::shared_secret::SharedSecret;
 use super::transaction::Transaction;
 use crate::asn1::cmp::status::fail_info_names;
 use crate::asn1::cmp::{BodyType, ErrorMsgContent, PkiBody, PkiMessage, PkiStatusInfo};
@@ -334,7 +335,7 @@ fn check_mac(
     transaction: &mut Transaction,
     message: &PkiMessage,
     algorithm: &[u8],
-    secret: &[u8],
+    secret: &SharedSecret,
 ) -> Result<(), Error> {
     let known = [&transaction.own_mac, &transaction.peer_mac];
     let known = known.into_iter().flatten().find(|key| key.algorithm() == algorithm);

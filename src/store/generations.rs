@@ -360,6 +360,10 @@ impl Home<'_> {
             None => pem::encode("PRIVATE KEY", pkcs8),
             Some(secret) => {
                 let secret = secret()?;
+                if secret.is_empty() {
+                    let detail = "the secret that is to seal the key is empty: the key would lie open";
+                    return Err(StoreError::new(StoreErrorKind::Secret, place, detail));
+                }
                 let sealed = keys::encrypt_pkcs8(&**self.provider, pkcs8, &secret, self.options.key_iterations)
                     .map_err(failed)?;
                 pem::encode("ENCRYPTED PRIVATE KEY", &sealed)

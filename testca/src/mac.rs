@@ -69,9 +69,17 @@ pub(crate) fn hmac_by_name(name: &str) -> Result<hmac::Algorithm, String> {
     })
 }
 
+/// Whether a secret is none: zero bytes alone count as empty (RFC 2104 section 2).
+pub(crate) fn is_none(secret: &[u8]) -> bool {
+    secret.iter().all(|byte| *byte == 0)
+}
+
 /// PasswordBasedMac (RFC 4211 section 4.4) or PBMAC1 (RFC 8018 section 7.1).
 pub(crate) fn mac(algorithm: &Node, secret: &[u8], message: &[u8]) -> Result<Vec<u8>, Refusal> {
     const MOST: i64 = 1_000_000;
+    if is_none(secret) {
+        return refuse(bit::BAD_MESSAGE_CHECK, "the secret is empty");
+    }
     let parameters = algorithm.at(1)?;
     let bounded = |count: i64| {
         if (1..=MOST).contains(&count) { Ok(count as u32) } else { refuse(bit::BAD_ALG, "iterationCount") }

@@ -53,6 +53,9 @@ fn run() -> Result<(), String> {
             "--secret" => {
                 let text = value()?;
                 let (reference, secret) = text.split_once(':').ok_or("--secret needs REFERENCE:SECRET")?;
+                if secret.is_empty() {
+                    return Err("--secret: the secret is empty".to_owned());
+                }
                 options.secrets = vec![(reference.to_owned(), secret.as_bytes().to_vec())];
             }
             _ => match name.strip_prefix("--") {

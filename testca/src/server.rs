@@ -300,11 +300,11 @@ fn control(ca: &mut TestCa, body: &[u8]) -> Result<(), String> {
             }
             "secret" => {
                 let (reference, secret) = value.split_once(':').ok_or("secret=REFERENCE:SECRET")?;
-                ca.secrets.insert(reference.as_bytes().to_vec(), secret.as_bytes().to_vec());
+                ca.secrets.insert(reference.as_bytes().to_vec(), some(secret)?);
             }
             "secret-octets" => {
                 let (reference, secret) = value.split_once(':').ok_or("secret-octets=HEX:SECRET")?;
-                ca.secrets.insert(unhex(reference)?, secret.as_bytes().to_vec());
+                ca.secrets.insert(unhex(reference)?, some(secret)?);
             }
             _ => ca.knobs.set(name, value)?,
         }
@@ -393,3 +393,9 @@ GET  /crl/issuing.crl    the issuing CA's list, DER
 POST /ocsp               the responder (RFC 6960); GET /ocsp/REQUEST with the request in base64
 GET  /control            the knobs and their values; POST /control sets them
 ";
+
+/// A secret that is one.
+fn some(secret: &str) -> Result<Vec<u8>, String> {
+    let secret = secret.as_bytes().to_vec();
+    if crate::mac::is_none(&secret) { Err("the secret is empty".to_owned()) } else { Ok(secret) }
+}

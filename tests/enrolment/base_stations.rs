@@ -30,7 +30,7 @@ fn a_request_without_a_name_proves_possession_over_who_asks_and_the_key() {
         let mut ca = MockCa::new();
         let mut config = Device::config(&ca);
         if by_secret {
-            config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC);
+            config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC).unwrap();
         }
         let new_key = key();
         let operation =

@@ -39,7 +39,7 @@ fn with_each_change(by_secret: bool, stride: usize, change: impl Fn(&[u8], usize
             let mut config = Device::config(&ca);
             if by_secret {
                 use crate::mock_ca::{LIGHT_MAC, REFERENCE, SECRET};
-                config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC);
+                config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC).unwrap();
             }
             config
         };

@@ -31,7 +31,7 @@ impl Waiting {
     fn with(possession: Possession, kind: KeyKind) -> Self {
         let ca = MockCa::new();
         let mut config = Device::config(&ca);
-        config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC);
+        config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC).unwrap();
         config.tolerance.set("encrypted_value", true).unwrap();
         let client = config.build().unwrap();
         let key = provider().generate_key(kind).unwrap();

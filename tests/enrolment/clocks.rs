@@ -28,11 +28,9 @@ fn a_cas_wrong_clock_holds_back_no_certificate() {
         for by_secret in [false, true] {
             let mut life = Life::new();
             if by_secret {
-                life.config.protect_with_secret(
-                    crate::mock_ca::REFERENCE,
-                    crate::mock_ca::SECRET,
-                    crate::mock_ca::LIGHT_MAC,
-                );
+                life.config
+                    .protect_with_secret(crate::mock_ca::REFERENCE, crate::mock_ca::SECRET, crate::mock_ca::LIGHT_MAC)
+                    .unwrap();
                 life.factory = None;
             }
             off(&mut life, seconds);

@@ -273,7 +273,7 @@ fn a_base_station_asks_for_one_certificate_over_a_key_of_its_own() {
             (config.ask_implicit_confirm, ca.grant_implicit) = (true, true);
             config.apply_profile("3gpp").unwrap();
             if by_secret {
-                config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC);
+                config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC).unwrap();
             }
             let new_key = key();
             let operation = config.build().unwrap().enroll(Signer::Key(new_key.clone()), &subject).unwrap();

@@ -40,7 +40,7 @@ impl Bench {
         match by {
             By::Secret => {
                 let secret = b"correct-horse-battery-staple";
-                config.protect_with_secret(b"4711", secret, crate::mock_ca::LIGHT_MAC);
+                config.protect_with_secret(b"4711", secret, crate::mock_ca::LIGHT_MAC).unwrap();
             }
             By::Rsa | By::Ec => {
                 let kind = if by == By::Rsa { KeyType::Rsa2048 } else { KeyType::P256 };

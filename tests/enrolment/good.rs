@@ -198,14 +198,14 @@ fn a_signature_may_answer_a_mac_where_its_signer_is_trusted() {
 
     let mut ca = bend(MockCa::new());
     let mut config = Device::config(&ca);
-    config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC);
+    config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC).unwrap();
     config.tolerance = devid::cmp::Tolerance::strict_rfc9483();
     let error = Device::enrolling_as(&config).run(&mut ca).unwrap_err();
     assert!(error.message().contains("wrongIntegrity"), "{error}");
 
     let mut ca = bend(MockCa::new());
     let mut config = Device::config(&ca);
-    config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC);
+    config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC).unwrap();
     config.cmp_anchors = Default::default();
     assert!(Device::enrolling_as(&config).run(&mut ca).is_err(), "nobody said whom to trust");
 }
@@ -257,7 +257,7 @@ fn macs_of_every_strength_are_made_and_pbmac1_too() {
         [MacParameters::Pbmac1 { prf: Sha256, mac: Sha512, iterations: 100 }, MacParameters::PASSWORD_BASED]
     {
         let mut config = Device::config(&ca);
-        config.protect_with_secret(REFERENCE, SECRET, parameters);
+        config.protect_with_secret(REFERENCE, SECRET, parameters).unwrap();
         let mut device = Device::enrolling_as(&config);
         assert_eq!(device.step(), Ok(ActionKind::Send), "{parameters:?}");
     }
@@ -269,7 +269,7 @@ fn macs_of_every_strength_are_made_and_pbmac1_too() {
             MacParameters::PasswordBased { owf: Sha256, mac: Sha256, iterations },
         ] {
             let mut config = Device::config(&ca);
-            config.protect_with_secret(REFERENCE, SECRET, parameters);
+            config.protect_with_secret(REFERENCE, SECRET, parameters).unwrap();
             let client = config.build().unwrap();
             let key = Signer::Key(crate::certificates::key());
             let refused = client.enroll(key, &Device::subject()).err().map(|error| error.code());

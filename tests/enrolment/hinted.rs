@@ -53,7 +53,7 @@ fn who_is_not_known_by_a_secret_is_not_told_of_suppliers() {
     };
     let (by_secret, signed) = (MockCa::new().bending(BodyType::IP, bend), MockCa::new().bending(BodyType::IP, bend));
     let mut config = Device::config(&by_secret);
-    config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC);
+    config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC).unwrap();
     let error = refused(by_secret, &config);
     assert!(hint(&error).contains("reference value") && !hint(&error).contains("supplier"), "{}", error.report());
     let config = Device::config(&signed);

@@ -103,7 +103,7 @@ fn a_question_by_secret_is_answered_and_may_be_waited_for() {
     let mut ca = MockCa::new().answers_waiting(1, 60);
     ca.info = vec![InfoTypeAndValue { info_type: oid::IT_CA_CERTS, value: Vec::new() }];
     let mut config = Device::config(&ca);
-    config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC);
+    config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC).unwrap();
     let client = config.build().unwrap();
     let mut device = Device::doing(client.ask(Question::CaCerts).unwrap());
     assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Wait));

@@ -24,7 +24,7 @@ fn config() -> Config {
     let root = Certificate::many_from_bytes(&fs::read(vectors().join("root.pem")).unwrap()).unwrap().remove(0);
     config.cmp_anchors.add(root.clone());
     config.enrolment_anchors.add(root);
-    config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC);
+    config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC).unwrap();
     config
 }
 
@@ -35,7 +35,7 @@ fn write_the_vectors() {
     fs::create_dir_all(vectors()).unwrap();
     let mut ca = MockCa::new().answers_waiting(1, 86_400);
     let mut config = Device::config(&ca);
-    config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC);
+    config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC).unwrap();
     let mut device = Device::enrolling_as(&config);
     let root = devid::asn1::pem::encode("CERTIFICATE", ca.root.certificate.as_der());
     fs::write(vectors().join("root.pem"), root.as_bytes()).unwrap();

@@ -49,7 +49,7 @@ fn a_server_that_knows_old_macs_alone_is_told_by_its_profile() {
     let probed = |taken: &[u8], is_bare: bool| {
         let mut ca = MockCa::new();
         let mut config = Device::config(&ca);
-        config.protect_with_secret(REFERENCE, SECRET, MacParameters::PASSWORD_BASED);
+        config.protect_with_secret(REFERENCE, SECRET, MacParameters::PASSWORD_BASED).unwrap();
         let mut exchange = ExchangeFn(|request: &[u8], limits: &ExchangeLimits| {
             let _ = limits;
             let read = PkiMessage::from_der(request.to_vec(), &devid::limits::Limits::default()).unwrap();

@@ -13,7 +13,7 @@ use crate::mock_ca::{Answer, Device, LIGHT_MAC, MockCa, REFERENCE, SECRET, strip
 fn config_of(ca: &MockCa, by_secret: bool) -> Config {
     let mut config = Device::config(ca);
     if by_secret {
-        config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC);
+        config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC).unwrap();
     }
     config
 }

@@ -492,12 +492,19 @@ fn settings_that_contradict_themselves_are_refused_before_anything_is_sent() {
     let key = devid::cmp::Signer::Key(crate::certificates::key());
     config.protect_with_certificate(key, ca.signer.certificate.clone(), Vec::new());
     assert_eq!(begin(&config), Code::KeyMismatch);
+    // No secret takes the place of an earlier one by being empty.
     let mut config = Device::config(&ca);
-    config.protect_with_secret(b"4711", b"", crate::mock_ca::LIGHT_MAC);
-    assert_eq!(begin(&config), Code::InvalidArgument, "an empty secret");
+    config.protect_with_secret(b"4711", b"secret", crate::mock_ca::LIGHT_MAC).unwrap();
+    for empty in [&b""[..], &[0; 16]] {
+        let error = config.protect_with_secret(b"4712", empty, crate::mock_ca::LIGHT_MAC).unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument, "an empty secret");
+    }
+    let kept = config.build().unwrap();
+    let kept = &kept.context().credential;
+    assert!(matches!(kept, devid::cmp::Credential::Mac { reference, .. } if reference == b"4711"));
     assert_eq!(begin(&devid::client::Config::new()), Code::InvalidArgument, "no credential");
     let mut config = Device::config(&ca);
-    config.protect_with_secret(b"4711", b"secret", crate::mock_ca::LIGHT_MAC);
+    config.protect_with_secret(b"4711", b"secret", crate::mock_ca::LIGHT_MAC).unwrap();
     let key = devid::cmp::Signer::Key(crate::certificates::key());
     let error = config.build().unwrap().renew(key).err().unwrap();
     assert_eq!(error.code(), Code::InvalidArgument, "RFC 9483 section 4.1.5: no key update under a secret");
@@ -587,7 +594,7 @@ fn a_certificate_under_a_revoked_ca_is_not_taken() {
             let list = if revoked { list.revokes(&issuing) } else { list };
             let mut config = Device::config(&ca);
             config.intermediates.push(issuing.certificate.clone());
-            config.protect_with_secret(b"4711", crate::mock_ca::SECRET, crate::mock_ca::LIGHT_MAC);
+            config.protect_with_secret(b"4711", crate::mock_ca::SECRET, crate::mock_ca::LIGHT_MAC).unwrap();
             config.signer_revocation = policy.clone();
             config.signer_status = StatusSources { crls: vec![list.build()], ..StatusSources::none() };
             let outcome = Device::enrolling_as(&config).run(&mut ca);

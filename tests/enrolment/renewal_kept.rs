@@ -141,7 +141,7 @@ fn a_request_that_waits_survives_a_run_with_a_wrong_reference() {
     let wait = world.run(Some(now())).wait_seconds;
     world.later(i64::from(wait));
     let right = world.config.clone();
-    world.config.protect_with_secret(b"typing error", SECRET, LIGHT_MAC);
+    world.config.protect_with_secret(b"typing error", SECRET, LIGHT_MAC).unwrap();
     let mut seconds = 0;
     for _ in 0..3 {
         let report = world.run(Some(world.truth.get()));
@@ -165,7 +165,7 @@ fn a_request_whose_credential_is_gone_gives_way_to_a_fresh_one_after_days() {
     world.lets_wait = (3, 600);
     let wait = world.run(Some(now())).wait_seconds;
     world.later(i64::from(wait));
-    world.config.protect_with_secret(b"device-8", SECRET, LIGHT_MAC);
+    world.config.protect_with_secret(b"device-8", SECRET, LIGHT_MAC).unwrap();
     let (mut report, begun) = (world.run(Some(world.truth.get())), world.truth.get());
     while !matches!(report.outcome, Ok(Done::Abandoned(_))) {
         world.later(i64::from(report.wait_seconds));

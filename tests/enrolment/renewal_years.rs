@@ -45,7 +45,7 @@ fn an_expired_identity_whose_ca_lets_it_wait_is_renewed_with_either_credential()
         let mut life = Life::enrolled().later(400 * DAY).with_right_ca();
         if by_secret {
             life.factory = None;
-            life.config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC);
+            life.config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC).unwrap();
         }
         (life.ca.waits, life.ca.check_after) = (2, DAY);
         assert!(matches!(life.run().outcome, Ok(Done::Waiting)), "{by_secret}");
@@ -70,7 +70,7 @@ fn a_saved_operation_is_continued_under_no_other_credential_and_stays_as_it_is()
     let parties = [&ca.supplier, &ca.root, &ca.issuing, &ca.signer].map(Party::clone);
     let with_secret = |reference: &[u8]| {
         let mut config = Device::config(&ca);
-        config.protect_with_secret(reference, SECRET, LIGHT_MAC);
+        config.protect_with_secret(reference, SECRET, LIGHT_MAC).unwrap();
         config
     };
     let with_certificate = |name: &str| {
@@ -129,7 +129,7 @@ fn resuming_with_another_credential_changes_nothing() {
     assert!(matches!(life.run().outcome, Ok(Done::Waiting)));
     let before = life.store.load_operation("router").unwrap();
     let mut config = life.config.clone();
-    config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC);
+    config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC).unwrap();
     for set in [AnchorSet::Cmp, AnchorSet::Enrolment] {
         life.store.anchors(set).unwrap().into_iter().for_each(|anchor| config.cmp_anchors.add(anchor));
     }

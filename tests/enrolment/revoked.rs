@@ -167,7 +167,7 @@ fn a_revocation_under_a_secret_or_of_an_expired_certificate_is_not_asked_for() {
     let ca = MockCa::new();
     let (own, client) = in_use(&ca);
     let mut config = Device::config(&ca);
-    config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC);
+    config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC).unwrap();
     let by_secret = config.build().unwrap().revoke(&own.certificate, CrlReason::Unspecified);
     assert_eq!(by_secret.err().unwrap().code(), Code::InvalidArgument);
     assert!(client.revoke(&own.certificate, CrlReason::Other(7)).is_err());

@@ -35,7 +35,7 @@ fn newcomer(settings: impl FnOnce(&mut Config, &MockCa)) -> Life {
 /// By secret, or with the factory's identity.
 fn by_secret(life: &mut Life) {
     life.factory = None;
-    life.config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC);
+    life.config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC).unwrap();
 }
 
 /// The CA sends these roots in extraCerts of ip, and never again.

@@ -24,7 +24,7 @@ fn a_transaction_survives_a_reboot_at_every_step() {
         ca.confirm_waits = 1;
         let mut config = Device::config(&ca);
         if by_secret {
-            config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC);
+            config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC).unwrap();
         }
         let mut device = Device::enrolling_as(&config);
         let mut reboots = 0;
@@ -118,7 +118,7 @@ fn damaged_bytes_and_wrong_keys_are_refused() {
     let other = client.restore(Signer::Key(key()), &saved).err().unwrap();
     assert_eq!(other.code(), Code::KeyMismatch);
     let mut by_secret = Device::config(&ca);
-    by_secret.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC);
+    by_secret.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC).unwrap();
     let error = by_secret.build().unwrap().restore(Signer::Key(device.new_key.clone()), &saved).err().unwrap();
     assert_eq!(error.code(), Code::KeyMismatch, "another credential");
 }

@@ -18,7 +18,7 @@ const LIGHT_MAC: MacParameters =
 
 fn by_secret(ca: &MockCa, reference: &[u8]) -> Config {
     let mut config = Device::config(ca);
-    config.protect_with_secret(reference, SECRET, LIGHT_MAC);
+    config.protect_with_secret(reference, SECRET, LIGHT_MAC).unwrap();
     config
 }
 

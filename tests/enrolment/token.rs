@@ -199,7 +199,7 @@ fn a_pin_that_was_refused_is_not_tried_by_the_next_process() {
     let store = Store::in_memory(provider().clone());
     let planner = Planner::new();
     let mut config = Config::new();
-    config.protect_with_secret(b"4711", b"secret", MacParameters::PASSWORD_BASED);
+    config.protect_with_secret(b"4711", b"secret", MacParameters::PASSWORD_BASED).unwrap();
     let root = Certificate::from_der(&TestCa::new(Options::default()).root.certificate).unwrap();
     config.cmp_anchors.add(root.clone());
     config.enrolment_anchors.add(root);

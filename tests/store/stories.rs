@@ -323,6 +323,11 @@ fn sealed_keys_open_with_their_secret_and_with_no_other() {
         assert_eq!((error.kind, error.code()), (Kind::Secret, Code::WrongSecret), "{error}");
         assert!(!error.is_damage(), "a missing secret is no reason to repair anything");
     }
+    // Nothing is sealed with nothing.
+    let empty: KeySecret = std::sync::Arc::new(|| Ok(Vec::new().into()));
+    let error = open(Some(empty)).install("other", &issued(1).new_identity()).unwrap_err();
+    assert_eq!((error.kind, error.code()), (Kind::Secret, Code::WrongSecret), "{error}");
+    assert!(open(None).current("other").is_err());
     let failing: KeySecret =
         std::sync::Arc::new(|| Err(StoreError::new(Kind::Application(-10_007), "", "fuse not blown")));
     let error = Error::from(open(Some(failing)).current("device").unwrap_err());

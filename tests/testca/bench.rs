@@ -73,11 +73,11 @@ impl Bench {
             }
             (None, By::Pbmac1) => {
                 let parameters = MacParameters::Pbmac1 { prf: digest, mac: digest, iterations: 1000 };
-                config.protect_with_secret(REFERENCE.as_bytes(), SECRET, parameters);
+                config.protect_with_secret(REFERENCE.as_bytes(), SECRET, parameters).unwrap();
             }
             (None, _) => {
                 let parameters = MacParameters::PasswordBased { owf: digest, mac: digest, iterations: 1000 };
-                config.protect_with_secret(REFERENCE.as_bytes(), SECRET, parameters);
+                config.protect_with_secret(REFERENCE.as_bytes(), SECRET, parameters).unwrap();
             }
         }
         config

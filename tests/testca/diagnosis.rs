@@ -53,9 +53,9 @@ fn known_deviations_are_recognised() {
     let mut without_anchors = by_secret.config();
     without_anchors.cmp_anchors = Default::default();
     let mut stretched = by_secret.config();
-    stretched.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED);
+    stretched.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED).unwrap();
     let mut guessed = by_secret.config();
-    guessed.protect_with_secret(b"4711", b"guessed", MacParameters::PASSWORD_BASED);
+    guessed.protect_with_secret(b"4711", b"guessed", MacParameters::PASSWORD_BASED).unwrap();
     let mut elsewhere = signed.config();
     elsewhere.server.url = Some(format!("{}/pkix", signed.server.url()));
     let mut homeless = signed.config();

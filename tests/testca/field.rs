@@ -41,7 +41,7 @@ fn enrol_central(config: &Config) -> Result<Issued, Error> {
 /// Settings by secret with parameters that a profile may choose.
 fn by_secret(bench: &Bench, reference: &[u8]) -> Config {
     let mut config = bench.config();
-    config.protect_with_secret(reference, SECRET, MacParameters::PASSWORD_BASED);
+    config.protect_with_secret(reference, SECRET, MacParameters::PASSWORD_BASED).unwrap();
     config
 }
 
@@ -86,7 +86,7 @@ fn a_ca_that_knows_sha_1_alone_is_asked_with_it_where_that_is_said() {
     let error = enrol(&by_secret(&bench, b"4711")).unwrap_err();
     assert_eq!(error.facts().fail_info, Some(1), "badAlg: {error}");
     let mut config = bench.config();
-    config.protect_with_secret(b"4711", SECRET, SHA1);
+    config.protect_with_secret(b"4711", SECRET, SHA1).unwrap();
     enrol(&config).unwrap();
 }
 
@@ -206,7 +206,7 @@ fn trustpoint_serves_under_its_profile_and_its_broken_key_update_is_told_in_its_
     assert_eq!(error.facts().fail_info, Some(1), "badAlg: {error}");
     // With the MAC alone, the order of the subject is left; the error says who decides on it.
     let mut by_hand = bench.config();
-    by_hand.protect_with_secret(b"4711", SECRET, SHA1);
+    by_hand.protect_with_secret(b"4711", SECRET, SHA1).unwrap();
     let error = enrol(&by_hand).unwrap_err();
     let hint = error.facts().hint.unwrap_or_default();
     assert!(error.code() == Code::Refused && hint.contains("any-order"), "{error} {hint}");

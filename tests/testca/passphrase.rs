@@ -48,7 +48,7 @@ fn leave(client: &Client, to: &Certificate, reference: &str, passphrase: &[u8]) 
 /// Whoever has nothing but a passphrase.
 fn bearer(bench: &Bench, reference: &str, passphrase: &[u8]) -> Client {
     let mut config = bench.config();
-    config.protect_with_secret(reference.as_bytes(), passphrase, MacParameters::PASSWORD_BASED);
+    config.protect_with_secret(reference.as_bytes(), passphrase, MacParameters::PASSWORD_BASED).unwrap();
     config.build().unwrap()
 }
 
@@ -124,7 +124,7 @@ fn a_passphrase_is_good_for_revocation_alone() {
     let (_, client) = enrolled(&bench);
     leave(&client, &recipient(&bench), REFERENCE, PASSPHRASE).unwrap();
     let mut config = bench.config();
-    config.protect_with_secret(REFERENCE.as_bytes(), PASSPHRASE, MacParameters::PASSWORD_BASED);
+    config.protect_with_secret(REFERENCE.as_bytes(), PASSPHRASE, MacParameters::PASSWORD_BASED).unwrap();
     assert_eq!(crate::bench::enroll(&config).0.unwrap_err().code(), Code::Rejected);
     assert!(bench.complaints().last().unwrap().contains("no secret for reference value"));
 }
@@ -142,7 +142,7 @@ fn a_ca_takes_a_passphrase_from_the_holder_of_the_certificate_alone() {
         assert_eq!((error.code(), error.facts().fail_info), (Code::Rejected, Some(bit)), "{error}");
     };
     refused(&factory.build().unwrap(), NOT_AUTHORIZED);
-    factory.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED);
+    factory.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED).unwrap();
     refused(&factory.build().unwrap(), WRONG_INTEGRITY);
     leave(&client, &to, REFERENCE, PASSPHRASE).unwrap();
     refused(&neighbour, NOT_AUTHORIZED);

@@ -219,7 +219,7 @@ fn a_server_that_takes_no_confirmation_gets_none_where_that_is_wanted() {
 fn the_profile_of_insta_makes_macs_that_insta_takes() {
     let bench = Bench::new(By::Pbm);
     let mut config = bench.config();
-    config.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED);
+    config.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED).unwrap();
     let knobs = [("old-macs", "1")];
     let error = outcome(&bench, &config, &knobs).unwrap_err();
     assert_eq!(error.facts().fail_info, Some(1), "badAlg: {error}");
@@ -228,7 +228,7 @@ fn the_profile_of_insta_makes_macs_that_insta_takes() {
     // What is set by hand holds.
     let digest = DigestAlgorithm::Sha256;
     let by_hand = MacParameters::PasswordBased { owf: digest, mac: digest, iterations: 1000 };
-    config.protect_with_secret(b"4711", b"correct-horse-battery-staple", by_hand);
+    config.protect_with_secret(b"4711", b"correct-horse-battery-staple", by_hand).unwrap();
     assert_eq!(outcome(&bench, &config, &knobs).unwrap_err().facts().fail_info, Some(1));
 }
 

@@ -163,7 +163,7 @@ fn a_request_that_the_ra_does_not_believe_never_reaches_the_ca() {
     for mode in MODES {
         let (mut config, ra) = bench.behind(ra(mode));
         let parameters = devid::cmp::MacParameters::PASSWORD_BASED;
-        config.protect_with_secret(b"4711", b"another secret", parameters);
+        config.protect_with_secret(b"4711", b"another secret", parameters).unwrap();
         let error = enroll(&config).0.unwrap_err();
         assert_eq!(error.facts().fail_info, Some(1 << 1), "{mode:?}: {error}");
         assert_eq!(ra.with(|ra| ra.complaints()), ["the MAC does not match"], "{mode:?}");

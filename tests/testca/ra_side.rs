@@ -231,7 +231,7 @@ fn what_an_ra_cannot_believe_it_does_not_pass_on() {
     let strange = first_message(&stranger);
     assert_eq!(authority.check(&strange, None, now).unwrap_err().code(), Code::ProtectionInvalid);
     let mut guessing = bench.config();
-    guessing.protect_with_secret(b"4711", b"guessed", devid::cmp::MacParameters::PASSWORD_BASED);
+    guessing.protect_with_secret(b"4711", b"guessed", devid::cmp::MacParameters::PASSWORD_BASED).unwrap();
     let mut guess = ask(&guessing.build().unwrap());
     guess.step(now).unwrap();
     let error = authority.check(guess.output().unwrap(), None, now).unwrap_err();

@@ -24,7 +24,7 @@ pub fn certificate(der: &[u8]) -> devid::asn1::x509::Certificate {
 pub fn device(ca: &Server, url: &str) -> Config {
     let mut config = Config::new();
     config.server.url = Some(url.to_owned());
-    config.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED);
+    config.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED).unwrap();
     config.enrolment_anchors.add(ca.with(|ca| certificate(&ca.root.certificate)));
     config
 }

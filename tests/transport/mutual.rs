@@ -115,7 +115,7 @@ fn an_answer_inside_mutual_tls_must_still_belong_to_the_request() {
 #[test]
 fn with_another_credential_an_unprotected_answer_is_refused_inside_mutual_tls_too() {
     let mut bench = Bench::new(true);
-    bench.config.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED);
+    bench.config.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED).unwrap();
     assert_eq!(bench.run().unwrap_err().code(), Code::Unprotected);
 }
 

@@ -120,7 +120,7 @@ fn a_device_enrols_over_https_on_one_connection() {
     let mut config = Config::new();
     config.server.url = Some(bench.tls.cmp_url());
     config.tls = bench.config.clone();
-    config.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED);
+    config.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED).unwrap();
     config.enrolment_anchors = bench.config.anchors.clone();
     let client: Client = config.build().unwrap();
     let key = default_provider().generate_key(KeyKind::P256).unwrap();
@@ -146,7 +146,7 @@ fn https_without_anchors_is_refused_before_a_byte_is_sent() {
     config.server.url = Some(bench.tls.cmp_url());
     config.cmp_anchors = bench.config.anchors.clone();
     config.enrolment_anchors = bench.config.anchors.clone();
-    config.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED);
+    config.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED).unwrap();
     let error = config.build().unwrap().http().unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument, "anchors for CMP and enrolment say nothing about TLS: {error}");
 }
@@ -172,7 +172,7 @@ fn a_server_that_forgets_its_issuers_is_helped_out() {
     let mut config = Config::new();
     (config.server.url, config.tls) = (Some(bench.tls.cmp_url()), bench.config.clone());
     config.intermediates = bench.ca.with(|ca| vec![certificate(&ca.issuing.certificate)]);
-    config.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED);
+    config.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED).unwrap();
     config.enrolment_anchors = bench.config.anchors.clone();
     assert_eq!(config.build().unwrap().http().unwrap().exchange(MESSAGE, &quick()).unwrap().status, Some(200));
     config.tls.anchors = bench.ca.with(|ca| [certificate(&ca.supplier_root.certificate)].into_iter().collect());

@@ -41,7 +41,7 @@ impl Bench {
         let tls = TlsServer::start(&ca, options).unwrap();
         let mut config = Config::new();
         config.server.url = Some(tls.cmp_url());
-        config.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED);
+        config.protect_with_secret(b"4711", b"correct-horse-battery-staple", MacParameters::PASSWORD_BASED).unwrap();
         Bench { ca, _tls: tls, config, store, ca_off_days }
     }
 

@@ -55,9 +55,9 @@ fn devid_ra_new(client: &devid_client, devices: &devid_trust) -> Result<devid_ra
 
 /// A secret shared with devices; replaces an earlier one of the same reference value.
 ///
-/// @param reference      Reference value. Not NULL.
-/// @param secret         Not NULL.
-/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if one of the two is empty.
+/// @param reference      Reference value; not empty. Not NULL.
+/// @param secret         Not empty, and not zero bytes alone, which counts as empty. Not NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an empty reference value or secret: what was known before stays.
 #[export]
 fn devid_ra_add_secret(ra: &mut devid_ra, reference: &[u8], secret: &[u8]) -> Result<(), Error> {
     ra.add_secret(reference, secret)

@@ -134,11 +134,11 @@ fn devid_config_set_max_retries(config: &mut devid_config, max_retries: u32) -> 
 /// Protect requests with a secret shared with the CA, and answers by it too. Replaces an earlier credential.
 ///
 /// @param reference      Reference value: tells the CA which secret. Not NULL.
-/// @param secret         Not NULL.
+/// @param secret         Not empty, and not zero bytes alone, which counts as empty. Not NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an empty secret: an earlier credential stays.
 #[export]
 fn devid_config_set_secret(config: &mut devid_config, reference: &[u8], secret: &[u8]) -> Result<(), Error> {
-    config.config.protect_with_secret(reference, secret, MacParameters::PASSWORD_BASED);
-    Ok(())
+    config.config.protect_with_secret(reference, secret, MacParameters::PASSWORD_BASED)
 }
 
 /// How the MAC under the shared secret is made. Call it after devid_config_set_secret(). Some old CAs take no more than 2047

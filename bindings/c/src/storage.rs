@@ -73,7 +73,7 @@ fn devid_store_options_new() -> Result<devid_store_options, Error> {
 
 /// Encrypts private keys at rest (PBES2: PBKDF2, AES-256).
 ///
-/// @param secret      Such as a device-unique key. NULL: keys are kept as plain PKCS#8. May be NULL.
+/// @param secret      Such as a device-unique key; nothing is sealed with an empty one. NULL: keys are kept as plain PKCS#8. May be NULL.
 #[export]
 fn devid_store_options_set_secret(options: &mut devid_store_options, secret: Option<&[u8]>) -> Result<(), Error> {
     options.store.key_secret = secret.map(constant_secret);

@@ -186,3 +186,17 @@ def test_an_ra_asks_on_behalf_of_others(devid_testca: TestCa) -> None:
     request = devid.Request(devid.Key.generate("P-256"), devid.Subject("CN=printer 3"))
     issued = devid.Client(config).enroll_on_behalf(request.export()).run()
     assert issued.certificate.subject == "CN=printer 3"
+
+
+@pytest.mark.parametrize("empty", [b"", "", bytes(1), bytes(16), bytearray(64)])
+def test_an_empty_secret_is_none(devid_testca: TestCa, empty: Any) -> None:
+    authority = authority_of(devid_testca)
+    config = devid.Config()
+    for call in (lambda: authority.add_secret("router-7", empty), lambda: config.set_secret("router-7", empty)):
+        with pytest.raises(devid.Error, match="empty") as raised:
+            call()
+        assert raised.value.code == devid.Code.INVALID_ARGUMENT
+    with pytest.raises(devid.Error, match="reference value"):
+        authority.add_secret("", "secret")
+    authority.add_secret("router-7", "secret")
+    config.set_secret("router-7", "secret")

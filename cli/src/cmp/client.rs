@@ -214,8 +214,7 @@ fn credential(options: &Options, config: &mut Config, output: Output) -> Result<
             iterations: MAC_ITERATIONS,
         };
         config.tolerance.null_mac_sender = reference.is_empty();
-        config.protect_with_secret(reference, &secret, parameters);
-        return Ok(());
+        return Ok(config.protect_with_secret(reference, &secret, parameters)?);
     }
     if options.is_on("mac") {
         digest_named("mac", options.text("mac").unwrap_or_default())?;

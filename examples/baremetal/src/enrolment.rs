@@ -6,7 +6,7 @@ use alloc::vec;
 
 use devid::asn1::crmf::CertTemplate;
 use devid::asn1::name::Name;
-use devid::cmp::{Action, CertificateRequest, Context, Credential, MacParameters, Operation, RequestKind, Signer};
+use devid::cmp::{Action, CertificateRequest, Context, Credential, MacParameters, Operation, RequestKind, SharedSecret, Signer};
 use devid::crypto::rust::RustCrypto;
 use devid::crypto::{KeyKind, Provider};
 use devid::{Code, Error, Time};
@@ -18,7 +18,7 @@ use crate::{certificate, parameter};
 pub fn by_secret(line: &mut Line, now: Time) -> Result<String, Error> {
     let credential = Credential::Mac {
         reference: parameter(line, "reference")?,
-        secret: Arc::new(parameter(line, "secret")?.into()),
+        secret: SharedSecret::new(&parameter(line, "secret")?)?,
         parameters: MacParameters::PASSWORD_BASED,
     };
     enrol(line, credential, now)

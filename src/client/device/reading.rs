@@ -227,8 +227,8 @@ impl Reading<'_> {
         // Without it everything else can still be looked at; nothing is ever sent under this one.
         let is_here = secret.is_some();
         let stand_in = || Zeroizing::new(b"not the secret: it is read on the device".to_vec());
-        config.protect_with_secret(&reference, &secret.unwrap_or_else(stand_in), parameters);
-        Ok(is_here)
+        let secret = secret.unwrap_or_else(stand_in);
+        of("ca.login.secret", config.protect_with_secret(&reference, &secret, parameters)).map(|()| is_here)
     }
 
     fn key_login(&self, login: &Login, config: &mut Config) -> Result<bool, Error> {

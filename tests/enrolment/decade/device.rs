@@ -141,7 +141,7 @@ impl Device {
         let mut config = Config::new();
         let by_secret = number / clocks.len() as u64 % 3 == 1;
         if by_secret {
-            config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC);
+            config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC).unwrap();
         } else {
             let idevid = Builder::leaf("IDevID 7").valid(date(2020, 1, 1), date(9999, 12, 31));
             let idevid = idevid.key_usage(&[KeyUsage::DigitalSignature]).signed_by(&ca.mock.supplier);

@@ -425,7 +425,7 @@ impl Device {
     /// ir, protected by the shared secret.
     pub fn enrolling_by_secret(ca: &MockCa) -> Self {
         let mut config = Self::config(ca);
-        config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC);
+        config.protect_with_secret(REFERENCE, SECRET, LIGHT_MAC).unwrap();
         Self::enrolling_as(&config)
     }
 
