@@ -1319,10 +1319,10 @@ devid_status devid_config_set_server(devid_config *config,
  * @param config         Not NULL.
  * @param reference      Reference value: tells the CA which secret. Not NULL.
  * @param reference_len  Length of `reference` in bytes.
- * @param secret         Not NULL.
+ * @param secret         Not empty, and not zero bytes alone, which counts as empty. Not NULL.
  * @param secret_len     Length of `secret` in bytes.
  * @param err            Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an empty secret: an earlier credential stays.
  */
 DEVID_API
 DEVID_MUST_USE
@@ -2001,11 +2001,13 @@ devid_status devid_store_anchors(const devid_store *store,
                                  devid_error **err);
 
 /**
- * Closes device memory. What was read from it stays.
+ * Closes device memory. What was read from it stays. Who was found revoked, and numbers of revocation lists, that could not be written
+ * so far are written now, also where validators and fetchers still use it; that waits once for another process that has the lock.
  *
  * @param store  May be NULL.
  */
-DEVID_API void devid_store_free(devid_store *store);
+DEVID_API
+void devid_store_free(devid_store *store);
 
 /**
  * An identity's private key.

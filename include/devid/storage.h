@@ -100,7 +100,7 @@ devid_status devid_store_options_new(devid_store_options **out_options,
  * Encrypts private keys at rest (PBES2: PBKDF2, AES-256).
  *
  * @param options     Not NULL.
- * @param secret      Such as a device-unique key. NULL: keys are kept as plain PKCS#8. May be NULL.
+ * @param secret      Such as a device-unique key; nothing is sealed with an empty one. NULL: keys are kept as plain PKCS#8. May be NULL.
  * @param secret_len  Length of `secret` in bytes.
  * @param err         Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK or a failure.

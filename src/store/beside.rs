@@ -3,12 +3,16 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// What is to be written, for whoever knows what it is.
 pub(crate) trait Beside: Send + Sync {
     /// Whether nothing is left to be written.
     fn is_empty(&self) -> bool;
+
+    /// Writes it, in one attempt; `store` is the device memory, for whoever knows its kind. What cannot be written stays.
+    fn write(&self, store: &dyn Any);
 
     /// Itself, for whoever knows its kind.
     fn any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
@@ -17,8 +21,11 @@ pub(crate) trait Beside: Send + Sync {
 /// By the home's path, for all handles of it in this process: also when the one that could not write is gone.
 static HOMES: Mutex<BTreeMap<PathBuf, Arc<dyn Beside>>> = Mutex::new(BTreeMap::new());
 
-/// Where it is kept for one home.
-pub(super) struct BesideHome {
+/// Where it is kept for one home: the same for all clones of a handle, which are counted, as what is left is written with the last of them.
+pub(super) struct BesideHome(Arc<Place>);
+
+struct Place {
+    clones: AtomicUsize,
     /// Which home it is, if others may have it open too.
     path: Option<PathBuf>,
     own: Mutex<Option<Arc<dyn Beside>>>,
@@ -26,23 +33,63 @@ pub(super) struct BesideHome {
 
 impl BesideHome {
     pub fn at(path: Option<PathBuf>) -> Self {
-        BesideHome { path, own: Mutex::default() }
+        BesideHome(Arc::new(Place { clones: AtomicUsize::new(1), path, own: Mutex::default() }))
     }
 
     /// Whether the home has a place of its own, which is there after this process.
     pub fn has_path(&self) -> bool {
-        self.path.is_some()
+        self.0.path.is_some()
     }
 
     /// What was left to be written by anybody in this process.
     pub fn left<T: Beside + Default + Any>(&self) -> Arc<T> {
-        let Some(path) = self.path.clone() else {
-            return of_one_kind(guard(&self.own).get_or_insert_with(|| Arc::new(T::default())));
+        let Some(path) = self.0.path.clone() else {
+            return of_one_kind(guard(&self.0.own).get_or_insert_with(|| Arc::new(T::default())));
         };
         let mut homes = guard(&HOMES);
         // Those that nobody has open, and into which all is written, are forgotten.
         homes.retain(|_, beside| Arc::strong_count(beside) > 1 || !beside.is_empty());
         of_one_kind(homes.entry(path).or_insert_with(|| Arc::new(T::default())))
+    }
+
+    /// Writes what is left, if anything is.
+    pub fn write(&self, store: &dyn Any) {
+        let left = match &self.0.path {
+            None => guard(&self.0.own).clone(),
+            Some(path) => guard(&HOMES).get(path).cloned(),
+        };
+        if let Some(left) = left.filter(|left| !left.is_empty()) {
+            left.write(store);
+        }
+    }
+
+    /// It as known to what must not keep it.
+    pub fn downgrade(&self) -> WeakBesideHome {
+        WeakBesideHome(Arc::downgrade(&self.0))
+    }
+
+    /// One clone goes: whether it was the last.
+    pub fn leave(&self) -> bool {
+        self.0.clones.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+}
+
+/// [`BesideHome`], for as long as somebody else has it.
+pub(super) struct WeakBesideHome(Weak<Place>);
+
+impl WeakBesideHome {
+    /// One clone more, if there is one.
+    pub fn upgrade(&self) -> Option<BesideHome> {
+        let place = self.0.upgrade()?;
+        place.clones.fetch_add(1, Ordering::Relaxed);
+        Some(BesideHome(place))
+    }
+}
+
+impl Clone for BesideHome {
+    fn clone(&self) -> Self {
+        self.0.clones.fetch_add(1, Ordering::Relaxed);
+        BesideHome(Arc::clone(&self.0))
     }
 }
 

@@ -73,7 +73,8 @@ type OnFailedKey = Arc<dyn Fn(&Store) + Send + Sync>;
 /// has it); [`Store::hold`] keeps it over several calls. Reading needs no lock and never sees a half state. Callbacks
 /// (storage, the secret for keys) must not call the store again.
 ///
-/// A clone is the same handle: it shares all, its turns too.
+/// A clone is the same handle: it shares all, its turns too. With the last one goes [`Store::write_unwritten`], where
+/// the home is a place that outlives this process.
 #[derive(Clone)]
 pub struct Store {
     backend: Arc<Mutex<Box<dyn Backend>>>,
@@ -93,7 +94,7 @@ pub struct Store {
     on_failed_key: Arc<Mutex<Option<OnFailedKey>>>,
     missed: Arc<Mutex<opener::Missed>>,
     companion: Arc<Mutex<Option<Weak<dyn Any + Send + Sync>>>>,
-    beside: Arc<beside::BesideHome>,
+    beside: beside::BesideHome,
 }
 
 impl Store {
@@ -103,7 +104,7 @@ impl Store {
         backend.end_waits_by(Arc::clone(&ended_waits));
         Store {
             ended_waits,
-            beside: Arc::new(beside::BesideHome::at(backend.home())),
+            beside: beside::BesideHome::at(backend.home()),
             backend: Arc::new(Mutex::new(backend)),
             is_settled: Arc::default(),
             provider,
@@ -424,6 +425,13 @@ impl Store {
         self.beside.left()
     }
 
+    /// Writes what this process has found and could not write: who is revoked, numbers of revocation lists. It waits for the lock once at
+    /// most; what still cannot be written stays known to whoever has this device memory in the process. For whoever lets go of device
+    /// memory; the last clone of a handle on a directory does so by itself.
+    pub fn write_unwritten(&self) {
+        self.beside.write(self);
+    }
+
     /// Whether the home is a place that is there after this process, and needs nothing of its program.
     pub(crate) fn has_path(&self) -> bool {
         self.beside.has_path()
@@ -569,6 +577,15 @@ thread_local! {
     /// The stores in whose calls this thread is, by address; 0 where there is none. Nothing here needs to be dropped, so that
     /// it is still there when a thread ends and its other values are.
     static ENTERED: Cell<[usize; MAX_ENTERED]> = const { Cell::new([0; MAX_ENTERED]) };
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // A home of the program's own is not called then: its own end may have come.
+        if self.beside.leave() && self.has_path() && !std::thread::panicking() {
+            self.write_unwritten();
+        }
+    }
 }
 
 /// Most stores in whose calls one thread is at the same time: a backend of one that asks another, and so on.

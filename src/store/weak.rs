@@ -5,7 +5,7 @@ use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Condvar, Mutex, Weak};
 
-use super::beside::BesideHome;
+use super::beside::WeakBesideHome;
 use super::change::OnChange;
 use super::opener::{KeyMaker, KeyOpener, Missed};
 use super::{Backend, OnFailedKey, Store, StoreOptions, conversation};
@@ -26,7 +26,7 @@ pub(super) struct WeakStore {
     on_failed_key: Weak<Mutex<Option<OnFailedKey>>>,
     missed: Weak<Mutex<Missed>>,
     companion: Weak<Mutex<Option<Weak<dyn Any + Send + Sync>>>>,
-    beside: Weak<BesideHome>,
+    beside: WeakBesideHome,
 }
 
 impl Store {
@@ -45,7 +45,7 @@ impl Store {
             on_failed_key: Arc::downgrade(&self.on_failed_key),
             missed: Arc::downgrade(&self.missed),
             companion: Arc::downgrade(&self.companion),
-            beside: Arc::downgrade(&self.beside),
+            beside: self.beside.downgrade(),
         }
     }
 }

@@ -501,6 +501,8 @@ fn a_device_has_nobody_elses_certificate_revoked() {
     for content in [sequence(&[&ids[0], &ids[1]]), sequence(&[&sequence(&[&sequence(&[])])]), sequence(&[])] {
         assert_eq!(office.refusal(&rr(content)), Code::ProtectionInvalid);
     }
+}
+
 /// Nobody shares nothing: under an empty secret, whoever knows the reference value would be a device.
 #[test]
 fn an_ra_takes_no_secret_that_everybody_knows() {

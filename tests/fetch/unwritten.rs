@@ -121,12 +121,105 @@ fn what_could_not_be_written_is_written_by_the_last_who_knows_it() {
         let revoking = [world.revoking(KEY_COMPROMISE).build()];
         assert_eq!(world.judge(&Brought { ocsp: &revoking, mode, ..NOTHING }), Some(Code::Revoked));
         drop(hold);
-        let is_written = || folder.open().blobs().unwrap().contains(&"revoked".to_owned());
+        // By a handle that stays: one that goes would write it.
+        let is_written = || ours.blobs().unwrap().contains(&"revoked".to_owned());
         assert!(!is_written());
         drop(memory);
         assert!(is_written());
         let (_copy, restarted) = folder.after_a_restart();
         in_store(&world, &restarted).is_revoked_for_good("after a restart");
+    }
+}
+
+/// Whoever finds it asks nothing more, lets go of the memory and ends: what could not be written is written then. The dark twin: the
+/// lock is held until after that. Then it stays known in this process, and who lets go of the memory next writes it.
+#[test]
+fn what_could_not_be_written_is_written_when_the_memory_is_let_go_of() {
+    for mode in MODES {
+        for by_another in [false, true] {
+            let folder = Folder::new();
+            let (ours, other) = (folder.open(), folder.open());
+            let world = in_store(&World::new(), &ours);
+            let hold = other.hold().unwrap();
+            let revoking = [world.revoking(KEY_COMPROMISE).build()];
+            assert_eq!(world.judge(&Brought { ocsp: &revoking, mode, ..NOTHING }), Some(Code::Revoked));
+            let has_record = || other.blobs().unwrap().contains(&"revoked".to_owned());
+            // A clone that goes is not the handle.
+            drop(Store::clone(&ours));
+            let rest = World { store: other.clone(), ..in_store(&world, &other) };
+            if by_another {
+                drop((world, ours));
+                assert!(!has_record(), "the lock is held");
+                drop(hold);
+                drop(folder.open());
+            } else {
+                drop(hold);
+                assert!(!has_record(), "nobody has asked");
+                drop((world, ours));
+            }
+            let (_copy, restarted) = folder.after_a_restart();
+            in_store(&rest, &restarted).is_revoked_for_good("after a restart");
+        }
+    }
+}
+
+/// It waits for the lock once, whatever is left; and nothing is asked of a memory beside which nothing is left.
+#[test]
+fn to_let_go_of_a_memory_costs_one_attempt_at_most() {
+    let folder = Folder::new();
+    let other = folder.open();
+    let tries = Arc::new(AtomicI64::new(0));
+    let counted = || store(Box::new(Counted { home: folder.backend(), tries: tries.clone() }));
+    let world = in_store(&World::new(), &counted());
+    drop(counted());
+    assert_eq!(tries.load(Ordering::Relaxed), 0);
+    let hold = other.hold().unwrap();
+    world.judge(&Brought { ocsp: &[world.revoking(KEY_COMPROMISE).build()], ..NOTHING });
+    world.judge(&Brought { crls: &[world.list(KEY_COMPROMISE).number(7).build()], ..NOTHING });
+    let before = tries.load(Ordering::Relaxed);
+    drop(world);
+    assert_eq!(tries.load(Ordering::Relaxed), before + 1);
+    drop(hold);
+}
+
+/// Counts who wants the lock.
+struct Counted {
+    home: DirectoryBackend,
+    tries: Arc<AtomicI64>,
+}
+
+impl Backend for Counted {
+    fn read(&mut self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        self.home.read(key)
+    }
+
+    fn write(&mut self, key: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        self.home.write(key, bytes)
+    }
+
+    fn remove(&mut self, key: &str, wipe: bool) -> Result<(), StoreError> {
+        self.home.remove(key, wipe)
+    }
+
+    fn list(&mut self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        self.home.list(prefix)
+    }
+
+    fn sync(&mut self) -> Result<(), StoreError> {
+        self.home.sync()
+    }
+
+    fn home(&mut self) -> Option<PathBuf> {
+        self.home.home()
+    }
+
+    fn lock(&mut self) -> Result<(), StoreError> {
+        self.tries.fetch_add(1, Ordering::Relaxed);
+        self.home.lock()
+    }
+
+    fn unlock(&mut self) {
+        self.home.unlock();
     }
 }
 

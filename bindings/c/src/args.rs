@@ -286,6 +286,12 @@ impl<T> Owned<T> {
         slot.mark.end()?;
         Some(Owned(handle))
     }
+
+    /// What it holds, until it is dropped.
+    pub(super) fn get(&self) -> &T {
+        // SAFETY: the value is there until this is dropped, and nobody else uses it, by the mark of `take`.
+        unsafe { &*(*self.0).value.get() }
+    }
 }
 
 impl<T> Drop for Owned<T> {

@@ -298,9 +298,11 @@ fn devid_store_anchors(store: &devid_store, use_for: &str) -> Result<devid_cert_
     Ok(store.anchors(anchor_set(use_for)?)?)
 }
 
-/// Closes device memory. What was read from it stays.
+/// Closes device memory. What was read from it stays. Who was found revoked, and numbers of revocation lists, that could not be written
+/// so far are written now, also where validators and fetchers still use it; that waits once for another process that has the lock.
 #[export]
 fn devid_store_free(store: Owned<devid_store>) {
+    store.get().write_unwritten();
     drop(store)
 }
 

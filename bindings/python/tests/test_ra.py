@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import urllib.request
-from typing import Dict
+from typing import Any, Dict
 import pytest
 
 import devid

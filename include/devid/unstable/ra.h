@@ -65,12 +65,12 @@ devid_status devid_ra_new(const devid_client *client,
  * A secret shared with devices; replaces an earlier one of the same reference value.
  *
  * @param ra             Not NULL.
- * @param reference      Reference value. Not NULL.
+ * @param reference      Reference value; not empty. Not NULL.
  * @param reference_len  Length of `reference` in bytes.
- * @param secret         Not NULL.
+ * @param secret         Not empty, and not zero bytes alone, which counts as empty. Not NULL.
  * @param secret_len     Length of `secret` in bytes.
  * @param err            Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK or a failure.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an empty reference value or secret: what was known before stays.
  */
 DEVID_API
 DEVID_MUST_USE

@@ -16,7 +16,8 @@ use crate::validation::{Added, GoodWord, KnownFacts, RevokedFact, RevokedFacts, 
 const MARK: &str = "revoked-mark";
 
 /// Facts that outlive a restart, if there is a store; else they last as long as this does. Several processes with the same
-/// device memory see each other's facts at once; what could not be written is written by whoever asks next.
+/// device memory see each other's facts at once; what could not be written is written by whoever asks next, or lets go of
+/// the memory.
 ///
 /// Where the record cannot be read, nobody is cleared: not to know who was revoked is no permission.
 #[derive(Debug)]
@@ -106,36 +107,8 @@ impl StoredRevokedFacts {
         Ok(())
     }
 
-    /// Changes the record as it is by now, with what others have written. Its mark is odd meanwhile: whoever has read the record before
-    /// reads it again, also where somebody dies over the change. `is_news`: there is something in it for those who hold a verdict.
     fn write(&self, state: &mut State, is_news: bool, change: impl Fn(&mut RevokedTable) -> bool) -> Result<(), Error> {
-        let Some(store) = &self.store else { return Ok(()) };
-        let _hold = store.hold()?;
-        let before = stored_mark(store)?;
-        let mut all = match store.blob(RECORD) {
-            Ok(bytes) => table(&bytes)?,
-            Err(error) if error.kind == StoreErrorKind::NotFound => RevokedTable::default(),
-            Err(error) => return Err(error.into()),
-        };
-        let mut is_changed = change(&mut all);
-        if all.is_crowded() {
-            is_changed |= all.join_met(&state.met);
-        }
-        let has_mark = is_news && is_changed || !is_whole(before);
-        if has_mark && is_whole(before) {
-            store.raise_number(MARK, &before.saturating_add(1).to_be_bytes())?;
-        }
-        if is_changed {
-            store.put_blob(RECORD, &all.to_bytes())?;
-        }
-        let mut mark = before;
-        if has_mark {
-            mark = (before | 1).saturating_add(1);
-            store.raise_number(MARK, &mark.to_be_bytes())?;
-        }
-        // Nobody has come between: this is what it holds.
-        (state.table, state.read) = (all, Some(mark));
-        Ok(())
+        self.store.as_ref().map_or(Ok(()), |store| write(store, state, is_news, change))
     }
 
     /// Writes what could not be written before, by anybody in this process.
@@ -146,11 +119,9 @@ impl StoredRevokedFacts {
     }
 
     fn write_these(&self, state: &mut State, left: &RevokedTable) {
-        // That it could not be written was told when it was found.
-        let written = self.write(state, true, |all| all.join(left));
-        self.unwritten.has_tried(&written);
-        if written.is_ok() {
-            self.unwritten.facts_are_written(left);
+        if let Some(store) = &self.store {
+            // That it could not be written was told when it was found.
+            let _ = write_these(store, &self.unwritten, state, left);
         }
     }
 
@@ -244,6 +215,56 @@ impl RevokedFacts for StoredRevokedFacts {
             Err(_) => UNTOLD,
         }
     }
+}
+
+/// Changes the record as it is by now, with what others have written. Its mark is odd meanwhile: whoever has read the record before
+/// reads it again, also where somebody dies over the change. `is_news`: there is something in it for those who hold a verdict.
+fn write(
+    store: &Store,
+    state: &mut State,
+    is_news: bool,
+    change: impl Fn(&mut RevokedTable) -> bool,
+) -> Result<(), Error> {
+    let _hold = store.hold()?;
+    let before = stored_mark(store)?;
+    let mut all = match store.blob(RECORD) {
+        Ok(bytes) => table(&bytes)?,
+        Err(error) if error.kind == StoreErrorKind::NotFound => RevokedTable::default(),
+        Err(error) => return Err(error.into()),
+    };
+    let mut is_changed = change(&mut all);
+    if all.is_crowded() {
+        is_changed |= all.join_met(&state.met);
+    }
+    let has_mark = is_news && is_changed || !is_whole(before);
+    if has_mark && is_whole(before) {
+        store.raise_number(MARK, &before.saturating_add(1).to_be_bytes())?;
+    }
+    if is_changed {
+        store.put_blob(RECORD, &all.to_bytes())?;
+    }
+    let mut mark = before;
+    if has_mark {
+        mark = (before | 1).saturating_add(1);
+        store.raise_number(MARK, &mark.to_be_bytes())?;
+    }
+    // Nobody has come between: this is what it holds.
+    (state.table, state.read) = (all, Some(mark));
+    Ok(())
+}
+
+/// Writes what is left, where its memory is let go of.
+pub(super) fn write_unwritten(store: &Store, unwritten: &Unwritten) -> Result<(), Error> {
+    unwritten.all_facts().map_or(Ok(()), |left| write_these(store, unwritten, &mut State::default(), &left))
+}
+
+fn write_these(store: &Store, unwritten: &Unwritten, state: &mut State, left: &RevokedTable) -> Result<(), Error> {
+    let written = write(store, state, true, |all| all.join(left));
+    unwritten.has_tried(&written);
+    if written.is_ok() {
+        unwritten.facts_are_written(left);
+    }
+    written
 }
 
 /// Whether nobody is, or has died, over a change.

@@ -125,25 +125,13 @@ impl StoredCrlNumbers {
 
     /// Writes what could not be written before, by anybody in this process.
     fn write_left(&self, store: &Store) {
-        self.write_these(store, self.unwritten.numbers_to_write());
+        write_these(store, &self.unwritten, self.unwritten.numbers_to_write());
     }
 
     /// What is left, by the last who could.
     pub(super) fn write_all_left(&self) {
         if let Some(store) = &self.store {
-            self.write_these(store, self.unwritten.all_numbers());
-        }
-    }
-
-    fn write_these(&self, store: &Store, left: Vec<(CrlSeries, LeftNumber)>) {
-        for (series, left) in left {
-            // That it could not be written was told when it was found.
-            let written = write(store, &left).map_err(Error::from);
-            self.unwritten.has_tried(&written);
-            if written.is_err() {
-                return;
-            }
-            self.unwritten.number_is_written(&series, &left);
+            write_unwritten(store, &self.unwritten);
         }
     }
 }
@@ -160,6 +148,23 @@ impl CrlNumbers for StoredCrlNumbers {
                 Noted::Unknown(why)
             }
         }
+    }
+}
+
+/// Writes what is left, where its memory is let go of.
+pub(super) fn write_unwritten(store: &Store, unwritten: &Unwritten) {
+    write_these(store, unwritten, unwritten.all_numbers());
+}
+
+fn write_these(store: &Store, unwritten: &Unwritten, numbers: Vec<(CrlSeries, LeftNumber)>) {
+    for (series, left) in numbers {
+        // That it could not be written was told when it was found.
+        let written = write(store, &left).map_err(Error::from);
+        unwritten.has_tried(&written);
+        if written.is_err() {
+            return;
+        }
+        unwritten.number_is_written(&series, &left);
     }
 }
 

@@ -1,5 +1,5 @@
 //! What was found and could not be written to device memory: somebody else had its lock, or it was full. All who have the same device
-//! memory in this process know it at once, and whoever asks next writes it.
+//! memory in this process know it at once, and whoever asks next writes it, or else who lets go of it.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::{facts, numbers};
 use crate::asn1::crl::CrlNumber;
 use crate::codes::Code;
 use crate::error::Error;
-use crate::store::Beside;
+use crate::store::{Beside, Store};
 use crate::time::Time;
 use crate::validation::RevokedTable;
 use crate::validation::crl_numbers::CrlSeries;
@@ -163,6 +164,14 @@ impl Beside for Unwritten {
     fn is_empty(&self) -> bool {
         let left = self.left();
         left.facts.is_empty() && left.numbers.is_empty()
+    }
+
+    fn write(&self, store: &dyn Any) {
+        let Some(store) = store.downcast_ref::<Store>() else { return };
+        // Whether or not it is due: nobody may ask any more. Where the first cannot be written, nothing more is waited for.
+        if facts::write_unwritten(store, self).is_ok() {
+            numbers::write_unwritten(store, self);
+        }
     }
 
     fn any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
