@@ -33,6 +33,8 @@ const BUSY_LOCK: &str = "lock.";
 /// What whoever is in a conversation says of itself is shorter.
 const MOST_SAID_BYTES: u64 = 200;
 const TEMPORARY: &str = ".tmp-";
+/// Folders of the first level that each enrolment uses.
+const FIRST_ROOMS: [&str; 3] = ["identity", "pending", "operation"];
 /// The folders of the first level, by what is in them.
 const ROOMS: &[&str] = &["identity", "pending", "operation", "anchors", "blob", "number", "generation", "clock"];
 
@@ -68,6 +70,8 @@ pub struct DirectoryBackend {
     temporary_count: u64,
     /// Directories without leftovers of a process that was stopped, whose entries are durable or in `dirty`.
     tidied: BTreeSet<String>,
+    /// Directories that this process has made.
+    made: BTreeSet<String>,
     /// Parts that are settled: see [`Backend::settle`].
     settled: BTreeSet<String>,
     /// Directories that are open, while we have the lock and nobody else makes or removes any.
@@ -119,6 +123,7 @@ impl DirectoryBackend {
             dirty: BTreeSet::new(),
             temporary_count: 0,
             tidied: BTreeSet::new(),
+            made: BTreeSet::new(),
             settled: BTreeSet::new(),
             opened: BTreeMap::new(),
         })
@@ -174,7 +179,11 @@ impl DirectoryBackend {
                 let is_ours = |name: &str| name == LOCK || name.starts_with(BUSY_LOCK) || name.starts_with(TEMPORARY);
                 let is_room = |name: &str| ROOMS.contains(&name) || name == MARKER;
                 let entries = self.calls.list(self.root()).map_err(|e| self.fail("", "listing", e))?;
-                let is_new = marker.is_none() && entries.iter().all(|(name, _)| is_ours(name));
+                let mut is_new = marker.is_none();
+                for (name, _) in entries.iter().filter(|(name, _)| !is_ours(name)) {
+                    // Rooms are made with the mark, and may be durable before it.
+                    is_new &= ROOMS.contains(&name.as_str()) && self.list(&format!("{name}/"))?.is_empty();
+                }
                 if is_new && !may_begin {
                     let detail =
                         "the folder is another one than was opened, and no device memory: is its medium mounted?";
@@ -198,7 +207,11 @@ impl DirectoryBackend {
 
     fn mark(&mut self) -> Result<(), StoreError> {
         self.lock()?;
-        let written = self.write_file("", MARKER, MARKER_TEXT, false).and_then(|()| self.sync());
+        let written = self.write_file("", MARKER, MARKER_TEXT, false).and_then(|()| {
+            // One sync for all: made when it is first used, each would want one of its own. What fails here is made then.
+            FIRST_ROOMS.iter().for_each(|room| drop(self.directory(room, true)));
+            self.sync()
+        });
         self.unlock();
         written
     }
@@ -253,6 +266,7 @@ impl DirectoryBackend {
                 self.calls.make_directory(at, name).map_err(|e| self.fail(key, "creating the directory", e))?;
                 // A new one: nobody left anything in it.
                 self.tidied.insert(key.to_owned());
+                self.made.insert(key.to_owned());
                 self.calls.open_directory(at, name)
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -417,6 +431,7 @@ impl DirectoryBackend {
             match self.calls.remove_directory(At { handle: &handle, key: parent }, name) {
                 Ok(()) => {
                     self.dirty.remove(key);
+                    self.made.remove(key);
                     self.opened.remove(key);
                     self.dirty.insert(parent.to_owned());
                 }
@@ -600,7 +615,10 @@ impl Backend for DirectoryBackend {
         for directory in way.into_iter().filter(|directory| *directory != part) {
             self.tidy_once(directory)?;
         }
-        self.tidy_below(part, part.split('/').count())?;
+        // In what this process has made nobody else has left anything.
+        if !self.made.contains(part) {
+            self.tidy_below(part, part.split('/').count())?;
+        }
         self.sync()?;
         self.settled.insert(part.to_owned());
         Ok(())
