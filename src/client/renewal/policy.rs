@@ -140,7 +140,7 @@ impl Policy {
     /// Doubling and capped, half of it by the device's own number. While there is plenty of time until the end, `left`,
     /// the second wait and further ones are no shorter than a hundredth of it: nothing is urgent, and after an outage the
     /// devices come back spread over a day instead of within the hour. None is longer than a quarter of that time. What a server asks for by Retry-After is kept, within the same bounds and stretched by up to a
-    /// half, since it asks all devices the same.
+    /// half, since it asks all devices the same; where it asks for more than the longest wait, that one is shortened by up to a third.
     pub fn retry_seconds(
         &self,
         seed: Seed,
@@ -154,8 +154,12 @@ impl Policy {
         let full = (i64::from(self.first_retry_seconds) << doublings).clamp(unhurried, longest);
         let mut wait = full - seed.below(full / 2 + 1, u64::from(attempts) << 8 | 3);
         if let Some(asked) = retry_after_seconds {
-            let asked = i64::from(asked).min(longest);
-            wait = wait.max(asked + seed.below(asked / 2 + 1, u64::from(attempts) << 8 | 4));
+            let (asked, salt) = (i64::from(asked), u64::from(attempts) << 8 | 4);
+            // Within the bound, and spread: what is cut anyway is spread below it.
+            wait = wait.max(match longest - asked {
+                room @ 1.. => asked + seed.below((asked / 2).min(room) + 1, salt),
+                _ => longest - seed.below(longest / 3 + 1, salt),
+            });
         }
         if let Some(left) = left_seconds.filter(|left| *left > 0) {
             wait = wait.min(left / 4);
@@ -290,6 +294,13 @@ mod tests {
         let waits: Vec<u32> = (0..100).map(|n| policy.retry_seconds(seed(n), 1, Some(3600), None)).collect();
         assert!(waits.iter().all(|w| (3600..=5400).contains(w)));
         assert!(waits.iter().max().unwrap() - waits.iter().min().unwrap() > 1200);
-        assert!(policy.retry_seconds(seed(1), 1, Some(u32::MAX), None) <= 86_400 * 3 / 2);
+        // The longest wait is the longest, and not everybody's at the same moment.
+        for asked in [60_000, 86_399, 86_400, 90_000, u32::MAX] {
+            let waits: Vec<u32> = (0..100).map(|n| policy.retry_seconds(seed(n), 1, Some(asked), None)).collect();
+            assert!(waits.iter().all(|wait| (asked.min(57_600)..=86_400).contains(wait)), "{asked}: {waits:?}");
+        }
+        let waits: std::collections::BTreeSet<u32> =
+            (0..100).map(|n| policy.retry_seconds(seed(n), 1, Some(u32::MAX), None)).collect();
+        assert!(waits.len() > 90);
     }
 }
