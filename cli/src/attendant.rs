@@ -1,15 +1,17 @@
 //! Attends an operation for a person or a timer: the clock, waits that can be interrupted, words on what happens, a trace.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use devid::asn1::name;
 use devid::client::run::{sleep_unless, system_time};
 use devid::client::{Event, Owner};
 use devid::cmp::{Issued, describe_message};
+use devid::store::Store;
 use devid::transport::Cancel;
 use devid::{Code, Error, Time};
 
+use crate::failure::{Exit, Failure};
 use crate::output::{self, Output};
 use crate::trace::Trace;
 
@@ -31,8 +33,43 @@ pub fn watch_signals() {
                 std::process::exit(128 + signal);
             }
             cancel().cancel();
+            memories().iter().filter_map(Weak::upgrade).for_each(|store| store.end_waits_for_good());
         }
     });
+}
+
+/// Device memories in use: waits for other processes that change them end with the switch, too.
+fn memories() -> std::sync::MutexGuard<'static, Vec<Weak<Store>>> {
+    static MEMORIES: Mutex<Vec<Weak<Store>>> = Mutex::new(Vec::new());
+    MEMORIES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Adds one of them.
+pub fn ends_with_the_command(store: &Arc<Store>) {
+    let mut memories = memories();
+    memories.retain(|memory| memory.strong_count() > 0);
+    memories.push(Arc::downgrade(store));
+    // The signal may have come before.
+    if cancel().is_cancelled() {
+        store.end_waits_for_good();
+    }
+}
+
+/// For a command that changes nothing and has no place to keep: SIGINT and SIGTERM end it where it stands, whatever it waits for.
+pub fn end_at_signals(command: &'static str, output: Output) {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]) else { return };
+    std::thread::spawn(move || {
+        if signals.forever().next().is_some() {
+            output.failure(command, &interrupted("nothing more was looked at"));
+            signal_hook::low_level::exit(Exit::Interrupted.number().into());
+        }
+    });
+}
+
+/// A signal has ended the command.
+pub fn interrupted(words: &str) -> Failure {
+    Error::new(Code::Cancelled, format!("ended by a signal: {words}")).into()
 }
 
 /// Attends one operation after the other.

@@ -6,11 +6,20 @@ pub use devid::client::device::{Device, read_chain, read_key};
 
 use devid::asn1::x509::Certificate;
 
+use crate::attendant::ends_with_the_command;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
+use crate::settings::Loaded;
 
 /// Larger files are not read: no structure of this field needs as much.
 const MAX_FILE_BYTES: u64 = 256 << 20;
+
+/// The device of these settings; what it waits for in device memory ends with the command. Only `create` makes that where it is missing.
+pub fn open(loaded: &Loaded, create: bool) -> Result<Device, Failure> {
+    let device = Device::open(loaded, create)?;
+    ends_with_the_command(&device.store);
+    Ok(device)
+}
 
 /// All certificates of files that the command line names; what cannot be read beside them is told.
 pub fn read_certificates(

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use devid::client::device::in_settings;
+use devid::store::is_at_work;
 use devid::{Class, Code, Error};
 use serde_json::{Value, json};
 
@@ -141,6 +142,11 @@ impl Failure {
             Failure::Library(error) => Exit::of(error),
             Failure::Own(exit, _) => *exit,
         }
+    }
+
+    /// Whether somebody else is doing what was to be done; not of a lock that keeps everybody from everything.
+    pub fn is_at_work(&self) -> bool {
+        matches!(self, Failure::Library(error) if is_at_work(error))
     }
 
     /// Everything that is known, for people.

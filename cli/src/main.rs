@@ -63,6 +63,11 @@ fn ended(name: &str, output: Output, outcome: Result<Exit, Failure>) -> ExitCode
     match outcome {
         Ok(exit) => ExitCode::from(exit.number()),
         Err(failure) => {
+            // Whoever was told to end has not waited for another process to let go.
+            let failure = match failure.exit() == Exit::Locked && attendant::cancel().is_cancelled() {
+                true => attendant::interrupted(&failure.to_string()),
+                false => failure,
+            };
             output.failure(name, &failure);
             ExitCode::from(failure.exit().number())
         }
@@ -71,8 +76,8 @@ fn ended(name: &str, output: Output, outcome: Result<Exit, Failure>) -> ExitCode
 
 fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
     let loaded = || arguments.load();
-    let open = || -> Result<_, Failure> { Ok(device::Device::open(&loaded()?, false)?) };
-    let first = || -> Result<_, Failure> { Ok(device::Device::open(&loaded()?, true)?) };
+    let open = || device::open(&loaded()?, false);
+    let first = || device::open(&loaded()?, true);
     match &arguments.command {
         Command::Init(command) => commands::init::run(command, arguments, output),
         // What is asked for by hand makes device memory; a timer on a device whose medium is not mounted makes none.

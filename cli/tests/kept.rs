@@ -181,15 +181,21 @@ fn ctrl_c_keeps_the_place_and_the_same_command_goes_on_at_once() {
 fn whoever_is_at_work_is_not_disturbed_and_told_of() {
     let story = Story::new("busy");
     story.init_with_secret();
-    story.knob("delay-ms", "1500");
+    story.knob("delay-ms", "3000");
     let mut first = story.command(&["enroll"]).stderr(Stdio::null()).spawn().unwrap();
     until("the lock", || story.folder.join("memory/lock.device").metadata().is_ok_and(|file| file.len() > 0));
     let (code, words) = story.bad(&["store", "abandon", "device"]);
     assert!(code == 10 && words.contains(&first.id().to_string()) && words.contains("LOCKED"), "{code} {words}");
     assert_eq!(status(&story.run(&["keep"])), 0, "somebody is doing it");
+    let work = json(&story.good(&["--json", "doctor", "--offline"]));
+    let rows = work["checks"].as_array().unwrap();
+    let told =
+        |row: &serde_json::Value| row["fact"].as_str().is_some_and(|fact| fact.contains(&first.id().to_string()));
+    assert!(rows.iter().any(|row| row["name"] == "identity.work" && told(row)), "{work}");
     // A second person gets what the first one gets.
     let second = story.run(&["--json", "enroll"]);
     assert_eq!(status(&second), 0, "{}", self::words(&second));
+    assert!(self::words(&second).contains("waiting for what comes of it"), "{}", self::words(&second));
     assert_eq!(first.wait().unwrap().code(), Some(0));
     assert_eq!(
         (story.got(IR), json(&story.good(&["--json", "status"]))["identities"][0]["generation"].as_u64()),

@@ -61,10 +61,16 @@ pub trait Backend: Send {
     }
 
     /// Keeps other processes from a conversation about the identity `name` until what is answered is dropped;
-    /// [`StoreErrorKind::Locked`] if one of them is in it. `who`: for whoever meets with it. A home without other processes has nothing to do.
+    /// [`StoreErrorKind::AtWork`] if one of them is in it. `who`: for whoever meets with it. A home without other processes has nothing to do.
     fn converse(&mut self, name: &str, who: &str) -> Result<Box<dyn Send>, StoreError> {
         let _ = (name, who);
         Ok(Box::new(()))
+    }
+
+    /// Who is in such a conversation, in another process: what they say of themselves. `None`: nobody, or it cannot be told.
+    fn at_work(&mut self, name: &str) -> Result<Option<String>, StoreError> {
+        let _ = name;
+        Ok(None)
     }
 
     /// An identity goes, and its lock of [`Backend::converse`] with it, where that has left anything. `is_ours`: the caller has it; else it
@@ -79,7 +85,7 @@ pub trait Backend: Send {
         None
     }
 
-    /// Is given a count: when it changes, a wait for another's lock ends at once.
+    /// Is given a count: when it changes, a wait for another's lock ends at once; at `u64::MAX` none begins any more.
     fn end_waits_by(&mut self, count: Arc<AtomicU64>) {
         let _ = count;
     }

@@ -8,6 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::{StoreError, StoreErrorKind};
 
+/// A count of ended waits that says: all of them, from now on.
+pub(super) const FOR_GOOD: u64 = u64::MAX;
+
 /// Those under way by one store.
 pub(super) type Conversations = Arc<All>;
 pub(super) type All = Mutex<BTreeMap<String, Held>>;
@@ -72,7 +75,12 @@ impl std::fmt::Debug for Conversation {
     }
 }
 
+/// Who is in one by this store.
+pub(super) fn who(all: &Conversations, name: &str) -> Option<String> {
+    all.lock().unwrap_or_else(PoisonError::into_inner).get(name).map(|held| held.who.clone())
+}
+
 /// Somebody else is in one.
 pub(super) fn taken(name: &str, who: &str) -> StoreError {
-    StoreError::new(StoreErrorKind::Locked, "", format!("{who} is at work on \"{name}\""))
+    StoreError::new(StoreErrorKind::AtWork, "", format!("{who} is at work on \"{name}\""))
 }

@@ -20,6 +20,7 @@ use super::backend::{Backend, key_names};
 use super::calls::{At, Calls, Witness};
 use super::conversation;
 use super::error::{StoreError, StoreErrorKind};
+use super::holder::holder;
 use super::identity::AnchorSet;
 use super::problem::{Problem, ProblemKind};
 use crate::limits::{MAX_STORED_RECORD_BYTES, moment_in};
@@ -464,17 +465,23 @@ impl DirectoryBackend {
                 return Ok(file);
             }
             if Instant::now() >= deadline {
-                let place = self.path.display().to_string();
-                let detail = "another process or handle is changing device memory; try again when it is done";
-                return Err(StoreError::new(StoreErrorKind::Locked, place, detail));
+                return Err(self.locked(&file, "nothing was changed; try again when it is done"));
             }
-            if self.ended_waits.load(Ordering::Relaxed) != begun {
-                let place = self.path.display().to_string();
-                let detail = "the wait for another process or handle that changes device memory was ended";
-                return Err(StoreError::new(StoreErrorKind::Locked, place, detail));
+            let ended = self.ended_waits.load(Ordering::Relaxed);
+            if ended != begun || ended == conversation::FOR_GOOD {
+                return Err(self.locked(&file, "the wait for it was ended, and nothing was changed"));
             }
             std::thread::sleep(LOOK_AGAIN);
         }
+    }
+}
+
+impl DirectoryBackend {
+    /// Somebody else has the lock, who is named where the system tells it.
+    fn locked(&self, file: &File, then: &str) -> StoreError {
+        let who = holder(file).unwrap_or_else(|| "another process or handle".to_owned());
+        let detail = format!("{who} holds the lock of device memory; {then}");
+        StoreError::new(StoreErrorKind::Locked, self.path.display().to_string(), detail)
     }
 }
 
@@ -566,6 +573,13 @@ impl Backend for DirectoryBackend {
         // For people only: the lock holds without it. Never empty in between: somebody may be reading it.
         let _ = (&file).write_all(who.as_bytes()).and_then(|()| file.set_len(who.len() as u64));
         Ok(Box::new(Talk(file)))
+    }
+
+    fn at_work(&mut self, name: &str) -> Result<Option<String>, StoreError> {
+        self.look_again()?;
+        // Not by trying the lock: whoever begins meanwhile would take that for a conversation.
+        let Ok(file) = self.open_lock_of(&format!("{BUSY_LOCK}{name}"), OFlags::empty()) else { return Ok(None) };
+        Ok(holder(&file).map(|process| said(&file).unwrap_or(process)))
     }
 
     fn forget_conversation(&mut self, name: &str, is_ours: bool) -> Result<(), StoreError> {

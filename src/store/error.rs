@@ -36,8 +36,10 @@ pub enum StoreErrorKind {
     Io,
     /// No room.
     Full,
-    /// Another process or handle holds the lock.
+    /// Another process or handle holds the lock, and nothing can be changed.
     Locked,
+    /// Somebody is in a conversation about the identity: what is due is being done, by them.
+    AtWork,
     /// Stored bytes are not what was stored.
     Corrupt,
     /// Written by a newer version.
@@ -125,7 +127,7 @@ impl StoreError {
             StoreErrorKind::Permission => Code::Permission,
             StoreErrorKind::Io => Code::Io,
             StoreErrorKind::Full => Code::Full,
-            StoreErrorKind::Locked => Code::Locked,
+            StoreErrorKind::Locked | StoreErrorKind::AtWork => Code::Locked,
             StoreErrorKind::Corrupt => Code::Corrupt,
             StoreErrorKind::Version => Code::UnknownVersion,
             StoreErrorKind::VerifyAfterWrite => Code::VerifyAfterWrite,
@@ -150,6 +152,13 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
+/// Whether an error came because somebody else is in a conversation about the identity, in this process or in another: what is due is
+/// being done. [`Code::Locked`] alone also says that nothing can be done.
+pub fn is_at_work(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<StoreError>());
+    cause.is_some_and(|cause| cause.kind == StoreErrorKind::AtWork)
+}
+
 impl From<LeftOut> for StoreError {
     fn from(left_out: LeftOut) -> Self {
         StoreError::new(StoreErrorKind::NotBuiltIn, "", left_out.to_string())
@@ -160,7 +169,7 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error.kind {
             StoreErrorKind::Application(code) => Error::application(code, error.to_string()),
-            _ => Error::new(error.code(), error.to_string()),
+            _ => Error::caused_by(error.code(), error),
         }
     }
 }

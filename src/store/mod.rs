@@ -19,6 +19,8 @@ mod dir;
 mod error;
 pub mod export;
 mod generations;
+#[cfg(unix)]
+mod holder;
 mod identity;
 mod keeping;
 mod memory;
@@ -47,7 +49,7 @@ pub use change::{Change, ChangeKind};
 pub use conversation::Conversation;
 #[cfg(unix)]
 pub use dir::{DirectoryBackend, DirectoryOptions};
-pub use error::{StoreError, StoreErrorKind};
+pub use error::{StoreError, StoreErrorKind, is_at_work};
 pub use identity::{
     AnchorSet, Identity, IdentityKey, IdentityState, KeyReference, KeySecret, NewIdentity, NewKey, PendingKey,
     PublicPart, StoreOptions,
@@ -457,7 +459,25 @@ impl Store {
     /// Ends the waits of this handle for another process that changes the same device memory, from another thread: what waits
     /// fails with [`StoreErrorKind::Locked`] within 10 ms, and has changed nothing.
     pub fn end_waits(&self) {
-        self.ended_waits.fetch_add(1, Ordering::Relaxed);
+        let next = |count: u64| (count < conversation::FOR_GOOD - 1).then(|| count + 1);
+        let _ = self.ended_waits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+    }
+
+    /// The same, and from now on nothing waits for another process: for a program that was told to end. What finds the lock free
+    /// still changes what it has to.
+    pub fn end_waits_for_good(&self) {
+        self.ended_waits.store(conversation::FOR_GOOD, Ordering::Relaxed);
+    }
+
+    /// Who is in a conversation about this identity, in this process or in another: what they say of themselves. `None`: nobody, or it
+    /// cannot be told. Nobody is kept out by the question.
+    pub fn at_work(&self, name: &str) -> Result<Option<String>, StoreError> {
+        check_name(name)?;
+        let _entered = Entered::by(self)?;
+        match conversation::who(&self.conversations, name) {
+            Some(who) => Ok(Some(who)),
+            None => self.backend.lock().unwrap_or_else(PoisonError::into_inner).at_work(name),
+        }
     }
 
     /// Keeps the home's lock until the guard is dropped, over as many calls as this thread makes meanwhile. Other threads that
@@ -472,7 +492,7 @@ impl Store {
     /// Keeps others, in this process and in others, from a conversation about this identity until what is answered is dropped. Nests
     /// in one thread. `who`: for whoever meets with it.
     ///
-    /// Errors: [`StoreErrorKind::Locked`] if somebody is in one, with who; the home cannot be written.
+    /// Errors: [`StoreErrorKind::AtWork`] if somebody is in one, with who; the home cannot be written.
     pub(crate) fn converse(&self, name: &str, who: &str) -> Result<Conversation, StoreError> {
         check_name(name)?;
         let _entered = Entered::by(self)?;

@@ -32,7 +32,7 @@ impl Store {
     /// about it. Keys are overwritten first as well as the home can; keys in tokens are not touched. Who is interrupted calls it
     /// again.
     ///
-    /// Errors: there is nothing of that name; [`StoreErrorKind::Locked`](super::StoreErrorKind) if somebody is in a conversation
+    /// Errors: there is nothing of that name; [`StoreErrorKind::AtWork`](super::StoreErrorKind) if somebody is in a conversation
     /// about it.
     pub fn remove_identity(&self, name: &str) -> Result<(), StoreError> {
         let conversation = self.converse(name, &format!("a removal (process {})", std::process::id()))?;

@@ -13,13 +13,13 @@ use devid::client::renewal::{Alarm, Standing};
 use devid::client::run::system_time;
 use devid::client::{Client, Config, Plan};
 use devid::cmp::Credential;
-use devid::store::{AnchorSet, ProblemKind};
+use devid::store::{AnchorSet, ProblemKind, StoreErrorKind};
 use devid::transport::{Scheme, Url};
 use serde_json::{Value, json};
 
 use super::status;
 use crate::arguments::{Arguments, Doctor};
-use crate::attendant::{cancel, watch_signals};
+use crate::attendant::end_at_signals;
 use crate::device::Device;
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, date};
@@ -78,7 +78,7 @@ impl Findings {
 }
 
 pub fn run(command: &Doctor, arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
-    watch_signals();
+    end_at_signals("doctor", output);
     let mut findings = Findings::default();
     let loaded = arguments.load();
     match &loaded {
@@ -111,11 +111,13 @@ fn look(loaded: &Loaded, is_offline: bool, findings: &mut Findings) {
         Err(failure) => {
             let mend = Some("devid config explain device.memory".to_owned());
             findings.add("memory.open", Verdict::Error, failure.to_string(), mend);
-            findings.skip(&["memory.verify", "identity", "anchors", "login", "cmp.answer"], "memory.open");
+            findings
+                .skip(&["memory.lock", "memory.verify", "identity", "anchors", "login", "cmp.answer"], "memory.open");
             None
         }
         Ok(device) => {
             findings.good("memory.open", settings.device.memory.display().to_string());
+            lock(&device, findings);
             memory(&device, findings);
             Some(device)
         }
@@ -159,6 +161,23 @@ fn clock(settings: &Settings, findings: &mut Findings) {
             format!("the clock says {}, which is in the past", date(now)),
             Some("set the clock, or device.clock = \"none\" to learn the time from the CA".to_owned()),
         ),
+    }
+}
+
+/// Whether anything in device memory can be changed, now or in a moment.
+fn lock(device: &Device, findings: &mut Findings) {
+    match device.store.hold() {
+        Ok(hold) => {
+            drop(hold);
+            findings.good("memory.lock", "nobody keeps it from being changed");
+        }
+        Err(error) => {
+            let mend = (error.kind == StoreErrorKind::Locked).then(|| {
+                "until it lets go nothing is enrolled, renewed or installed: if it does not end by itself, end it; device memory bears that"
+                    .to_owned()
+            });
+            findings.add("memory.lock", Verdict::Error, error.to_string(), mend);
+        }
     }
 }
 
@@ -238,6 +257,9 @@ fn judged(name: &str, plan: &Plan) -> (Verdict, Option<String>) {
 
 /// What stands still until somebody does something about it.
 fn unfinished(device: &Device, name: &str, findings: &mut Findings) {
+    if let Ok(Some(who)) = device.store.at_work(name) {
+        findings.good("identity.work", format!("{name}: {who} is at work on it"));
+    }
     let plan = device.plan(name, device.clock());
     if plan.as_ref().is_ok_and(|plan| plan.is_copied) {
         let words = format!("{name}: device memory was begun by another device (device.id): both have the same keys");
@@ -429,8 +451,7 @@ fn way(settings: &Settings, findings: &mut Findings) -> bool {
 /// Two harmless questions: what comes back tells about TLS, HTTP, the protection, the signer, and what the server is like.
 fn answer(device: &Device, findings: &mut Findings) {
     let name = device.names(&[]).ok().and_then(|names| names.into_iter().next()).unwrap_or_default();
-    let asked = device.any_config(&name).and_then(|mut config| {
-        config.exchange_limits.cancel = Some(cancel().clone());
+    let asked = device.any_config(&name).and_then(|config| {
         let mut exchange = config.build()?.exchange()?;
         let mut probe = config.probe_for_planner(&mut *exchange, system_time())?;
         // A server of HTTP that closes at a question knows none; one that closes at anything expects something else at this port.

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::hooks::Failed;
 use super::{hooks, status, traced};
 use crate::arguments::{Enroll, Keep, Renew, Talk};
-use crate::attendant::{Attendant, cancel, watch_signals};
+use crate::attendant::{Attendant, cancel, interrupted, watch_signals};
 use crate::device::Device;
 use crate::failure::{Exit, Failure, error_json};
 use crate::output::{Output, date};
@@ -34,6 +34,9 @@ pub enum Outcome {
 
 /// How often somebody else's work is looked at, in seconds.
 const LOOK_SECONDS: u32 = 2;
+
+/// When the daemon tries again where another process has not let go of device memory, in seconds.
+const LOCKED_SECONDS: u32 = 60;
 
 /// The first certificate, waited for.
 pub fn enroll(command: &Enroll, device: &Device, output: Output) -> Result<Exit, Failure> {
@@ -61,6 +64,10 @@ pub fn keep(command: &Keep, device: &Device, output: Output) -> Result<Exit, Fai
     let mut documents = Vec::new();
     let (mut exit, mut first_failure) = (Exit::NothingDue, None);
     for name in device.names(&command.names)? {
+        if cancel().is_cancelled() {
+            first_failure.get_or_insert(interrupted(&format!("\"{name}\" was not looked at")));
+            break;
+        }
         if command.dry_run {
             let told = status::told(device, &name);
             documents.push(told.document);
@@ -118,12 +125,15 @@ pub fn keep_one(device: &Device, name: &str, held: &Failed, output: Output, mut 
     for _ in 0..4 {
         let report = match step(device, name, output, true, trace.as_deref_mut()) {
             Ok(report) => report,
-            Err(failure) if failure.exit() == Exit::Locked => {
+            Err(failure) if failure.is_at_work() => {
                 output.say(&format!("{name}: {failure}"));
                 (did, looked.exit, looked.again_seconds) = ("locked", Exit::Locked, LOOK_SECONDS);
                 break;
             }
             Err(failure) => {
+                if failure.exit() == Exit::Locked {
+                    looked.again_seconds = LOCKED_SECONDS;
+                }
                 looked.failure = Some(failure);
                 break;
             }
@@ -261,15 +271,19 @@ fn attend(
 ) -> Result<Outcome, Failure> {
     let before = device.store.state(name)?.current;
     tell_changes(device, name, output);
-    let mut is_hurried = false;
+    let (mut is_hurried, mut awaited) = (false, String::new());
     loop {
         let begun = if is_hurried { Ok(()) } else { hurry(device, name) };
         is_hurried |= begun.is_ok();
         let report = match begun.and_then(|()| step(device, name, output, no_wait, trace.as_deref_mut())) {
             Ok(report) => report,
             // Somebody else is at it: what comes of that is what comes of this.
-            Err(failure) if failure.exit() == Exit::Locked && !no_wait => {
-                output.progress(&format!("{failure}"));
+            Err(failure) if failure.is_at_work() && !no_wait => {
+                let words = failure.to_string();
+                if awaited != words {
+                    output.say(&format!("{name}: waiting for what comes of it, Ctrl-C ends the wait: {words}"));
+                    awaited = words;
+                }
                 sleep_unless(Some(cancel()), LOOK_SECONDS)?;
                 continue;
             }

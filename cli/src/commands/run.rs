@@ -13,7 +13,7 @@ use super::hooks::Failed;
 use super::{keep, status};
 use crate::arguments::Arguments;
 use crate::attendant::{cancel, watch_signals};
-use crate::device::Device;
+use crate::device::{self, Device};
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, rfc3339};
 
@@ -66,13 +66,13 @@ pub fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
     watch_signals();
     let hangup = Arc::new(AtomicBool::new(false));
     let _ = signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&hangup));
-    let mut device = Device::open(&load()?, false)?;
+    let mut device = device::open(&load()?, false)?;
     let mut memories = BTreeMap::new();
     notify("READY=1");
     while !cancel().is_cancelled() {
         if hangup.swap(false, Ordering::Relaxed) {
             // Bad settings are told, and those that were good stay.
-            match load().and_then(|loaded| Ok(Device::open(&loaded, false)?)) {
+            match load().and_then(|loaded| device::open(&loaded, false)) {
                 Ok(new) => device = new,
                 Err(failure) => output.say(&format!("settings not taken: {failure}")),
             }

@@ -22,7 +22,7 @@ use crate::cmp::{SavedOperation, SavedState, Signer};
 use crate::codes::{Class, Code};
 use crate::crypto::PrivateKey;
 use crate::error::Error;
-use crate::store::{AnchorSet, Identity, KeyReference, Problem, ProblemKind};
+use crate::store::{AnchorSet, Identity, KeyReference, Problem, ProblemKind, is_at_work};
 use crate::time::Time;
 use crate::transport::Exchange;
 
@@ -171,7 +171,7 @@ impl Renewal<'_> {
         let is_due = planner.plan_to_be_told(store, name, clock)?.step != Step::Nothing;
         // From here to the last message nobody else goes on with what is found now.
         let alone = match is_due.then(|| self.to.converse()).transpose() {
-            Err(error) if error.code() == Code::Locked => {
+            Err(error) if is_at_work(&error) => {
                 return self.somebody_is_at_work(planner.plan(store, name, clock)?, clock);
             }
             alone => alone?,

@@ -132,13 +132,13 @@ fn an_identity_is_not_removed_while_somebody_is_in_a_conversation_about_it() {
     let alone = to.converse().unwrap();
     assert!(place.memory().join("lock.device").exists());
     let refused = other.remove_identity("device").unwrap_err();
-    assert_eq!(refused.kind, Kind::Locked, "{refused}");
+    assert_eq!(refused.kind, Kind::AtWork, "{refused}");
     assert_eq!(other.current("device").unwrap().generation, 2);
     drop(alone);
     other.remove_identity("device").unwrap();
     assert!(!place.memory().join("lock.device").exists());
     // Whoever comes next makes the lock anew, and it keeps others out as before.
     let alone = to.converse().unwrap();
-    assert_eq!(other.remove_identity("device").unwrap_err().kind, Kind::Locked);
+    assert_eq!(other.remove_identity("device").unwrap_err().kind, Kind::AtWork);
     drop(alone);
 }
