@@ -1,14 +1,27 @@
 //! What a planner remembers of its looks. A program makes its planner when it starts: by a clock that may have begun anew with the device, its
-//! first look is the one that tells something, which is written down; what has passed by each later one need not be.
+//! first look is the one that tells something, which is written down; what has passed by each later one need not be. How long it has known of a
+//! wait it knows by itself.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use super::progress::Attempts;
 
-/// Shared by the copies of a planner. By identity: what device memory said of its wait, and what is left of that from the last look on.
+/// Shared by the copies of a planner.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Looks(Arc<Mutex<BTreeMap<String, (Attempts, Attempts)>>>);
+pub(super) struct Looks(Arc<Mutex<BTreeMap<String, Known>>>);
+
+/// What is known of an identity's wait.
+#[derive(Debug)]
+struct Known {
+    /// As device memory has it.
+    kept: Attempts,
+    /// What is left of it from the last look on.
+    passed: Attempts,
+    /// When it was met with first.
+    since: Instant,
+}
 
 impl Looks {
     /// Whether a look would be the first.
@@ -18,15 +31,32 @@ impl Looks {
 
     /// What is left of a wait from the last look on.
     pub fn passed(&self, name: &str, kept: Attempts) -> Attempts {
-        self.all().get(name).filter(|(known, _)| *known == kept).map_or(kept, |(_, passed)| *passed)
+        self.all().get(name).filter(|known| known.kept == kept).map_or(kept, |known| known.passed)
     }
 
     /// One was made.
     pub fn made(&self, name: &str, kept: Attempts, passed: Attempts) {
-        self.all().insert(name.to_owned(), (kept, passed));
+        let mut all = self.all();
+        let since = all.get(name).filter(|known| known.kept == kept).map_or_else(Instant::now, |known| known.since);
+        all.insert(name.to_owned(), Known { kept, passed, since });
     }
 
-    fn all(&self) -> MutexGuard<'_, BTreeMap<String, (Attempts, Attempts)>> {
+    /// How long the process has known of this wait, in seconds.
+    pub fn known_seconds(&self, name: &str, kept: Attempts) -> u32 {
+        let all = self.all();
+        let since = all.get(name).filter(|known| known.kept == kept).map(|known| known.since);
+        since.map_or(0, |since| u32::try_from(since.elapsed().as_secs()).unwrap_or(u32::MAX))
+    }
+
+    /// As if all had been known for so much longer.
+    #[cfg(test)]
+    pub fn age(&self, seconds: u64) {
+        for known in self.all().values_mut() {
+            known.since = known.since.checked_sub(std::time::Duration::from_secs(seconds)).unwrap();
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

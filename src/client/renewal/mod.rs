@@ -212,7 +212,7 @@ impl Planner {
     }
 
     /// The plan for who comes back after having waited as told. Where the meter says how long the device has been on, that measures
-    /// the wait, and nothing is noted. Else a clock that is wrong measures it while it ticks; where it says no more than at the last
+    /// the wait, and nothing is noted, as long as it moves. Else a clock that is wrong measures it while it ticks; where it says no more than at the last
     /// look, it began anew with the device, and the wait is over. What has passed is noted at the first look of a planner, so that
     /// a device which runs for minutes gets to the end of a wait of days; what passes by later ones the planner remembers by itself.
     ///
@@ -248,15 +248,16 @@ impl Planner {
 
     fn look_as_told(&self, store: &Store, name: &str, clock: Option<Time>) -> Result<Look, Error> {
         let mut scene = self.scene(store, name, clock)?;
+        let is_shortened = self.heed_standing_meter(name, &mut scene);
         // One that no answer has confirmed yet may begin anew with the device as well as one that is contradicted.
         let is_believed = scene.clock.is_known() && last_told(store)?.is_some();
         let is_measured = scene.facts.left_seconds.is_some() || scene.facts.attempts.last.is_none();
         let passed = scene.facts.attempts;
         let look = |plan, scene: Scene, is_changed, passed| Look { plan, progress: scene.progress, is_changed, passed };
         let (false, Some(now)) = (is_believed || scene.reading.is_some() && is_measured, scene.clock.says()) else {
-            return Ok(look(scene.plan(&self.policy), scene, false, passed));
+            return Ok(look(scene.plan(&self.policy), scene, is_shortened, passed));
         };
-        let mut is_changed = false;
+        let mut is_changed = is_shortened;
         // Starts take more or less time: what is within that is nothing new.
         if scene.progress.clock_least.is_none_or(|least| now < least.plus(-LONGEST_START_SECONDS)) {
             (scene.progress.clock_least, is_changed) = (Some(now), true);
@@ -282,6 +283,29 @@ impl Planner {
             scene.measure();
         }
         Ok(look(plan, scene, is_changed, passed))
+    }
+
+    /// Where the program's meter has not moved, and no clock is believed, whoever comes back has waited: at the first look of a planner, which
+    /// is a start of the program, the wait is shortened; after that the process knows by itself how long it is. Whether the wait was shortened.
+    fn heed_standing_meter(&self, name: &str, scene: &mut Scene) -> bool {
+        let Some(reading) = scene.reading.filter(|reading| reading.stands(&scene.progress, scene.clock)) else {
+            return false;
+        };
+        let kept = scene.progress.attempts;
+        let is_first = self.looks.is_first(name);
+        let left = match is_first {
+            true => uptime::shortened(kept.wait_seconds),
+            false => kept.wait_seconds.saturating_sub(self.looks.known_seconds(name, kept)),
+        };
+        if is_first {
+            (scene.progress.attempts.wait_seconds, scene.facts.attempts.wait_seconds) = (left, left);
+        }
+        scene.facts.left_seconds = scene.facts.left_seconds.map(|by_meter| by_meter.min(left));
+        if left == 0 {
+            scene.facts.end_wait();
+            scene.findings.push(uptime::standing(name, reading.uptime));
+        }
+        is_first
     }
 
     /// Keeps whose device memory it is, at the first attempt of a planner that is told.

@@ -9,11 +9,16 @@ use std::sync::Arc;
 use super::known::Clock;
 use super::progress::Progress;
 use crate::client::run::system_time;
+use crate::store::{Problem, ProblemKind};
 use crate::time::Time;
 
 /// How far two starts of a clock may lie apart that begins at the same date with each start, in seconds: it is set a little sooner or
 /// later after the power comes.
 pub(super) const SAME_BEGIN_SECONDS: i64 = 60;
+/// Within so many seconds of what it said before, a meter has not moved: programs need more or less time to ask it.
+const STANDS_SECONDS: i64 = 10;
+/// Who comes back while the meter stands has waited long enough for all but this, in seconds.
+const LONGEST_STANDING_WAIT_SECONDS: u32 = 86_400;
 /// How far two readings of one clock may lie apart, in seconds: between them steps are done.
 const SAME_CLOCK_SECONDS: i64 = 300;
 
@@ -50,7 +55,7 @@ impl Meter {
             Meter::Nothing => None,
             Meter::SystemClock => clock.is_some_and(is_system).then(system).flatten(),
             Meter::System => clock.is_none_or(is_system).then(system).flatten(),
-            Meter::Own(own) => own().map(|uptime| Reading { uptime, is_of_device: true }),
+            Meter::Own(own) => own().map(|uptime| Reading { uptime, is_of_device: true, is_own: true }),
         }
     }
 }
@@ -72,6 +77,8 @@ pub(super) struct Reading {
     pub uptime: Uptime,
     /// It is the device that was started then, not the process alone.
     pub is_of_device: bool,
+    /// A program's own: nobody knows whether it moves.
+    pub is_own: bool,
 }
 
 impl Reading {
@@ -94,10 +101,34 @@ impl Reading {
         Some(if has_got_on { attempts.left_seconds(now) } else { 0 })
     }
 
+    /// Whether a program's own has not moved since the wait began, and no clock that is believed has: it stands still, or begins anew with each
+    /// process; or little time has passed.
+    pub(super) fn stands(&self, progress: &Progress, clock: Clock) -> bool {
+        let (Some(noted), true) = (progress.measured, progress.attempts.wait_seconds > 0) else { return false };
+        let is_still = noted.boot == self.uptime.boot
+            && (0..=STANDS_SECONDS).contains(&self.uptime.seconds.saturating_sub(noted.seconds));
+        self.is_own && is_still && !clock.is_known()
+    }
+
     /// What a clock that says `now` said when the device was switched on, or would have.
     pub(super) fn begin(&self, now: Time) -> Time {
         now.plus(self.uptime.seconds.saturating_neg())
     }
+}
+
+/// What a wait is to be for who comes back while the meter stands. It ends after some looks, and whoever comes back when told has waited
+/// less than twice as long.
+pub(super) fn shortened(wait_seconds: u32) -> u32 {
+    (wait_seconds / 2).min(LONGEST_STANDING_WAIT_SECONDS)
+}
+
+/// What is told of a meter that has measured nothing.
+pub(super) fn standing(name: &str, says: Uptime) -> Problem {
+    let text = format!(
+        "the program's meter of uptime says {} s, as when the wait began, however often the program came back: it stands still, or begins anew under the same number of the boot",
+        says.seconds
+    );
+    Problem::new(ProblemKind::Clock, &format!("identity/{name}"), &text)
 }
 
 fn is_same_clock(one: Time, other: Time) -> bool {
@@ -112,10 +143,10 @@ fn system() -> Option<Reading> {
     // As the kernel has it, past whatever else tells this process the time.
     let kernel = Time::from_unix(begin_of_kernel()?.checked_add(seconds)?);
     if !is_same_clock(system_time(), kernel) {
-        return Some(Reading { uptime: of_process(), is_of_device: false });
+        return Some(Reading { uptime: of_process(), is_of_device: false, is_own: false });
     }
     let boot = (*BOOT.get_or_init(boot_id))?;
-    Some(Reading { uptime: Uptime { boot, seconds }, is_of_device: true })
+    Some(Reading { uptime: Uptime { boot, seconds }, is_of_device: true, is_own: false })
 }
 
 /// CLOCK_BOOTTIME as /proc tells it. Not asked by the vDSO: who stands in for that, as valgrind does, is in the way of a look at it.
@@ -287,6 +318,91 @@ mod tests {
         assert!(!bench.look(Some(TRUTH.plus(80_000))).0);
         assert!(bench.look(Some(TRUTH.plus(86_401))).0);
         assert!(bench.look(None).0, "who has neither has waited as told");
+    }
+
+    /// What a meter says at the n-th start of a program that comes back when it is told to.
+    type Stands = fn(i64) -> Uptime;
+
+    const STANDING: [(&str, Stands); 4] = [
+        ("says one number", |_| Uptime { boot: 7, seconds: 1000 }),
+        ("zero", |_| Uptime { boot: 0, seconds: 0 }),
+        ("counts from the program's start", |start| Uptime { boot: 7, seconds: 3 + start % 3 }),
+        ("says the largest number", |_| Uptime { boot: u128::MAX, seconds: i64::MAX }),
+    ];
+
+    #[test]
+    fn a_meter_that_stands_holds_nobody_who_comes_back_for_longer_than_twice_the_wait() {
+        let clocks: [(&str, bool, Says); 3] = [CLOCKS[0], CLOCKS[1], CLOCKS[6]];
+        for (meter, says) in STANDING {
+            for (clock, is_told, clock_says) in clocks {
+                for wait in [1, 60, 7200, 86_400, 200 * 86_400] {
+                    let mut bench = Bench::new(is_told);
+                    let at = says(0);
+                    bench.at(at.boot, at.seconds).waits(wait, clock_says(at.seconds.min(1000)));
+                    let (mut waited, mut start) = (u64::from(wait), 0);
+                    loop {
+                        start += 1;
+                        assert!(start < 40, "{meter}, {clock}, {wait}: for ever");
+                        bench.planner = Planner { meter: bench.planner.meter.clone(), ..Planner::new() };
+                        let at = says(start);
+                        let now = clock_says(at.seconds.min(1000));
+                        bench.at(at.boot, at.seconds);
+                        let ready = bench.planner.plan_to_be_told(&bench.store, "router", now).unwrap();
+                        let (plan, _) = bench.planner.plan_as_told(&bench.store, "router", now).unwrap();
+                        assert_eq!(ready, plan, "{meter}, {clock}");
+                        if plan.step != Step::Nothing {
+                            break;
+                        }
+                        waited += u64::from(plan.ask_again_seconds);
+                    }
+                    assert!(
+                        waited <= u64::from(wait) + (u64::from(wait) + 1).min(2 * 86_400),
+                        "{meter}, {wait}: {waited}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_meter_that_measured_nothing_is_told_and_a_process_that_stays_knows_how_long_it_has_waited() {
+        let bench = Bench::new(true);
+        let look = || bench.planner.plan_as_told(&bench.store, "router", None).unwrap().0;
+        bench.at(7, 100).waits(7200, None);
+        look();
+        for _ in 0..20 {
+            assert_eq!(look().step, Step::Nothing, "looks alone end no wait");
+        }
+        bench.planner.looks.age(7000);
+        assert!((1..=200).contains(&look().ask_again_seconds));
+        bench.planner.looks.age(200);
+        let plan = look();
+        assert_ne!(plan.step, Step::Nothing);
+        assert!(plan.findings.iter().any(|found| found.kind == ProblemKind::Clock), "{:?}", plan.findings);
+    }
+
+    /// The dark twin: a meter that moves is the measure, however often programs start and planners are made, and so is a clock that is right.
+    #[test]
+    fn a_meter_that_moves_is_shortened_by_no_start() {
+        let bench = Bench::new(true);
+        bench.at(7, 100).waits(86_400, None);
+        let noted = bench.look(None).1;
+        for start in 1..1440 {
+            let planner = Planner { meter: bench.planner.meter.clone(), ..Planner::new() };
+            bench.at(7, 100 + start * 59);
+            let (plan, _) = planner.plan_as_told(&bench.store, "router", None).unwrap();
+            let kept = Progress::load(&bench.store, &*default_provider(), "router").unwrap().0;
+            assert_eq!((&plan.step, &kept), (&Step::Nothing, &noted), "start {start}");
+        }
+        let bench = Bench::new(true);
+        bench.at(7, 100).waits(86_400, Some(TRUTH));
+        for look in 1..96 {
+            let planner = Planner { meter: bench.planner.meter.clone(), ..Planner::new() };
+            let (plan, _) = planner.plan_as_told(&bench.store, "router", Some(TRUTH.plus(look * 900 - 1))).unwrap();
+            assert_eq!(plan.step, Step::Nothing, "look {look}");
+        }
+        let over = bench.planner.plan_as_told(&bench.store, "router", Some(TRUTH.plus(86_401))).unwrap().0;
+        assert_ne!(over.step, Step::Nothing);
     }
 
     /// On Linux the system has one, and it does not go back. It belongs to the system's clock: whoever has another one is measured by that.
