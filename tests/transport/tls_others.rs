@@ -132,11 +132,116 @@ fn a_server_of_openssl_refuses_a_client_without_a_certificate_and_the_error_says
     }
 }
 
+/// `openssl s_server` with one connection to come.
+struct Openssl {
+    child: Child,
+    port: String,
+    said: Option<BufReader<std::process::ChildStdout>>,
+}
+
+impl Openssl {
+    /// `None` without OpenSSL 3. With the test CA's certificate for it, or with one of its own over P-521.
+    fn start(folder: &Folder, ca: &mut TestCa, is_p521: bool, arguments: &[&str]) -> Option<Self> {
+        if !has_openssl() {
+            return None;
+        }
+        let server = ca.tls_server(KeyType::P256, system_time(), |p| p);
+        let chain = pem("CERTIFICATE", &server.certificate) + &pem("CERTIFICATE", &ca.issuing.certificate);
+        let chain = folder.write("server.pem", &chain);
+        let key = folder.write("server.key", &pem("PRIVATE KEY", &server.key.pkcs8));
+        if is_p521 {
+            let made = Command::new("openssl")
+                .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp521r1", "-nodes"])
+                .args(["-subj", "/CN=localhost", "-keyout", &key, "-out", &chain])
+                .output();
+            assert!(made.unwrap().status.success());
+        }
+        let mut child = Command::new("openssl")
+            .args(["s_server", "-accept", "127.0.0.1:0", "-naccept", "1", "-key", &key, "-cert", &chain])
+            .args(["-cert_chain", &chain])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        while !line.starts_with("ACCEPT") {
+            line.clear();
+            assert!(said.read_line(&mut line).unwrap() > 0, "it has ended");
+        }
+        let port = line.trim().rsplit(':').next().unwrap().to_owned();
+        Some(Openssl { child, port, said: Some(said) })
+    }
+
+    /// What an exchange with it fails for.
+    fn refusal(&self, ca: &TestCa) -> String {
+        use devid::transport::Exchange;
+        let mut config = TlsConfig::new();
+        config.anchors.add(certificate(&ca.root.certificate));
+        let mut exchange = super::tls::exchange_at(&format!("https://localhost:{}/cmp", self.port), &config);
+        exchange.exchange(&[0x30, 0], &super::tls::quick()).unwrap_err().to_string()
+    }
+}
+
+impl Drop for Openssl {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn has_openssl() -> bool {
+    let version = Command::new("openssl").arg("version").output();
+    let is_there = version.is_ok_and(|out| out.status.success() && out.stdout.starts_with(b"OpenSSL 3"));
+    if !is_there {
+        left_out("no OpenSSL 3");
+    }
+    is_there
+}
+
+/// Neither a group nor a certificate that both know: the words name what fails, and what was offered for it.
+#[test]
+fn a_server_of_openssl_that_does_not_come_to_terms_is_told_with_what_was_offered() {
+    for (is_p521, arguments) in [(false, &["-groups", "P-521"][..]), (true, &["-tls1_2"])] {
+        let folder = Folder::new(&format!("terms-{is_p521}"));
+        let mut ca = TestCa::new(Options::default());
+        let Some(server) = Openssl::start(&folder, &mut ca, is_p521, arguments) else { return };
+        let words = server.refusal(&ca);
+        let tls12 = words.split_once("TLS 1.2 (").map(|(_, told)| told).unwrap_or_default();
+        for offered in ["groups", "X25519", "secp256r1", "secp384r1", "ECDHE", "ecdsa_secp256r1_sha256"] {
+            assert!(tls12.contains(offered), "{arguments:?}: {offered}: {words}");
+        }
+        assert!(!tls12.contains("secp521r1"), "{arguments:?}: {words}");
+    }
+}
+
+#[test]
+fn a_server_of_openssl_that_wants_a_second_handshake_is_told_by_that_name() {
+    let folder = Folder::new("renegotiation");
+    let mut ca = TestCa::new(Options::default());
+    let Some(mut server) = Openssl::start(&folder, &mut ca, false, &["-tls1_2"]) else { return };
+    let (mut said, mut input) = (server.said.take().unwrap(), server.child.stdin.take().unwrap());
+    // Once the request is there it asks for the second handshake.
+    let asks = std::thread::spawn(move || {
+        let mut line = String::new();
+        while said.read_line(&mut line).is_ok_and(|count| count > 0) {
+            if line.contains("POST ") {
+                std::io::Write::write_all(&mut input, b"R\n").unwrap();
+            }
+            line.clear();
+        }
+    });
+    let words = server.refusal(&ca);
+    drop(server);
+    asks.join().unwrap();
+    assert!(words.contains("does not renegotiate") && !words.contains("offered are"), "{words}");
+}
+
 #[test]
 fn openssl_enrols_over_https_with_the_test_ca() {
-    let version = Command::new("openssl").arg("version").output();
-    if !version.is_ok_and(|out| out.status.success() && out.stdout.starts_with(b"OpenSSL 3")) {
-        left_out("no OpenSSL 3");
+    if !has_openssl() {
         return;
     }
     let folder = Folder::new("openssl");

@@ -7,6 +7,8 @@
 #[cfg(all(feature = "http", not(feature = "tls")))]
 mod absent;
 #[cfg(feature = "tls")]
+mod offered;
+#[cfg(feature = "tls")]
 mod session;
 #[cfg(feature = "tls")]
 mod sign;

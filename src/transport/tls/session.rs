@@ -7,12 +7,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rustls::client::Resumption;
-use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
-use rustls::version::{TLS12, TLS13};
-use rustls::{AlertDescription, CertificateError, ClientConfig, ClientConnection, OtherError};
+use rustls::{AlertDescription, CertificateError, ClientConfig, ClientConnection, OtherError, ProtocolVersion};
 
+use super::offered::{offered, provider, versions};
 use super::sign::{Answer, certified};
 use super::verify::Verifier;
 use super::{TlsConfig, TlsVersion};
@@ -23,6 +22,7 @@ use crate::transport::error::{Cause, Phase, TransportError, TransportErrorKind};
 /// Makes the sessions of one HTTP client.
 pub(in crate::transport) struct TlsClient {
     config: ClientConfig,
+    least: TlsVersion,
     certified: Option<Arc<CertifiedKey>>,
     server_name: Option<String>,
 }
@@ -33,12 +33,8 @@ impl TlsClient {
             let words = "https needs TLS anchors: nothing could say who the server is";
             return Err(TransportError::new(TransportErrorKind::Invalid, Phase::Prepare, words));
         }
-        let versions: &[_] = match config.min_version {
-            TlsVersion::Tls12 => &[&TLS13, &TLS12],
-            TlsVersion::Tls13 => &[&TLS13],
-        };
-        let mut made = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_protocol_versions(versions)
+        let mut made = ClientConfig::builder_with_provider(Arc::new(provider()))
+            .with_protocol_versions(&versions(config.min_version))
             .map_err(|e| TransportError::new(TransportErrorKind::Tls, Phase::Prepare, e.to_string()))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Verifier(config.clone())))
@@ -47,6 +43,7 @@ impl TlsClient {
         made.resumption = Resumption::disabled();
         Ok(TlsClient {
             config: made,
+            least: config.min_version,
             certified: config.credential.as_ref().map(certified),
             server_name: config.server_name.clone(),
         })
@@ -74,8 +71,10 @@ impl TlsClient {
         let answer = Answer::new(self.certified.clone());
         let mut config = self.config.clone();
         config.client_auth_cert_resolver = answer.clone();
-        let connection = ClientConnection::new(Arc::new(config), name).map_err(|e| told(e, &answer, Phase::Tls))?;
-        Ok(Session { connection, answer })
+        let made = ClientConnection::new(Arc::new(config), name);
+        let terms = Terms { least: self.least, has_ended_12: false };
+        let connection = made.map_err(|e| told(e, &answer, terms, Phase::Tls))?;
+        Ok(Session { connection, answer, least: self.least })
     }
 }
 
@@ -83,6 +82,16 @@ impl TlsClient {
 pub(in crate::transport) struct Session {
     connection: ClientConnection,
     answer: Arc<Answer>,
+    least: TlsVersion,
+}
+
+/// What tells a failure's words besides the failure.
+#[derive(Clone, Copy)]
+struct Terms {
+    /// The lowest version that is offered.
+    least: TlsVersion,
+    /// A handshake of TLS 1.2 is over.
+    has_ended_12: bool,
 }
 
 impl Session {
@@ -113,7 +122,7 @@ impl Session {
             if let Err(error) = self.connection.process_new_packets() {
                 // The server is told why, as far as it listens.
                 let _ = self.connection.write_tls(&mut stream_ref);
-                return Err(explain(error, &self.answer, Phase::Tls));
+                return Err(failed(self.told(error, Phase::Tls)));
             }
         }
         Ok(())
@@ -144,7 +153,8 @@ impl Session {
             if self.connection.read_tls(&mut records).map_err(broken)? == 0 {
                 break;
             }
-            let state = self.connection.process_new_packets().map_err(|error| told(error, &self.answer, phase))?;
+            let state = self.connection.process_new_packets();
+            let state = state.map_err(|error| self.told(error, phase))?;
             let count = state.plaintext_bytes_to_read();
             let begin = text.len();
             text.resize(begin + count, 0);
@@ -200,26 +210,29 @@ impl Session {
 
     fn translate(&self, error: io::Error) -> io::Error {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            Some(inner) => explain(inner.clone(), &self.answer, Phase::Await),
+            Some(inner) => failed(self.told(inner.clone(), Phase::Await)),
             None => error,
         }
     }
+
+    fn told(&self, error: rustls::Error, phase: Phase) -> TransportError {
+        let is_12 = self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_2);
+        let terms = Terms { least: self.least, has_ended_12: is_12 && !self.connection.is_handshaking() };
+        told(error, &self.answer, terms, phase)
+    }
 }
 
-/// What a server must share to come to terms.
-const OFFERED: &str = "offered are TLS 1.3, and TLS 1.2 unless it is ruled out, with ECDHE and AES-GCM or ChaCha20-Poly1305, \
-                       and certificates of RSA, ECDSA P-256, P-384, P-521 or Ed25519";
+/// What a server that demands a second handshake hears and says: this client makes none (RFC 5246 section 7.2.2, no_renegotiation).
+const NO_RENEGOTIATION: &str = "the handshake was over, and a server says so where it demands a second one (renegotiation, RFC 5246 section \
+                                7.4.1.1), such as for a client certificate that it wants for some paths alone; this client does not renegotiate: \
+                                the server has to ask in the first handshake";
 
 fn failed(error: TransportError) -> io::Error {
     io::Error::other(error)
 }
 
-fn explain(error: rustls::Error, answer: &Answer, phase: Phase) -> io::Error {
-    failed(told(error, answer, phase))
-}
-
 /// What went wrong, in words that name it: certificate expired, name not carried, client certificate refused.
-fn told(error: rustls::Error, answer: &Answer, phase: Phase) -> TransportError {
+fn told(error: rustls::Error, answer: &Answer, terms: Terms, phase: Phase) -> TransportError {
     let mut made = TransportError::new(TransportErrorKind::Tls, phase, String::new());
     made.detail = match &error {
         rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(reason))) => {
@@ -238,7 +251,7 @@ fn told(error: rustls::Error, answer: &Answer, phase: Phase) -> TransportError {
             format!("the client certificate's key: {reason}")
         }
         rustls::Error::AlertReceived(alert) => {
-            let (words, cause) = describe_alert(*alert, answer);
+            let (words, cause) = describe_alert(*alert, answer, terms);
             // Nothing of a request is looked at before the client's certificate is taken.
             made.is_possibly_delivered &= cause.is_none();
             // RFC 8446 section 6: these two say that it is no matter of what the client has sent.
@@ -250,6 +263,10 @@ fn told(error: rustls::Error, answer: &Answer, phase: Phase) -> TransportError {
             made.cause = Some(Cause::NotTls);
             "the server does not speak TLS here: what came is no TLS record".to_owned()
         }
+        rustls::Error::PeerIncompatible(_) => {
+            made.cause = Some(Cause::TlsRefused);
+            format!("the TLS handshake failed: {error}; {}", offered(terms.least))
+        }
         other => {
             made.cause = Some(Cause::TlsRefused);
             format!("the TLS handshake or record layer failed: {other}")
@@ -259,7 +276,7 @@ fn told(error: rustls::Error, answer: &Answer, phase: Phase) -> TransportError {
 }
 
 /// RFC 8446 section 6.2. With a cause, it is the client's certificate that the server does not like.
-fn describe_alert(alert: AlertDescription, answer: &Answer) -> (String, Option<Cause>) {
+fn describe_alert(alert: AlertDescription, answer: &Answer, terms: Terms) -> (String, Option<Cause>) {
     use AlertDescription as A;
     let was_asked = answer.was_asked.load(Ordering::Relaxed);
     let was_given = answer.was_given.load(Ordering::Relaxed);
@@ -280,6 +297,9 @@ fn describe_alert(alert: AlertDescription, answer: &Answer) -> (String, Option<C
     let about_missing = about_certificates || alert == A::HandshakeFailure;
     let name = crate::words::spaced(&alert);
     match (was_asked, was_given) {
+        _ if alert == A::HandshakeFailure && terms.has_ended_12 => {
+            (format!("the server ended the TLS session: alert \"{name}\"; {NO_RENEGOTIATION}"), None)
+        }
         (true, true) if about_certificates => {
             let words = format!("the server refuses the client certificate: alert \"{name}\"");
             (words, Some(Cause::ClientCertificateRefused))
@@ -293,7 +313,8 @@ fn describe_alert(alert: AlertDescription, answer: &Answer) -> (String, Option<C
             (words, Some(Cause::ClientCertificateMissing))
         }
         _ if matches!(alert, A::HandshakeFailure | A::ProtocolVersion | A::InsufficientSecurity) => {
-            (format!("the server ended the TLS session: alert \"{name}\"; {OFFERED}"), None)
+            let offered = offered(terms.least);
+            (format!("the server ended the TLS session: alert \"{name}\"; {offered}"), None)
         }
         _ => (format!("the server ended the TLS session: alert \"{name}\""), None),
     }

@@ -165,10 +165,12 @@ fn refusal(error: Error) -> rustls::Error {
 /// One signature scheme of TLS (RFC 8446 section 4.2.3) in our terms.
 pub(super) struct Scheme {
     pub scheme: SignatureScheme,
+    /// As TLS calls it.
+    pub name: &'static str,
     pub algorithm: SignatureAlgorithm,
     /// TLS 1.3 ties ECDSA schemes to their curve; PKCS#1 v1.5 does not sign its handshakes.
-    curve: Option<KeyKind>,
-    in_tls13: bool,
+    pub(super) curve: Option<KeyKind>,
+    pub(super) in_tls13: bool,
 }
 
 impl Scheme {
@@ -189,26 +191,41 @@ pub(super) const SCHEMES: [Scheme; 10] = {
     use DigestAlgorithm::{Sha256, Sha384, Sha512};
     use SignatureAlgorithm::{Ecdsa, Ed25519, RsaPkcs1};
     const fn scheme(
-        scheme: SignatureScheme,
+        (scheme, name): (SignatureScheme, &'static str),
         algorithm: SignatureAlgorithm,
         curve: Option<KeyKind>,
         in_tls13: bool,
     ) -> Scheme {
-        Scheme { scheme, algorithm, curve, in_tls13 }
+        Scheme { scheme, name, algorithm, curve, in_tls13 }
     }
     const fn pss(digest: DigestAlgorithm) -> SignatureAlgorithm {
         SignatureAlgorithm::RsaPss { digest, salt_len: digest.output_len() as u32 }
     }
     [
-        scheme(SignatureScheme::ECDSA_NISTP256_SHA256, Ecdsa(Sha256), Some(KeyKind::P256), true),
-        scheme(SignatureScheme::ECDSA_NISTP384_SHA384, Ecdsa(Sha384), Some(KeyKind::P384), true),
-        scheme(SignatureScheme::ECDSA_NISTP521_SHA512, Ecdsa(Sha512), Some(KeyKind::P521), true),
-        scheme(SignatureScheme::ED25519, Ed25519, Some(KeyKind::Ed25519), true),
-        scheme(SignatureScheme::RSA_PSS_SHA256, pss(Sha256), None, true),
-        scheme(SignatureScheme::RSA_PSS_SHA384, pss(Sha384), None, true),
-        scheme(SignatureScheme::RSA_PSS_SHA512, pss(Sha512), None, true),
-        scheme(SignatureScheme::RSA_PKCS1_SHA256, RsaPkcs1(Sha256), None, false),
-        scheme(SignatureScheme::RSA_PKCS1_SHA384, RsaPkcs1(Sha384), None, false),
-        scheme(SignatureScheme::RSA_PKCS1_SHA512, RsaPkcs1(Sha512), None, false),
+        scheme(
+            (SignatureScheme::ECDSA_NISTP256_SHA256, "ecdsa_secp256r1_sha256"),
+            Ecdsa(Sha256),
+            Some(KeyKind::P256),
+            true,
+        ),
+        scheme(
+            (SignatureScheme::ECDSA_NISTP384_SHA384, "ecdsa_secp384r1_sha384"),
+            Ecdsa(Sha384),
+            Some(KeyKind::P384),
+            true,
+        ),
+        scheme(
+            (SignatureScheme::ECDSA_NISTP521_SHA512, "ecdsa_secp521r1_sha512"),
+            Ecdsa(Sha512),
+            Some(KeyKind::P521),
+            true,
+        ),
+        scheme((SignatureScheme::ED25519, "ed25519"), Ed25519, Some(KeyKind::Ed25519), true),
+        scheme((SignatureScheme::RSA_PSS_SHA256, "rsa_pss_rsae_sha256"), pss(Sha256), None, true),
+        scheme((SignatureScheme::RSA_PSS_SHA384, "rsa_pss_rsae_sha384"), pss(Sha384), None, true),
+        scheme((SignatureScheme::RSA_PSS_SHA512, "rsa_pss_rsae_sha512"), pss(Sha512), None, true),
+        scheme((SignatureScheme::RSA_PKCS1_SHA256, "rsa_pkcs1_sha256"), RsaPkcs1(Sha256), None, false),
+        scheme((SignatureScheme::RSA_PKCS1_SHA384, "rsa_pkcs1_sha384"), RsaPkcs1(Sha384), None, false),
+        scheme((SignatureScheme::RSA_PKCS1_SHA512, "rsa_pkcs1_sha512"), RsaPkcs1(Sha512), None, false),
     ]
 };
