@@ -102,6 +102,38 @@ fn a_signal_ends_the_wait_for_a_lock_as_any_other() {
     story.good(&["enroll"]);
 }
 
+/// What is done behind a certificate waits, too: for others that export into the folder, and for a program.
+#[test]
+fn a_signal_ends_what_is_done_behind_a_certificate_and_the_next_call_does_it() {
+    let story = Story::new("held-behind");
+    story.init_with_secret();
+    story.good(&["enroll"]);
+    let (folder, log) = (story.path("exported"), story.path("log"));
+    std::fs::create_dir(&folder).unwrap();
+    story.set(&format!("[[identity.device.export]]\nlayout = \"pem\"\nfolder = {folder:?}\n"));
+    let lock = File::open(&folder).unwrap();
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
+    let child = story.command(&["keep"]).stderr(Stdio::piped()).spawn().unwrap();
+    until_it_listens(&child);
+    send(&child, Signal::INT);
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{}", String::from_utf8_lossy(&ended.stderr));
+    let (code, words) = story.bad(&["export", "device", "pem", &folder]);
+    assert!(code == 10 && words.contains(&format!("process {} (", std::process::id())), "{code} {words}");
+    drop(lock);
+    story.good(&["keep"]);
+    assert!(std::path::Path::new(&folder).join("device.pem").exists());
+
+    story.set(&format!("[hooks]\nchanged = [\"sh\", \"-c\", \"echo run >> {log}; sleep 3000\"]"));
+    let child = story.command(&["keep"]).stderr(Stdio::piped()).spawn().unwrap();
+    while std::fs::read_to_string(&log).unwrap_or_default().is_empty() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    send(&child, Signal::INT);
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{}", String::from_utf8_lossy(&ended.stderr));
+}
+
 #[test]
 fn a_signal_ends_doctor_without_a_word_against_the_server() {
     let story = Story::new("held-doctor");

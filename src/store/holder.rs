@@ -1,10 +1,10 @@
 //! Who holds a lock, as far as the system tells it: for people who look for the process. Nothing is decided by it.
 
-use std::fs::File;
+use std::os::fd::AsFd;
 
-/// The process that holds the lock of this open file, in words; `None` where that cannot be told. The lock is not touched.
+/// The process that holds the lock of this open file or folder, in words; `None` where that cannot be told. The lock is not touched.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) fn holder(file: &File) -> Option<String> {
+pub(super) fn holder(file: impl AsFd) -> Option<String> {
     let stat = rustix::fs::fstat(file).ok()?;
     let table = std::fs::read_to_string("/proc/locks").ok()?;
     let device = (rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
@@ -14,7 +14,7 @@ pub(super) fn holder(file: &File) -> Option<String> {
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(super) fn holder(_: &File) -> Option<String> {
+pub(super) fn holder(_: impl AsFd) -> Option<String> {
     None
 }
 

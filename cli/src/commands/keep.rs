@@ -93,6 +93,7 @@ pub fn keep(command: &Keep, device: &Device, output: Output) -> Result<Exit, Fai
     if let Some(failure) = first_failure {
         return Err(failure);
     }
+    whole(exit)?;
     let changed = documents.iter().any(|d| d["did"] == "installed");
     output.result("keep", "", json!({ "changed": changed, "identities": documents }));
     Ok(match exit {
@@ -435,6 +436,7 @@ fn conclude(command: &str, device: &Device, name: &str, outcome: Outcome, output
         Outcome::Other(words, _) => (*words, Exit::Done),
     };
     let behind = hooks::behind(device, name, &Failed::new(), output);
+    whole(if behind.is_good { exit } else { Exit::Hook })?;
     let mut document = status::document(device, name)?;
     document["did"] = json!(did);
     document["exports"] = behind.exports;
@@ -444,6 +446,14 @@ fn conclude(command: &str, device: &Device, name: &str, outcome: Outcome, output
     };
     output.result(command, &text, json!({ "changed": did == "installed", "identities": [document] }));
     Ok(if behind.is_good { exit } else { Exit::Hook })
+}
+
+/// An export or a program that a signal has ended has not failed: it is written, or run, by the next call.
+fn whole(exit: Exit) -> Result<(), Failure> {
+    match exit == Exit::Hook && cancel().is_cancelled() {
+        true => Err(interrupted("what is to be done behind the certificate is done by the next call")),
+        false => Ok(()),
+    }
 }
 
 fn dry_run(device: &Device, name: &str, identity: &Identity, output: Output) -> Result<Exit, Failure> {

@@ -121,13 +121,13 @@ impl Store {
     ///
     /// Errors: those of [`Store::current`]; [`super::StoreErrorKind::Key`] if the key cannot leave its home;
     /// [`super::StoreErrorKind::Permission`] if the folder belongs to, or may be written by, others;
-    /// [`super::StoreErrorKind::Locked`] if another export into it is at work for longer than ten seconds; [`super::StoreErrorKind::Exists`] if
+    /// [`super::StoreErrorKind::Locked`] if another export into it is at work for longer than ten seconds, or the wait is ended; [`super::StoreErrorKind::Exists`] if
     /// something else has the name of a file.
     pub fn export(&self, name: &str, export: &Export) -> Result<Exported, StoreError> {
         needs(features::EXPORT)?;
         let identity = self.current(name)?;
         let plan = layout::plan(&*self.provider, &identity, export)?;
-        let files = write::write(&plan, export)?;
+        let files = write::write(&plan, export, &self.ended_waits)?;
         let exported = Exported { generation: identity.generation, files };
         let (generation, folder) = (exported.generation, Some(export.folder.as_path()));
         self.tell(&Change { kind: ChangeKind::Exported, name, generation, folder });
@@ -137,10 +137,12 @@ impl Store {
 
 #[cfg(not(unix))]
 mod write {
+    use std::sync::atomic::AtomicU64;
+
     use super::super::StoreErrorKind;
     use super::*;
 
-    pub(super) fn write(_: &layout::Plan, export: &Export) -> Result<Vec<PathBuf>, StoreError> {
+    pub(super) fn write(_: &layout::Plan, export: &Export, _: &AtomicU64) -> Result<Vec<PathBuf>, StoreError> {
         let place = export.folder.display().to_string();
         Err(StoreError::new(StoreErrorKind::Io, place, "files are not exported on this system"))
     }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
@@ -13,7 +14,9 @@ use super::Export;
 use super::layout::{Output, Plan, Swanctl};
 use crate::limits::moment_in;
 use crate::store::calls::{At, Calls};
+use crate::store::conversation::FOR_GOOD;
 use crate::store::dir::check_owner;
+use crate::store::holder::holder;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// Files being written begin with this.
@@ -25,8 +28,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 
 /// Writes what is planned. The paths are those that a configuration refers to.
-pub(super) fn write(plan: &Plan, export: &Export) -> Result<Vec<PathBuf>, StoreError> {
-    let folder = Folder::open(export)?;
+pub(super) fn write(plan: &Plan, export: &Export, ended_waits: &AtomicU64) -> Result<Vec<PathBuf>, StoreError> {
+    let folder = Folder::open(export, ended_waits)?;
     match plan {
         Plan::Single(output) => {
             folder.tidy(&folder.root)?;
@@ -58,7 +61,7 @@ impl Drop for Folder<'_> {
 }
 
 impl<'a> Folder<'a> {
-    fn open(export: &'a Export) -> Result<Self, StoreError> {
+    fn open(export: &'a Export, ended_waits: &AtomicU64) -> Result<Self, StoreError> {
         let path: &Path = &export.folder;
         let place = path.display().to_string();
         let probe = |what| export.probe.as_ref().map_or(Ok(()), |probe| probe(what, ""));
@@ -85,7 +88,7 @@ impl<'a> Folder<'a> {
                 .map_err(|e| StoreError::io(&place, "setting the mode", &e.into()))?;
         }
         check_writers(&root, &place)?;
-        lock(&root, &place)?;
+        lock(&root, &place, ended_waits)?;
         Ok(Folder { export, root })
     }
 
@@ -361,15 +364,20 @@ impl<'a> Folder<'a> {
 }
 
 /// Another export into the folder is waited for: each takes moments.
-fn lock(root: &OwnedFd, place: &str) -> Result<(), StoreError> {
-    let deadline = moment_in(LOCK_WAIT);
+fn lock(root: &OwnedFd, place: &str, ended_waits: &AtomicU64) -> Result<(), StoreError> {
+    let (deadline, begun) = (moment_in(LOCK_WAIT), ended_waits.load(Ordering::Relaxed));
+    let is_ended = || matches!(ended_waits.load(Ordering::Relaxed), now if now != begun || now == FOR_GOOD);
     loop {
         match rustix::fs::flock(root, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(()),
             Err(rustix::io::Errno::INTR) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => std::thread::sleep(LOOK_AGAIN),
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline && !is_ended() => {
+                std::thread::sleep(LOOK_AGAIN)
+            }
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                let detail = "another export into this folder is at work; try again when it is done";
+                let who = holder(root).unwrap_or_else(|| "another process or handle".to_owned());
+                let detail =
+                    format!("{who} holds the lock of this folder, as an export does; try again when it is done");
                 return Err(StoreError::new(StoreErrorKind::Locked, place, detail));
             }
             Err(e) => return Err(StoreError::io(place, "locking the folder", &e.into())),
