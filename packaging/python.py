@@ -95,7 +95,7 @@ def testca_tree(work: Path, program: Path, tag: str, papers: Path | None) -> Pat
     (info / "METADATA").write_text(
         f"Metadata-Version: 2.1\nName: devid-testca\nVersion: {version()}\nRequires-Python: >=3.9\n"
         "Summary: A CA for tests of devices: CMP, CRLs, OCSP on the loopback interface, with a knob for everything that a real one may do wrong\n"
-        "License: Apache-2.0 OR MIT\nDescription-Content-Type: text/markdown\n\n"
+        "License: Apache-2.0 OR MIT\nProject-URL: Homepage, https://github.com/devid/devid\nDescription-Content-Type: text/markdown\n\n"
         "The program `devid-testca`, for `devid.testing`. Never for production.\n"
     )
     (info / "RECORD").write_text("")
