@@ -143,6 +143,20 @@ impl Client {
         owner: &mut dyn Owner,
     ) -> Result<Identity, Error> {
         let _alone = to.converse()?;
+        // Best effort, here and below: keys that are left over cost nothing but room.
+        let keys = to.store.makers_keys().unwrap_or_default();
+        let outcome = self.complete_and_settle(to, operation, exchange, owner);
+        let _ = to.store.destroy_forgotten_keys(&keys);
+        outcome
+    }
+
+    fn complete_and_settle(
+        &self,
+        to: Destination<'_>,
+        operation: &mut Operation,
+        exchange: &mut dyn Exchange,
+        owner: &mut dyn Owner,
+    ) -> Result<Identity, Error> {
         let now = owner.now();
         let is_of_use = |identity: &Identity| identity.certificate.not_before() <= now;
         match to.store.current(to.name).ok().filter(is_of_use) {

@@ -98,6 +98,43 @@ fn a_device_with_its_keys_in_a_token_enrols_restarts_and_renews() {
     }
 }
 
+/// A token has room for few keys: what device memory does not name any more is not there either, by whichever way it was renewed.
+#[test]
+fn keys_of_generations_that_are_gone_are_gone_from_the_token_as_well() {
+    let _turn = crate::softhsm::turn();
+    let Some(module) = module() else { return };
+    let options = Options::default();
+    let now = Time::from_unix(options.now);
+    let mut ca = TestCa::new(options);
+    let store = Store::in_memory(provider().clone());
+    open_token_keys(&store, Some(module), pin(PIN));
+    let to = Destination { store: &store, name: "router", purpose: "ldevid" };
+    let idevid = ca.idevid("device 1", KeyType::P256, now.unix());
+    let supplier = devid::crypto::keys::load_private_key(&**provider(), &idevid.key.pkcs8, None).unwrap();
+    let mut by = client(&ca, supplier, Certificate::from_der(&idevid.certificate).unwrap(), Vec::new());
+    let mut made = Vec::new();
+    for generation in 1..=5 {
+        let key = store.make_key("router", "pkcs11:token=device;object=piled", KeyKind::P256).unwrap().unwrap();
+        made.push(key.reference().unwrap().to_owned());
+        let (mut line, mut owner) = (Line(&mut ca, now), AtOnce(now));
+        let identity = match generation {
+            1 => by.enroll_into(to, &key, &Subject::new().name("CN=router-7").unwrap(), &mut line, &mut owner),
+            _ => by.renew_into(to, &key, &mut line, &mut owner),
+        };
+        let identity = identity.unwrap();
+        by = client(&ca, key, identity.certificate.clone(), identity.chain.clone());
+        let left = made.iter().filter(|uri| TokenKey::open(Some(module), uri, pin(PIN)).is_ok()).count();
+        assert_eq!(left, generation.min(2), "the one in use and the one before");
+    }
+    // The dark twin: a renewal that comes to nothing leaves no key, and takes none.
+    let key = store.make_key("router", "pkcs11:token=device;object=piled", KeyKind::P256).unwrap().unwrap();
+    let refused = key.reference().unwrap().to_owned();
+    ca.knobs.status = 2;
+    by.renew_into(to, &key, &mut Line(&mut ca, now), &mut AtOnce(now)).unwrap_err();
+    assert!(TokenKey::open(Some(module), &refused, pin(PIN)).is_err());
+    assert!(made[3..].iter().all(|uri| TokenKey::open(Some(module), uri, pin(PIN)).is_ok()));
+}
+
 #[test]
 fn an_enrolment_that_was_interrupted_finds_its_key_in_the_token_by_itself() {
     let _turn = crate::softhsm::turn();
