@@ -716,7 +716,7 @@ def _fill(reply: Any, answer: Reply) -> None:
 
 def _set_retry_after(reply: Any, seconds: int) -> None:
     # A server's header, handed on: what no wait can be is the longest one, or none.
-    call("devid_reply_set_retry_after", reply, max(0, min(seconds, 2**32 - 1)))
+    call("devid_reply_set_retry_after", reply, max(0, min(seconds, 2**31 - 1)))
 
 
 def _explain(reply: Any, words: str, http_status: Optional[int] = None, retry_after: Optional[int] = None) -> None:
