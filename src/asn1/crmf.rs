@@ -1,10 +1,13 @@
 //! Certificate requests (RFC 4211): template, controls, proof of possession. The module's tags are IMPLICIT.
 
+use ::der::Tag;
+
+use super::cmp::revocation::CertId;
 use super::der::{Asn1Error, Cursor, element, encode, sequence};
 use super::fields::read_time;
 use super::name::Name;
 use super::oid::{self, Oid};
-use super::x509::Extensions;
+use super::x509::{Extensions, read_oid};
 use crate::crypto::algorithm::encode_oid;
 use crate::prelude::*;
 use crate::time::Time;
@@ -150,6 +153,27 @@ pub fn cert_request(cert_req_id: i64, template: &CertTemplate, controls: &[Vec<u
 pub fn old_cert_id(issuer: &[u8], serial: &[u8]) -> Vec<u8> {
     let cert_id = sequence(&[&element(0xa4, &[issuer]), &element(0x02, &[serial])]);
     sequence(&[&encode_oid(oid::REG_CTRL_OLD_CERT_ID), &cert_id])
+}
+
+/// The certificates that controls name by oldCertID: `Controls ::= SEQUENCE OF AttributeTypeAndValue`, DER; more than `most` controls are
+/// refused.
+pub fn old_cert_ids(controls: &[u8], most: usize) -> Result<Vec<CertId>, Asn1Error> {
+    const WHAT: &str = "Controls";
+    let mut ids = Vec::new();
+    let mut list = Cursor::sequence(controls, WHAT)?;
+    let mut count = 0;
+    while !list.is_empty() {
+        if count == most {
+            return Err(Asn1Error::too_large(WHAT, "count", most, count + 1));
+        }
+        count += 1;
+        let mut control = Cursor::new(list.expect(Tag::Sequence, "a control")?.value, "AttributeTypeAndValue")?;
+        if read_oid(&mut control)? == oid::REG_CTRL_OLD_CERT_ID {
+            ids.push(CertId::parse(control.expect(Tag::Sequence, "a CertId")?.value)?);
+            control.finish()?;
+        }
+    }
+    Ok(ids)
 }
 
 /// The control regToken or authenticator: a text agreed with the CA (RFC 4211 sections 6.1 and 6.2), DER.

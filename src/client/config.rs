@@ -4,8 +4,6 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
 use super::signer_status::SignerFetch;
 use super::status::{StatusMemory, StatusOptions};
 use super::way::{Client, ServerOptions, Way};

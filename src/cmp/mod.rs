@@ -17,6 +17,7 @@
 //! | `keygen` | keys that the CA's side makes |
 //! | `info` | questions and their answers: CA certificates, a root's successor, templates, CRLs |
 //! | `ra`, `nested` | what a registration authority does with the messages of others |
+//! | `about` | whose certificates such a message is about |
 //! | `protection` | MAC and signature over header and body |
 //! | `response` | an answer is checked against its request before anything in it is believed (RFC 9483 section 3.5) |
 //! | `answer_signer`, `authority` | whose signature is under it; whether he may sign |
@@ -37,6 +38,7 @@
 //! | `saved_form` | the frame of a saved operation |
 //! | `saved` | what a saved operation is, told before it is resumed |
 
+mod about;
 mod action;
 mod answer_signer;
 mod authority;

@@ -65,6 +65,12 @@ pub(super) fn subject(message: &PkiMessage) -> Option<Name> {
     }
 }
 
+/// Controls of the one request in ir, cr or kur, DER; an empty list where there are none.
+pub(super) fn controls(message: &PkiMessage) -> Result<&[u8], Error> {
+    const NONE: &[u8] = &[0x30, 0];
+    Ok(CertReqMsg::read(message.body_content())?.controls.unwrap_or(NONE))
+}
+
 /// The same request with `raVerified [0] NULL` in place of its proof.
 pub(super) fn with_ra_verified(content: &[u8]) -> Result<Vec<u8>, Error> {
     let CertReqMsg { request, rest, .. } = CertReqMsg::read(content)?;
@@ -87,6 +93,8 @@ struct CertReqMsg<'a> {
     request: &'a [u8],
     /// certTemplate, DER.
     template: &'a [u8],
+    /// controls, DER.
+    controls: Option<&'a [u8]>,
     /// Tag number and content of popo.
     popo: Option<(u32, &'a [u8])>,
     /// regInfo, DER; perhaps empty.
@@ -106,6 +114,8 @@ impl<'a> CertReqMsg<'a> {
         let mut inner = Cursor::new(request.value, "CertRequest")?;
         inner.expect(Tag::Integer, "certReqId")?;
         let template = inner.expect(Tag::Sequence, "certTemplate")?.bytes;
+        let controls = inner.optional(Tag::Sequence)?.map(|field| field.bytes);
+        inner.finish()?;
         let mut popo = None;
         for (number, constructed) in [(0, false), (1, true), (2, true), (3, true)] {
             if let Some(field) = fields.optional_context(number, constructed)? {
@@ -115,7 +125,7 @@ impl<'a> CertReqMsg<'a> {
         }
         let rest = fields.optional(Tag::Sequence)?.map_or(&[][..], |field| field.bytes);
         fields.finish()?;
-        Ok(CertReqMsg { request: request.bytes, template, popo, rest })
+        Ok(CertReqMsg { request: request.bytes, template, controls, popo, rest })
     }
 }
 

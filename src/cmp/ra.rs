@@ -11,6 +11,7 @@
 use alloc::sync::Arc;
 use core::fmt;
 
+use super::about;
 use super::answer_signer;
 use super::authority::{Act, may_sign};
 use super::context::{Context, Trust};
@@ -19,12 +20,10 @@ use super::possession::{self, Possession};
 use super::protection::{MacKey, is_mac};
 use super::shared_secret::SharedSecret;
 use super::signer::Signer;
-use super::signer_authorisation::has_cmc_purpose;
 use super::transaction::Transaction;
 use crate::asn1::cmp::body::encode_body;
-use crate::asn1::cmp::revocation::{CertId, certificates_in};
+use crate::asn1::cmp::revocation::CertId;
 use crate::asn1::cmp::{BodyType, InfoTypeAndValue, PkiHeader, PkiMessage, PkiStatusInfo, message};
-use crate::asn1::crl::shortest_integer;
 use crate::asn1::der::sequence;
 use crate::asn1::name::Name;
 use crate::asn1::oid;
@@ -32,7 +31,7 @@ use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{CryptoError, SignatureAlgorithm};
-use crate::error::Error;
+use crate::error::{Error, Refused};
 use crate::features::{self, needs};
 use crate::limits::{Limits, MAX_REQUEST_MAC_ITERATIONS};
 use crate::prelude::*;
@@ -47,6 +46,7 @@ pub struct RegistrationAuthority {
     pub(super) context: Arc<Context>,
     pub(super) devices: TrustAnchors,
     secrets: Vec<(Vec<u8>, SharedSecret)>,
+    about_others: bool,
 }
 
 /// A device's message whose protection, and whose proof of possession if it has one, have been checked.
@@ -63,6 +63,7 @@ pub struct DeviceRequest {
     keeps_protection: bool,
     /// What began the transaction.
     began: BodyType,
+    about: Vec<CertId>,
 }
 
 /// Who protected a message.
@@ -101,7 +102,7 @@ impl RegistrationAuthority {
         }
         match &context.credential {
             Credential::Signature { signer: Signer::Key(_), .. } => {
-                Ok(RegistrationAuthority { context, devices, secrets: Vec::new() })
+                Ok(RegistrationAuthority { context, devices, secrets: Vec::new(), about_others: false })
             }
             _ => Err(Error::new(Code::InvalidArgument, "an RA needs a certificate and a key that signs here")),
         }
@@ -122,7 +123,16 @@ impl RegistrationAuthority {
         Ok(())
     }
 
-    /// Checks a device's message: form, protection, possession of the new key. `earlier` is the checked request that
+    /// Takes requests about certificates of others from any device: an rr, or oldCertID in a request for a certificate, that names another
+    /// than the one whose key protects the request, or comes under a shared secret. Default `false`: they are taken from signers with
+    /// the purpose cmcRA or cmcCA alone (RFC 9483 section 5.3.2: an RA on behalf of others). With `true` it is the caller who
+    /// decides, by [`DeviceRequest::about`], whether who asks may ask that.
+    pub fn set_requests_about_others(&mut self, taken: bool) {
+        self.about_others = taken;
+    }
+
+    /// Checks a device's message: form, protection, possession of the new key, and that it is about no certificate of another
+    /// ([`Self::set_requests_about_others`]). `earlier` is the checked request that
     /// began the transaction, for certConf and pollReq.
     ///
     /// Errors: what is wrong; [`Self::refuse`] tells the device. [`Code::SignatureInvalid`]: the proof of possession.
@@ -138,17 +148,28 @@ impl RegistrationAuthority {
                 return Err(Error::new(Code::ProtectionInvalid, words));
             }
             let (possession, keeps_protection) = (Possession::NotAsked, earlier.keeps_protection);
-            return Ok(DeviceRequest { message, device, mac, possession, keeps_protection, began: earlier.began });
+            let about = earlier.about.clone();
+            return Ok(DeviceRequest {
+                message,
+                device,
+                mac,
+                possession,
+                keeps_protection,
+                began: earlier.began,
+                about,
+            });
         }
         let body = message.body_type();
         let possession = possession::check(&self.context, &message)?;
-        if body == BodyType::RR {
-            self.check_revoked(&message, &device)?;
+        let about = about::read(&message, &self.context.limits)?;
+        if !self.about_others {
+            about::check_entitled(&about, &device, body)?;
         }
+        let about = about.into_iter().map(|one| one.id).collect();
         // RFC 9483 section 5.2.3; a certificate is revoked under its own signature (section 4.2).
         let keeps_protection =
             matches!(body, BodyType::KUR | BodyType::RR) || matches!(possession, Possession::KeyIsToBeMade);
-        Ok(DeviceRequest { message, device, mac, possession, keeps_protection, began: body })
+        Ok(DeviceRequest { message, device, mac, possession, keeps_protection, began: body, about })
     }
 
     /// The message under the RA's signature in place of the device's protection. transactionID and nonces stay.
@@ -272,26 +293,6 @@ impl RegistrationAuthority {
         let is_own = |signer: &Certificate| same_public_key(signer.spki(), self.certificate().spki());
         let is_own = transaction.signer().is_some_and(is_own);
         Ok((message, is_own))
-    }
-
-    /// RFC 9483 section 4.2: a certificate is revoked under its own signature. Others need authority, as an RA has it (RFC 6402).
-    fn check_revoked(&self, message: &PkiMessage, device: &Device) -> Result<(), Error> {
-        let asked = certificates_in(message.body_content(), self.context.limits.max_certificates)?;
-        let is_own = |signer: &Certificate, asked: &CertId| {
-            asked.issuer.as_deref().is_some_and(|issuer| same_name(issuer, signer.issuer()))
-                && shortest_integer(&asked.serial) == shortest_integer(signer.serial())
-        };
-        let is_allowed = match device {
-            Device::Certificate(signer) => {
-                has_cmc_purpose(signer)? || (!asked.is_empty() && asked.iter().all(|one| is_own(signer, one)))
-            }
-            Device::Reference(_) => false,
-        };
-        if is_allowed {
-            return Ok(());
-        }
-        let words = "the rr is about another certificate than the one that signed it, and the signer has neither purpose cmcRA nor cmcCA";
-        Err(Error::new(Code::ProtectionInvalid, words))
     }
 
     fn check_time(&self, message: &PkiMessage, now: Time) -> Result<(), Error> {
@@ -469,6 +470,12 @@ impl DeviceRequest {
         possession::subject(&self.message)
     }
 
+    /// Which certificates the request is about, beside the one that it asks for: those that rr wants revoked, or the one that is to be
+    /// replaced (oldCertID). Each has an issuer. Of a later message: what the request is about that began the transaction.
+    pub fn about(&self) -> &[CertId] {
+        &self.about
+    }
+
     /// Whether the device's protection must reach the CA: then it is nested, not replaced (RFC 9483 section 5.2.3).
     pub fn keeps_protection(&self) -> bool {
         self.keeps_protection
@@ -507,6 +514,10 @@ impl fmt::Debug for DeviceRequest {
 
 /// What is said of an error to a device: bits of failInfo (RFC 9483 section 3.5 names them with each check).
 pub fn fail_info_of(error: &Error) -> u32 {
+    // notAuthorized: it is who it says, and may not have this.
+    if error.facts().refused == Some(Refused::NotAuthorised) {
+        return 1 << 23;
+    }
     let bit = match error.code() {
         Code::Algorithm | Code::WeakAlgorithm | Code::MacParameters => 0,
         Code::ProtectionInvalid | Code::Unprotected => 1,

@@ -498,8 +498,60 @@ fn a_device_has_nobody_elses_certificate_revoked() {
         })
     };
     assert!(office.authority.check(&rr(sequence(&[&ids[0]])), None, now()).is_ok());
-    for content in [sequence(&[&ids[0], &ids[1]]), sequence(&[&sequence(&[&sequence(&[])])]), sequence(&[])] {
-        assert_eq!(office.refusal(&rr(content)), Code::ProtectionInvalid);
+    assert_eq!(office.refusal(&rr(sequence(&[&ids[0], &ids[1]]))), Code::ProtectionInvalid);
+    for content in [sequence(&[&sequence(&[&sequence(&[])])]), sequence(&[])] {
+        assert_eq!(office.refusal(&rr(content)), Code::Protocol, "about nobody");
+    }
+    // Whatever else is said of the certificate is said of the same one: by which part a CA goes is not known.
+    let (serial, issuer) = (own.certificate.serial(), own.certificate.issuer());
+    let detailed = |party: &Party| {
+        let key = [&[0xa6][..], &party.key.spki()[1..]].concat();
+        let subject = element(0xa5, &[party.certificate.subject()]);
+        sequence(&[&sequence(&[&sequence(&[&element(0x81, &[serial]), &element(0xa3, &[issuer]), &subject, &key])])])
+    };
+    assert!(office.authority.check(&rr(detailed(&own)), None, now()).is_ok());
+    assert_eq!(office.refusal(&rr(detailed(&other))), Code::ProtectionInvalid);
+}
+
+/// RFC 9483 section 4.1.3: oldCertID names the certificate that protects the request. A CA that goes by it replaces what it names.
+#[test]
+fn a_device_has_nobody_elses_certificate_replaced() {
+    let mut office = Office::new();
+    let (own, other) = (office.ca.leaf("device"), office.ca.leaf("other device"));
+    let agent = Builder::leaf("RA of another office").purposes(&[oid::KP_CMC_RA]).signed_by(&office.ca);
+    // Of a request about a new key of its own, as each device makes it: proof of possession and all.
+    let kur = |by: &Party, about: &Party| {
+        let mut operation = office.config(about).build().unwrap().renew(Signer::Key(key())).unwrap();
+        operation.step(now()).unwrap();
+        remade(operation.output().unwrap(), by, |draft| {
+            as_another(draft, by);
+            draft.extra_certs.push(office.ca.certificate.clone());
+        })
+    };
+    let (for_own, for_other) = (kur(&own, &own), kur(&own, &other));
+    let as_ir = remade(&for_other, &own, |draft| draft.body = BodyType::IR);
+    let checked = office.checked(&for_own);
+    let named = |request: &DeviceRequest| request.about().iter().map(|id| id.serial.clone()).collect::<Vec<_>>();
+    assert_eq!(named(&checked), [own.certificate.serial().to_vec()]);
+    for request in [&for_other, &as_ir] {
+        let error = office.authority.check(request, None, now()).unwrap_err();
+        assert_eq!((error.code(), devid::cmp::fail_info_of(&error)), (Code::ProtectionInvalid, 1 << 23), "{error}");
+    }
+    assert_eq!(named(&office.checked(&kur(&agent, &other))), [other.certificate.serial().to_vec()]);
+    // Under a secret nobody has a certificate.
+    let by_secret = {
+        let mut config = office.config(&own);
+        config.protect_with_secret(b"4711", SECRET, MacParameters::PASSWORD_BASED).unwrap();
+        first(&config)
+    };
+    assert!(office.checked(&by_secret).about().is_empty());
+
+    // The owner's word: then it is told whom it is about, and the owner decides.
+    office.authority.set_requests_about_others(true);
+    for request in [&for_other, &as_ir] {
+        let checked = office.checked(request);
+        assert_eq!(named(&checked), [other.certificate.serial().to_vec()]);
+        assert_eq!(checked.about()[0].issuer.as_deref(), Some(other.certificate.issuer()));
     }
 }
 

@@ -4,7 +4,10 @@
 use super::args::c_text;
 use super::args::choice;
 use super::prelude::*;
+use devid_core::asn1::cmp::revocation::CertId;
 use devid_core::asn1::cmp::{PkiStatus, PkiStatusInfo};
+use devid_core::asn1::name;
+use devid_core::asn1::x509::serial_text;
 use devid_core::cmp::{Batch, Device, DeviceRequest, Proof, RegistrationAuthority};
 
 /// A registration authority: its credential, whom it believes among devices, and whom among CAs.
@@ -24,6 +27,13 @@ pub struct Checked {
     request: DeviceRequest,
     body: CString,
     subject: Option<CString>,
+    /// Issuer and serial number of each.
+    about: Vec<(CString, CString)>,
+}
+
+fn shown(id: &CertId) -> (CString, CString) {
+    let issuer = id.issuer.as_deref().map(name::display).unwrap_or_default();
+    (c_text(&issuer), c_text(&serial_text(&id.serial)))
 }
 
 #[doc(hidden)]
@@ -63,6 +73,16 @@ fn devid_ra_add_secret(ra: &mut devid_ra, reference: &[u8], secret: &[u8]) -> Re
     ra.add_secret(reference, secret)
 }
 
+/// Whether requests about certificates of others are taken from any device: an rr, or oldCertID, that names another certificate than the
+/// one whose key protects the request. Else they are refused, but from signers with the purpose cmcRA or cmcCA.
+///
+/// @param taken  1: they are taken, and the program decides by devid_ra_request_about_serial(); 0, the default: they are refused.
+#[export]
+fn devid_ra_set_requests_about_others(ra: &mut devid_ra, taken: bool) -> Result<(), Error> {
+    ra.set_requests_about_others(taken);
+    Ok(())
+}
+
 /// Checks a device's message: form, protection, possession of the new key. Whether this device may have what it asks for is
 /// still to be decided, above all whether devid_ra_request_subject() is who protected the message (RFC 9483 section 5.1.1).
 ///
@@ -81,6 +101,7 @@ fn devid_ra_check(
     Ok(Checked {
         body: c_text(request.body().name()),
         subject: request.subject().map(|name| c_text(&name.to_string())),
+        about: request.about().iter().map(shown).collect(),
         request,
     })
 }
@@ -99,6 +120,33 @@ fn devid_ra_request_body(request: &devid_ra_request) -> &CStr {
 #[export]
 fn devid_ra_request_subject(request: &devid_ra_request) -> Option<&CStr> {
     request.subject.as_deref()
+}
+
+/// How many certificates the request is about, beside the one that it asks for: those that rr wants revoked, or the one that is to be
+/// replaced (oldCertID). Of a later message: what the request is about that began the transaction.
+///
+/// @return Their number, perhaps 0.
+#[export]
+fn devid_ra_request_about_count(request: &devid_ra_request) -> usize {
+    request.about.len()
+}
+
+/// The issuer of one of them.
+///
+/// @param index  From 0.
+/// @return Such as "CN=CA"; NULL beyond the last; valid until the request is freed.
+#[export]
+fn devid_ra_request_about_issuer(request: &devid_ra_request, index: usize) -> Option<&CStr> {
+    request.about.get(index).map(|(issuer, _)| &**issuer)
+}
+
+/// The serial number of one of them, as devid_cert_serial() gives it.
+///
+/// @param index  From 0.
+/// @return Hexadecimal digits; NULL beyond the last; valid until the request is freed.
+#[export]
+fn devid_ra_request_about_serial(request: &devid_ra_request, index: usize) -> Option<&CStr> {
+    request.about.get(index).map(|(_, serial)| &**serial)
 }
 
 /// The reference value of the secret that protected the message.

@@ -200,3 +200,26 @@ def test_an_empty_secret_is_none(devid_testca: TestCa, empty: Any) -> None:
         authority.add_secret("", "secret")
     authority.add_secret("router-7", "secret")
     config.set_secret("router-7", "secret")
+
+
+def test_an_ra_sees_whose_certificate_a_request_is_about(devid_testca: TestCa) -> None:
+    ca, authority = devid_testca, authority_of(devid_testca)
+    now = int(time.time())
+    config = config_for(ca)
+
+    def rr(issuer: str, serial: str) -> bytes:
+        operation = devid.Client(config).revoke_serial(issuer, serial)
+        operation.step(now)
+        return bytes(operation.output or b"")
+
+    with pytest.raises(devid.Error, match="another|about"):
+        authority.check(rr("CN=CA", "4711"), now)
+    authority.set_requests_about_others(True)
+    request = authority.check(rr("CN=CA", "4711"), now)
+    assert (request.body, request.about) == ("rr", (("CN=CA", "4711"),))
+    signer = request.certificate
+    authority.set_requests_about_others(False)
+    assert authority.check(rr(signer.issuer, signer.serial), now).about == ((signer.issuer, signer.serial),)
+    operation = devid.Client(config).enroll(devid.Key.generate("P-256"), "CN=router-7")
+    operation.step(now)
+    assert authority.check(bytes(operation.output or b""), now).about == ()

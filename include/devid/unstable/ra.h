@@ -82,6 +82,21 @@ devid_status devid_ra_add_secret(devid_ra *ra,
                                  devid_error **err);
 
 /**
+ * Whether requests about certificates of others are taken from any device: an rr, or oldCertID, that names another certificate than the
+ * one whose key protects the request. Else they are refused, but from signers with the purpose cmcRA or cmcCA.
+ *
+ * @param ra     Not NULL.
+ * @param taken  1: they are taken, and the program decides by devid_ra_request_about_serial(); 0, the default: they are refused.
+ * @param err    Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_ra_set_requests_about_others(devid_ra *ra,
+                                                int32_t taken,
+                                                devid_error **err);
+
+/**
  * Checks a device's message: form, protection, possession of the new key. Whether this device may have what it asks for is
  * still to be decided, above all whether devid_ra_request_subject() is who protected the message (RFC 9483 section 5.1.1).
  *
@@ -120,6 +135,34 @@ DEVID_API const char *devid_ra_request_body(const devid_ra_request *request);
  */
 DEVID_API
 const char *devid_ra_request_subject(const devid_ra_request *request);
+
+/**
+ * How many certificates the request is about, beside the one that it asks for: those that rr wants revoked, or the one that is to be
+ * replaced (oldCertID). Of a later message: what the request is about that began the transaction.
+ *
+ * @param request  May be NULL (gives 0).
+ * @return Their number, perhaps 0.
+ */
+DEVID_API
+size_t devid_ra_request_about_count(const devid_ra_request *request);
+
+/**
+ * The issuer of one of them.
+ *
+ * @param request  May be NULL (gives NULL).
+ * @param index    From 0.
+ * @return Such as "CN=CA"; NULL beyond the last; valid until the request is freed.
+ */
+DEVID_API const char *devid_ra_request_about_issuer(const devid_ra_request *request, size_t index);
+
+/**
+ * The serial number of one of them, as devid_cert_serial() gives it.
+ *
+ * @param request  May be NULL (gives NULL).
+ * @param index    From 0.
+ * @return Hexadecimal digits; NULL beyond the last; valid until the request is freed.
+ */
+DEVID_API const char *devid_ra_request_about_serial(const devid_ra_request *request, size_t index);
 
 /**
  * The reference value of the secret that protected the message.

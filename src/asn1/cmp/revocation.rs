@@ -26,12 +26,23 @@ pub struct RevRepContent {
 }
 
 /// `CertId ::= SEQUENCE { issuer GeneralName, serialNumber INTEGER }`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CertId {
     /// The issuer's Name, DER; `None` for another form of GeneralName.
     pub issuer: Option<Vec<u8>>,
     /// Content of the INTEGER.
     pub serial: Vec<u8>,
+}
+
+/// certDetails of RevDetails: a CertTemplate, of which what tells certificates apart is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CertDetails {
+    /// issuer and serialNumber; an empty serial number where there is none.
+    pub id: CertId,
+    /// The subject's Name, DER.
+    pub subject: Option<Vec<u8>>,
+    /// SubjectPublicKeyInfo, DER.
+    pub public_key: Option<Vec<u8>>,
 }
 
 impl RevRepContent {
@@ -41,14 +52,14 @@ impl RevRepContent {
         let mut statuses = Vec::new();
         let mut list = Cursor::new(fields.expect(Tag::Sequence, "status")?.value, WHAT)?;
         while !list.is_empty() {
-            check_count(statuses.len(), most)?;
+            check_count("RevRepContent", statuses.len(), most)?;
             statuses.push(PkiStatusInfo::parse(list.expect(Tag::Sequence, "a PKIStatusInfo")?.value)?);
         }
         let mut certificates = Vec::new();
         if let Some(field) = fields.optional_context(0, true)? {
             let mut list = Cursor::sequence(field.value, "revCerts")?;
             while !list.is_empty() {
-                check_count(certificates.len(), most)?;
+                check_count("RevRepContent", certificates.len(), most)?;
                 certificates.push(CertId::parse(list.expect(Tag::Sequence, "a CertId")?.value)?);
             }
         }
@@ -56,7 +67,7 @@ impl RevRepContent {
         if let Some(field) = fields.optional_context(1, true)? {
             let mut list = Cursor::sequence(field.value, "crls")?;
             while !list.is_empty() {
-                check_count(crls.len(), most)?;
+                check_count("RevRepContent", crls.len(), most)?;
                 crls.push(list.expect(Tag::Sequence, "a CertificateList")?.bytes.to_vec());
             }
         }
@@ -66,7 +77,7 @@ impl RevRepContent {
 }
 
 impl CertId {
-    fn parse(content: &[u8]) -> Result<Self, Asn1Error> {
+    pub(in crate::asn1) fn parse(content: &[u8]) -> Result<Self, Asn1Error> {
         let mut fields = Cursor::new(content, "CertId")?;
         let issuer = fields.any("issuer")?;
         // directoryName [4], explicit because Name is a CHOICE.
@@ -74,6 +85,41 @@ impl CertId {
         let serial = fields.expect(Tag::Integer, "serialNumber")?.value.to_vec();
         fields.finish()?;
         Ok(CertId { issuer, serial })
+    }
+}
+
+/// The certificates in `RevReqContent ::= SEQUENCE OF RevDetails`, with
+/// `RevDetails ::= SEQUENCE { certDetails CertTemplate, crlEntryDetails Extensions OPTIONAL }`. More than `most` are refused.
+pub fn rev_details_of(content: &[u8], most: usize) -> Result<Vec<CertDetails>, Asn1Error> {
+    const WHAT: &str = "RevReqContent";
+    let mut all = Vec::new();
+    let mut list = Cursor::sequence(content, WHAT)?;
+    while !list.is_empty() {
+        check_count(WHAT, all.len(), most)?;
+        let mut details = Cursor::new(list.expect(Tag::Sequence, "RevDetails")?.value, "RevDetails")?;
+        all.push(CertDetails::parse(details.expect(Tag::Sequence, "certDetails")?.value)?);
+        details.optional(Tag::Sequence)?;
+        details.finish()?;
+    }
+    Ok(all)
+}
+
+impl CertDetails {
+    fn parse(content: &[u8]) -> Result<Self, Asn1Error> {
+        let mut fields = Cursor::new(content, "certDetails")?;
+        let mut of = |number, constructed| fields.optional_context(number, constructed);
+        of(0, false)?;
+        let serial = of(1, false)?.map(|field| field.value.to_vec()).unwrap_or_default();
+        of(2, true)?;
+        let issuer = of(3, true)?.map(|field| field.value.to_vec());
+        of(4, true)?;
+        let subject = of(5, true)?.map(|field| field.value.to_vec());
+        let public_key = of(6, true)?.map(|field| sequence(&[field.value]));
+        for (number, constructed) in [(7, false), (8, false), (9, true)] {
+            of(number, constructed)?;
+        }
+        fields.finish()?;
+        Ok(CertDetails { id: CertId { issuer, serial }, subject, public_key })
     }
 }
 
@@ -92,29 +138,6 @@ pub fn rev_details(issuer: &[u8], serial: &[u8], reason: CrlReason) -> Vec<u8> {
     sequence(&[&cert_details, &entry_details])
 }
 
-/// The certificates that `RevReqContent` is about, at most so many; what is left out of the issuer or the serial number stands for any.
-pub fn certificates_in(content: &[u8], most: usize) -> Result<Vec<CertId>, Asn1Error> {
-    const WHAT: &str = "RevReqContent";
-    let mut requests = Cursor::sequence(content, WHAT)?;
-    let mut found = Vec::new();
-    while !requests.is_empty() {
-        check_count(found.len(), most)?;
-        let mut details = Cursor::new(requests.expect(Tag::Sequence, "RevDetails")?.value, WHAT)?;
-        let mut fields = Cursor::new(details.expect(Tag::Sequence, "certDetails")?.value, "CertTemplate")?;
-        let mut one = CertId { issuer: None, serial: Vec::new() };
-        while !fields.is_empty() {
-            let field = fields.any("a field")?;
-            if field.tag == context(1, false) {
-                one.serial = field.value.to_vec();
-            } else if field.tag == context(3, true) {
-                one.issuer = Some(field.value.to_vec());
-            }
-        }
-        found.push(one);
-    }
-    Ok(found)
-}
-
-fn check_count(count: usize, most: usize) -> Result<(), Asn1Error> {
-    if count < most { Ok(()) } else { Err(Asn1Error::too_large("RevRepContent", "count", most, count + 1)) }
+fn check_count(what: &'static str, count: usize, most: usize) -> Result<(), Asn1Error> {
+    if count < most { Ok(()) } else { Err(Asn1Error::too_large(what, "count", most, count + 1)) }
 }

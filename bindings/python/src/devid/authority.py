@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 from . import _abi
 from ._call import (
@@ -20,6 +20,7 @@ from ._call import (
     seconds,
     text_of,
 )
+from ._integers import switch
 from ._handle import Handle
 from ._library import library
 from .certificate import Certificate
@@ -58,6 +59,23 @@ class DeviceRequest(Handle):
         """The subject of the certificate asked for; None where none is asked for."""
         with self._use() as request:
             return optional_text_of(library().devid_ra_request_subject(request))
+
+    @property
+    def about(self) -> Tuple[Tuple[str, str], ...]:
+        """Issuer and serial number of each certificate that it is about, beside the one that it asks for.
+
+        Those that rr wants revoked, or the one that is to be replaced (oldCertID); of a later message what the request is about that
+        began the transaction. The serial number as :attr:`Certificate.serial` gives it.
+        """
+        lib = library()
+        with self._use() as request:
+            return tuple(
+                (
+                    text_of(lib.devid_ra_request_about_issuer(request, index)),
+                    text_of(lib.devid_ra_request_about_serial(request, index)),
+                )
+                for index in range(lib.devid_ra_request_about_count(request))
+            )
 
     @property
     def reference(self) -> Optional[bytes]:
@@ -111,6 +129,15 @@ class RegistrationAuthority(Handle):
         who, what = secret_data(reference, "reference"), secret_data(secret, "secret")
         with self._use() as ra:
             call("devid_ra_add_secret", ra, who, len(who), what, len(what))
+
+    def set_requests_about_others(self, taken: bool) -> None:
+        """Whether requests about certificates of others are taken from any device: then :attr:`DeviceRequest.about` tells whose.
+
+        Else an rr, or oldCertID, that names another certificate than the one whose key protects the request is refused, but from
+        signers with the purpose cmcRA or cmcCA.
+        """
+        with self._use() as ra:
+            call("devid_ra_set_requests_about_others", ra, switch(taken, "taken"))
 
     def check(self, message: BytesLike, now: Moment, *, earlier: Optional[DeviceRequest] = None) -> DeviceRequest:
         """Checks form, protection and possession. ``earlier`` is the request that began the transaction."""
