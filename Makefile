@@ -11,15 +11,9 @@ DOCDIR ?= $(PREFIX)/share/doc/devid
 TARGET ?=
 PROFILE ?= release
 FEATURES ?=
-# What a compiler newer than the oldest adds, as `,oaep-mixed`; scripts/setup.sh says what is left out with an older one. Features named
-# in FEATURES are taken as they are.
-NEWER := $(shell sh scripts/newer.sh 2> /dev/null)
 comma := ,
-# The same of one package, where `--features` is for several: of the C face, and of the library with it.
-NEWER_CAPI := $(NEWER:,%=$(comma)devid-capi/%)
-NEWER_LIBRARY := $(NEWER:,%=$(comma)devid/%)$(NEWER_CAPI)
 BUILD := --locked --profile $(PROFILE) $(if $(TARGET),--target $(TARGET)) \
-	$(if $(FEATURES),--no-default-features --features $(FEATURES),$(if $(NEWER),--features $(NEWER)))
+	$(if $(FEATURES),--no-default-features --features $(FEATURES))
 
 # The C in the library (AWS-LC) is built with stack protectors and checked copies; empty for compilers that have neither.
 HARDENING ?= -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
@@ -42,9 +36,10 @@ all: release
 help:
 	@echo "make            release libraries in target/release"
 	@echo "make command    the command devid in target/release"
+	@echo "make small      the smallest library: P-256 and HTTP, its own standard library, a panic ends the process; target/TRIPLE/small-abort"
 	@echo "make sizes      builds the library with each set of features and writes docs/sizes.md; an hour, SETS=\"small\": less"
 	@echo "make install    PREFIX=$(PREFIX) DESTDIR= : header, shared and static library, devid.pc"
-	@echo "                both take TARGET=triple PROFILE=release|small FEATURES=crypto-rust,http"
+	@echo "                both take TARGET=triple PROFILE=release|small|small-abort FEATURES=crypto-rust,http"
 	@echo "make deb        packages for Debian in build/deb; make try-packages installs and uses them as a stranger does"
 	@echo "make wheels     wheels for PyPI in build/wheels (manylinux_2_17; the package and the test CA); make sdist: the sources"
 	@echo "make docs       the book under docs/book: links, commands and settings in it are looked at; HTML in build/book"
@@ -89,6 +84,12 @@ release command: export CFLAGS := $(strip $(CFLAGS) $(HARDENING) $(AWS_LC_FLAGS)
 release: setup-build
 	$(CARGO) build $(BUILD) -p devid-capi
 
+# The smallest library, for devices where a panic may end the process: scripts/small.sh. It lands in target/TRIPLE/small-abort, from where
+# `make install PROFILE=small-abort TARGET=TRIPLE` takes it.
+.PHONY: small
+small: setup-build
+	FEATURES="$(or $(FEATURES),crypto-rust-p256$(comma)http)" TARGET="$(TARGET)" CARGO="$(CARGO)" bash scripts/small.sh
+
 # How large the library is with what in it: writes docs/sizes.md. SETS="small default": these alone.
 .PHONY: sizes
 sizes:
@@ -96,7 +97,7 @@ sizes:
 
 # The command, beside the libraries.
 command: setup-build
-	$(CARGO) build --locked --profile $(PROFILE) $(if $(TARGET),--target $(TARGET)) -p devid-cli $(if $(NEWER),--features $(NEWER))
+	$(CARGO) build --locked --profile $(PROFILE) $(if $(TARGET),--target $(TARGET)) -p devid-cli
 
 # What `make` has built with the same words is installed as it is: nothing is compiled as root.
 install:
@@ -160,7 +161,7 @@ test-dependencies:
 # The test CA keeps one of each shape of the messages that it gets, for `test-messages`.
 test-rust: build-dir
 	rm -rf build/messages
-	DEVID_TESTCA_RECORD=$(CURDIR)/build/messages $(CARGO) test --locked --workspace --features devid/pkcs11,devid-capi/pkcs11$(NEWER_LIBRARY)
+	DEVID_TESTCA_RECORD=$(CURDIR)/build/messages $(CARGO) test --locked --workspace --features devid/pkcs11,devid-capi/pkcs11
 
 test-header: build-dir
 	bash scripts/check-header.sh
@@ -192,9 +193,9 @@ test-interop: debug-libraries
 .PHONY: debug-libraries
 debug-libraries: build-dir
 	@mkdir -p build/debug build/panic
-	$(CARGO) build --locked -p devid-capi --features capi-panic-injection$(NEWER)
+	$(CARGO) build --locked -p devid-capi --features capi-panic-injection
 	cp $(DEBUG)/libdevid.so build/panic/
-	$(CARGO) build --locked -p devid-capi -p devid-testca --features devid-capi/pkcs11$(NEWER_CAPI)
+	$(CARGO) build --locked -p devid-capi -p devid-testca --features devid-capi/pkcs11
 	cp $(DEBUG)/libdevid.so build/debug/
 	sh bindings/c/pack.sh $(DEBUG)/libdevid.a build/debug/libdevid.a
 

@@ -40,7 +40,6 @@ if [ -z "$built" ]; then
     # Said quietly it would not say what to put into the settings.
     (cd "$tree" && cargo vendor --locked vendor >> .cargo/config.toml 2> ../vendor.log) || { tail "$out/vendor.log" >&2; exit 1; }
     python3 packaging/copyright.py "$tree/vendor" >> "$tree/debian/copyright"
-    sh scripts/newer.sh > /dev/null
 fi
 cd "$tree"
 # What is built elsewhere needs no compiler here, and a compiler that is no package of Debian's is one all the same.

@@ -31,11 +31,6 @@ def version() -> str:
     return found[1]
 
 
-def newer() -> str:
-    """What a newer compiler adds, as `make` adds it."""
-    return subprocess.run(["sh", ROOT / "scripts" / "newer.sh"], check=True, capture_output=True, text=True).stdout.strip()
-
-
 def run(*command: object, **more: object) -> None:
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, **more)  # type: ignore[call-overload]
     if done.returncode != 0:
@@ -75,7 +70,7 @@ def wheels(library: Path, testca: Path, out: Path, platform: str | None, papers:
         plain = next(work.glob("devid-*.whl"))
         run(sys.executable, "-m", "wheel", "unpack", "--dest", work / "open", plain)
         unpacked = next((work / "open").iterdir())
-        add_papers(unpacked, notices("devid-capi", ["--features", "default,pkcs11" + newer()], papers))
+        add_papers(unpacked, notices("devid-capi", ["--features", "default,pkcs11"], papers))
         run(sys.executable, "-m", "wheel", "pack", "--dest-dir", out, unpacked)
         tag = plain.name.split("-", 2)[2].removesuffix(".whl")
         run(sys.executable, "-m", "wheel", "pack", "--dest-dir", out, testca_tree(work, testca, tag, papers))

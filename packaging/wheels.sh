@@ -30,7 +30,7 @@ fi
 export DEVID_PACKED_RELOCATIONS=0
 export PATH=$PWD/$venv/bin:$PATH CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/build/zig}
 nice -n 15 cargo-zigbuild zigbuild --locked --profile "$profile" --target "$target.$glibc" -p devid-capi -p devid-testca \
-    --features "devid-capi/pkcs11$(sh scripts/newer.sh devid-capi)"
+    --features devid-capi/pkcs11
 built=$CARGO_TARGET_DIR/$target/$([ "$profile" = dev ] && echo debug || echo "$profile")
 platform=manylinux_${glibc//./_}_${target%%-*}
 rm -rf build/wheels

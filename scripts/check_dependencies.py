@@ -73,13 +73,13 @@ def compiled():
 
 
 def too_new(packages):
-    """Crates that an old compiler refuses. What needs a newer one belongs behind a feature that scripts/newer.sh adds."""
+    """Crates that an old compiler refuses. What needs a newer one belongs behind a feature that is not among the default ones."""
     number = lambda text: tuple(int(part) for part in (text.split(".") + ["0"])[:2])  # noqa: E731
     stated = next(package["rust_version"] for package in packages if package["name"] == "devid")
     used = compiled()
     return [
         f"{package['name']} {package['version']} asks for Rust {package['rust_version']}, and {stated} is stated: an older version of it "
-        f"(cargo update -p {package['name']} --precise ...), or a feature that scripts/newer.sh adds"
+        f"(cargo update -p {package['name']} --precise ...), or a feature that is no default one"
         for package in packages
         if package["rust_version"] and (package["name"], "v" + package["version"]) in used
         and number(package["rust_version"]) > number(stated)

@@ -12,8 +12,6 @@ if [ -n "$found" ] && [ "$found" -lt "${rust#1.}" ]; then
     echo "setup: rustc is 1.$found, and this needs $rust or newer: $where" >&2
     exit 1
 fi
-# In one line what such a compiler is too old for.
-sh scripts/newer.sh > /dev/null
 missing=()
 need() { command -v "$1" > /dev/null || missing+=("$2"); }
 need gcc gcc

@@ -29,7 +29,9 @@ const BY_SEVERAL: &[(&str, bool)] = &[
     ("25519", cfg!(any(feature = "crypto-awslc", feature = "rust-25519"))),
     ("ml-dsa", cfg!(any(feature = "crypto-awslc", feature = "rust-ml-dsa"))),
     ("ml-kem", cfg!(any(feature = "crypto-awslc", feature = "rust-ml-kem"))),
-    ("oaep-mixed", cfg!(any(feature = "oaep-mixed", feature = "rust-rsa"))),
+    // A panic of this library is caught at the C face; else it ends the process (`make small`).
+    ("panic-guard", cfg!(panic = "unwind")),
+    ("oaep-mixed", cfg!(any(feature = "crypto-awslc", feature = "rust-rsa"))),
 ];
 
 /// The features that are built in, by their names in `Cargo.toml`.

@@ -17,7 +17,7 @@
 //! `cmp`. See `docs/porting-to-a-board.md`.
 //!
 //! The C face is a crate of its own, in `bindings/c`: it uses what is public here, and holds the `unsafe` of that boundary;
-//! `bindings/pkcs11` holds that of two calls to tokens.
+//! `bindings/pkcs11` holds that of two calls to tokens, `bindings/awslc` that of one to AWS-LC.
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 #![forbid(unsafe_code)]
 #![warn(missing_docs, unnameable_types)]

@@ -70,9 +70,6 @@ def library():
     # As `make` does it, so that what is built already is used.
     profile = os.environ.get("DEVID_PROFILE", "release")
     command = ["cargo", "build", "--locked", "--profile", profile, "-p", "devid-capi"]
-    if sys.platform != "win32":
-        newer = subprocess.run(["sh", CHECKOUT / "scripts" / "newer.sh"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-        command += ["--features", newer] if newer else []
     print("devid:", *command, flush=True)
     try:
         subprocess.run(command, cwd=CHECKOUT, check=True)

@@ -16,7 +16,7 @@ pub mod keys;
 #[cfg(feature = "legacy-ciphers")]
 pub(crate) mod legacy;
 mod modulus;
-#[cfg(any(feature = "oaep-mixed", feature = "rust-rsa"))]
+#[cfg(any(feature = "crypto-awslc", feature = "rust-rsa"))]
 mod oaep;
 pub(crate) mod pbe;
 pub(crate) mod pbes2;

@@ -1,15 +1,34 @@
 //! RSAES-OAEP whose mask is made with another digest than the label's (RFC 4055 section 4.1 only recommends one), decryption only:
-//! Java's `OAEPWithSHA-256AndMGF1Padding` has SHA-1 in MGF1.
+//! Java's `OAEPWithSHA-256AndMGF1Padding` has SHA-1 in MGF1. Every failure looks alike.
 
-use rsa::{Oaep, RsaPrivateKey};
 use zeroize::Zeroizing;
 
 use super::{CryptoError, DigestAlgorithm};
 use crate::prelude::*;
 
-/// Undoes it; every failure looks alike.
+/// By AWS-LC, whose Rust face has one digest for both parts.
+#[cfg(feature = "crypto-awslc")]
+pub(super) fn decrypt_by_awslc(
+    pkcs8: &[u8],
+    digest: DigestAlgorithm,
+    mask: DigestAlgorithm,
+    ciphertext: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+    use devid_awslc::Digest;
+    let of = |digest| match digest {
+        DigestAlgorithm::Sha1 => Digest::Sha1,
+        DigestAlgorithm::Sha224 => Digest::Sha224,
+        DigestAlgorithm::Sha256 => Digest::Sha256,
+        DigestAlgorithm::Sha384 => Digest::Sha384,
+        DigestAlgorithm::Sha512 => Digest::Sha512,
+    };
+    devid_awslc::rsa_oaep_decrypt(pkcs8, of(digest), of(mask), ciphertext).ok_or(CryptoError::Decrypt)
+}
+
+/// By the portable implementation, where each pair of digests is code of its own.
+#[cfg(feature = "rust-rsa")]
 pub(super) fn decrypt(
-    key: &RsaPrivateKey,
+    key: &rsa::RsaPrivateKey,
     digest: DigestAlgorithm,
     mask: DigestAlgorithm,
     ciphertext: &[u8],
@@ -19,7 +38,7 @@ pub(super) fn decrypt(
         ($digest:ty, $mask:ty) => {
             key.decrypt_blinded(
                 &mut rsa::rand_core::UnwrapErr(getrandom::SysRng),
-                Oaep::<$digest, $mask>::new_with_mgf_hash(),
+                rsa::Oaep::<$digest, $mask>::new_with_mgf_hash(),
                 ciphertext,
             )
         };
@@ -34,33 +53,4 @@ pub(super) fn decrypt(
         _ => return Err(CryptoError::Unsupported(format!("OAEP with {digest} and MGF1 with {mask}"))),
     };
     opened.map(Zeroizing::new).map_err(|_| CryptoError::Decrypt)
-}
-
-#[cfg(test)]
-mod tests {
-    use rsa::pkcs8::DecodePrivateKey;
-
-    use super::super::{DigestAlgorithm, KeyKind, RsaEncryption, default_provider};
-    use super::*;
-
-    #[test]
-    fn what_was_encrypted_with_two_digests_is_opened_and_with_others_is_not() {
-        let provider = default_provider();
-        let key = provider.generate_key(KeyKind::Rsa(2048)).unwrap();
-        let theirs = RsaPrivateKey::from_pkcs8_der(&key.to_pkcs8().unwrap()).unwrap().to_public_key();
-        let padding = Oaep::<sha2::Sha256, sha1::Sha1>::new_with_mgf_hash();
-        let mut random = rsa::rand_core::UnwrapErr(getrandom::SysRng);
-        let sealed = theirs.encrypt(&mut random, padding, b"content key").unwrap();
-        let scheme = |digest, mask| RsaEncryption::OaepMasked { digest, mask };
-        let opened = key.decrypt(scheme(DigestAlgorithm::Sha256, DigestAlgorithm::Sha1), &sealed).unwrap();
-        assert_eq!(opened[..], *b"content key");
-        for other in [
-            scheme(DigestAlgorithm::Sha512, DigestAlgorithm::Sha1),
-            scheme(DigestAlgorithm::Sha1, DigestAlgorithm::Sha256),
-            RsaEncryption::Oaep(DigestAlgorithm::Sha256),
-            RsaEncryption::Oaep(DigestAlgorithm::Sha1),
-        ] {
-            assert_eq!(key.decrypt(other, &sealed).unwrap_err(), CryptoError::Decrypt, "{other:?}");
-        }
-    }
 }

@@ -193,20 +193,6 @@ fn keys_wrap_as_rfc_3394_shows() {
     }
 }
 
-/// The mask of OAEP made with a digest of its own: opened where the build can, else refused by the feature's name. What is opened
-/// is tested in `oaep`.
-#[test]
-#[cfg(feature = "crypto-awslc")]
-fn a_build_that_cannot_open_oaep_with_two_digests_names_the_feature() {
-    let key = awslc::AwsLc.generate_key(KeyKind::Rsa(2048)).unwrap();
-    let scheme = RsaEncryption::OaepMasked { digest: DigestAlgorithm::Sha256, mask: DigestAlgorithm::Sha1 };
-    let refused = key.decrypt(scheme, &[1; 256]).unwrap_err();
-    match cfg!(any(feature = "oaep-mixed", feature = "rust-rsa")) {
-        true => assert_eq!(refused, CryptoError::Decrypt),
-        false => assert!(refused.to_string().contains("oaep-mixed"), "{refused}"),
-    }
-}
-
 #[test]
 fn secrets_travel_to_rsa_keys_and_ec_keys_agree_on_them() {
     for a in providers() {

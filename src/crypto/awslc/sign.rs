@@ -104,7 +104,7 @@ impl PrivateKey for Key {
         let pkcs8: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| CryptoError::KeyCannot("decrypt"))?;
         let key = PrivateDecryptingKey::from_pkcs8(pkcs8.as_ref()).map_err(|_| CryptoError::KeyCannot("decrypt"))?;
         if let RsaEncryption::OaepMasked { digest, mask } = scheme {
-            return decrypt_masked(pkcs8.as_ref(), digest, mask, ciphertext);
+            return super::super::oaep::decrypt_by_awslc(pkcs8.as_ref(), digest, mask, ciphertext);
         }
         let mut out = Zeroizing::new(vec![0u8; key.key_size_bytes()]);
         let length = match scheme {
@@ -140,30 +140,6 @@ impl PrivateKey for Key {
         let Pair::MlKem(pair) = &self.pair else { return Err(CryptoError::KeyCannot("decapsulate")) };
         kem::decapsulate(pair, ciphertext)
     }
-}
-
-/// AWS-LC's Rust face has one digest for both parts of OAEP; the portable implementation has not.
-#[cfg(any(feature = "oaep-mixed", feature = "rust-rsa"))]
-fn decrypt_masked(
-    pkcs8: &[u8],
-    digest: DigestAlgorithm,
-    mask: DigestAlgorithm,
-    ciphertext: &[u8],
-) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
-    use rsa::pkcs8::DecodePrivateKey;
-    let key = rsa::RsaPrivateKey::from_pkcs8_der(pkcs8).map_err(|_| CryptoError::KeyCannot("decrypt"))?;
-    super::super::oaep::decrypt(&key, digest, mask, ciphertext)
-}
-
-#[cfg(not(any(feature = "oaep-mixed", feature = "rust-rsa")))]
-fn decrypt_masked(
-    _: &[u8],
-    digest: DigestAlgorithm,
-    mask: DigestAlgorithm,
-    _: &[u8],
-) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
-    let words = format!("OAEP with {digest} and MGF1 with {mask}: feature oaep-mixed is not built in");
-    Err(CryptoError::Unsupported(words))
 }
 
 fn rsa_encoding(algorithm: &SignatureAlgorithm) -> Result<&'static dyn RsaEncoding, CryptoError> {
