@@ -6,7 +6,7 @@
 use std::fmt;
 use std::slice;
 
-use serde::de::{self, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Expected, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
@@ -77,21 +77,85 @@ enum Held<'t> {
     Value(&'t Value),
 }
 
+impl<'t> Held<'t> {
+    /// As visitors tell it of themselves.
+    fn misfit(self, expected: &dyn Expected) -> Misfit {
+        let found = match self {
+            Held::Table(_) | Held::Value(Value::Table(_)) => Unexpected::Map,
+            Held::Value(Value::Array(_)) => Unexpected::Seq,
+            Held::Value(Value::String(text)) => Unexpected::Str(text),
+            Held::Value(Value::Integer(number)) => Unexpected::Signed(*number),
+            Held::Value(Value::Float(number)) => Unexpected::Float(*number),
+            Held::Value(Value::Boolean(switch)) => Unexpected::Bool(*switch),
+            Held::Value(Value::Datetime(date)) => {
+                return de::Error::invalid_type(Unexpected::Str(&date.to_string()), expected);
+            }
+        };
+        de::Error::invalid_type(found, expected)
+    }
+
+    fn table<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self {
+            Held::Table(table) | Held::Value(Value::Table(table)) => {
+                visitor.visit_map(Entries { entries: table.iter(), value: None })
+            }
+            Held::Value(_) => Err(self.misfit(&visitor)),
+        }
+    }
+
+    fn list<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self {
+            Held::Value(Value::Array(items)) => visitor.visit_seq(Elements { items: items.iter(), next: 0 }),
+            _ => Err(self.misfit(&visitor)),
+        }
+    }
+
+    fn text<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self {
+            Held::Value(Value::String(text)) => visitor.visit_borrowed_str(text),
+            // No setting is a date; where one is text, a date is text without its quotes.
+            Held::Value(Value::Datetime(date)) => visitor.visit_string(date.to_string()),
+            _ => Err(self.misfit(&visitor)),
+        }
+    }
+
+    fn number<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self {
+            Held::Value(Value::Integer(number)) => visitor.visit_i64(*number),
+            Held::Value(Value::Float(number)) => visitor.visit_f64(*number),
+            _ => Err(self.misfit(&visitor)),
+        }
+    }
+}
+
+/// Methods that lead to one of `Held`. A visitor is asked only for what it wants: what it would do with all else is code as well,
+/// once for each structure of the settings.
+macro_rules! by_kind {
+    ($($asked:ident => $kind:ident,)+) => {
+        $(fn $asked<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Misfit> {
+            self.$kind(visitor)
+        })+
+    };
+}
+
 impl<'t> Deserializer<'t> for Held<'t> {
     type Error = Misfit;
 
     fn deserialize_any<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        let table = match self {
-            Held::Table(table) | Held::Value(Value::Table(table)) => table,
-            Held::Value(Value::Array(items)) => return visitor.visit_seq(Elements { items: items.iter(), next: 0 }),
-            Held::Value(Value::String(text)) => return visitor.visit_borrowed_str(text),
-            Held::Value(Value::Integer(number)) => return visitor.visit_i64(*number),
-            Held::Value(Value::Float(number)) => return visitor.visit_f64(*number),
-            Held::Value(Value::Boolean(switch)) => return visitor.visit_bool(*switch),
-            // No setting is a date; where one is text, a date is text without its quotes.
-            Held::Value(Value::Datetime(date)) => return visitor.visit_string(date.to_string()),
-        };
-        visitor.visit_map(Entries { entries: table.iter(), value: None })
+        match self {
+            Held::Table(_) | Held::Value(Value::Table(_)) => self.table(visitor),
+            Held::Value(Value::Array(_)) => self.list(visitor),
+            Held::Value(Value::String(_) | Value::Datetime(_)) => self.text(visitor),
+            Held::Value(Value::Integer(_) | Value::Float(_)) => self.number(visitor),
+            Held::Value(Value::Boolean(switch)) => visitor.visit_bool(*switch),
+        }
+    }
+
+    fn deserialize_bool<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self {
+            Held::Value(Value::Boolean(switch)) => visitor.visit_bool(*switch),
+            _ => Err(self.misfit(&visitor)),
+        }
     }
 
     // What is not set is not in the table: what is there is some.
@@ -103,6 +167,15 @@ impl<'t> Deserializer<'t> for Held<'t> {
         visitor.visit_newtype_struct(self)
     }
 
+    fn deserialize_struct<V: Visitor<'t>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        self.table(visitor)
+    }
+
     fn deserialize_enum<V: Visitor<'t>>(
         self,
         _: &'static str,
@@ -111,14 +184,20 @@ impl<'t> Deserializer<'t> for Held<'t> {
     ) -> Result<V::Value, Misfit> {
         match self {
             Held::Value(Value::String(text)) => visitor.visit_enum(text.as_str().into_deserializer()),
-            _ => self.deserialize_any(visitor),
+            _ => Err(self.misfit(&visitor)),
         }
+    }
+
+    by_kind! {
+        deserialize_map => table, deserialize_seq => list, deserialize_str => text, deserialize_string => text,
+        deserialize_char => text, deserialize_identifier => text, deserialize_i8 => number, deserialize_i16 => number,
+        deserialize_i32 => number, deserialize_i64 => number, deserialize_u8 => number, deserialize_u16 => number,
+        deserialize_u32 => number, deserialize_u64 => number, deserialize_f32 => number, deserialize_f64 => number,
     }
 
     forward_to_deserialize_any! {
         <V: Visitor<'t>>
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map
-        struct identifier ignored_any
+        i128 u128 bytes byte_buf unit unit_struct tuple tuple_struct ignored_any
     }
 }
 

@@ -201,6 +201,13 @@ mod tests {
         assert!(words.contains("line 9, column 10") && words.contains("export.folder"), "{words}");
     }
 
+    #[test]
+    fn a_list_in_the_place_of_a_table_is_refused() {
+        for wrong in ["ca = []\n", "[ca]\nlogin = []\n", "[identity]\na = [\"CN=a\"]\n", "[[device]]\n"] {
+            assert!(read(wrong).unwrap_err().contains("sequence"), "{wrong}");
+        }
+    }
+
     /// The general deserializer of `toml` reads the same settings, and refuses the same.
     #[test]
     fn settings_are_read_as_the_deserializer_of_toml_reads_them() {
