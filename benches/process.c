@@ -1,7 +1,7 @@
 /* A program that enrols through the C API: what `openssl cmp` is measured against, and what sizes are measured of.
  *
  * process signature|mac PORT DIRECTORY: keys and certificates are those that `devid-bench serve` wrote to DIRECTORY; the
- * new certificate and its chain are left there. */
+ * new certificate and its chain are left there. With OWN_TRANSPORT defined it carries the messages by itself. */
 #include <devid.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,10 +95,72 @@ static void save(devid_op *op, const char *directory)
     devid_cert_free(certificate);
 }
 
+#ifdef OWN_TRANSPORT
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+/* One POST over a connection of its own; the answer's body. HTTP/1.0, so that the answer ends where the connection does. */
+static const uint8_t *post(int port, const uint8_t *message, size_t len, size_t *answer_len)
+{
+    static char answer[65536];
+    struct sockaddr_in to;
+    char head[160], *body;
+    size_t got = 0;
+    ssize_t more;
+    int stream = socket(AF_INET, SOCK_STREAM, 0);
+    int head_len = snprintf(head, sizeof(head),
+                            "POST /pkix/ HTTP/1.0\r\nContent-Type: application/pkixcmp\r\nContent-Length: %zu\r\n\r\n", len);
+
+    memset(&to, 0, sizeof(to));
+    to.sin_family = AF_INET;
+    to.sin_port = htons((uint16_t)port);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (stream < 0 || connect(stream, (struct sockaddr *)&to, sizeof(to)) != 0 || write(stream, head, (size_t)head_len) != head_len
+        || write(stream, message, len) != (ssize_t)len)
+        fail("sending", NULL);
+    while ((more = read(stream, answer + got, sizeof(answer) - 1 - got)) > 0)
+        got += (size_t)more;
+    close(stream);
+    answer[got] = '\0';
+    body = strstr(answer, "\r\n\r\n");
+    if (more < 0 || body == NULL || strstr(answer, " 200 ") == NULL)
+        fail("the answer", NULL);
+    body += 4;
+    *answer_len = got - (size_t)(body - answer);
+    return (const uint8_t *)body;
+}
+
+static void run(devid_op *op, int port)
+{
+    devid_action action = DEVID_ACTION_WAIT;
+
+    for (;;) {
+        CHECK(devid_op_step(op, (int64_t)time(NULL), &action, &error));
+        if (action == DEVID_ACTION_SEND) {
+            size_t len, answer_len;
+            const uint8_t *message = devid_op_output(op, &len);
+            const uint8_t *answer = post(port, message, len, &answer_len);
+            CHECK(devid_op_feed(op, answer, answer_len, &error));
+        } else if (action == DEVID_ACTION_ACCEPT) {
+            CHECK(devid_op_accept(op, &error));
+        } else if (action == DEVID_ACTION_DONE) {
+            return;
+        } else {
+            fail("an action that nobody asked for", NULL);
+        }
+    }
+}
+#endif
+
 int main(int argc, char **argv)
 {
     const struct file *anchors;
+#ifndef OWN_TRANSPORT
     char url[64];
+#endif
     devid_config *config = NULL;
     devid_client *client = NULL;
     devid_subject *subject = NULL;
@@ -109,9 +171,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: process signature|mac PORT DIRECTORY\n");
         return 2;
     }
-    snprintf(url, sizeof(url), "http://127.0.0.1:%.5s/pkix/", argv[2]);
     CHECK(devid_config_new(&config, &error));
+#ifndef OWN_TRANSPORT
+    snprintf(url, sizeof(url), "http://127.0.0.1:%.5s/pkix/", argv[2]);
     CHECK(devid_config_set_server(config, url, &error));
+#endif
     anchors = slurp(argv[3], "root.pem");
     CHECK(devid_config_add_cmp_anchors(config, anchors->data, anchors->len, &error));
     CHECK(devid_config_add_enrolment_anchors(config, anchors->data, anchors->len, &error));
@@ -122,7 +186,11 @@ int main(int argc, char **argv)
     CHECK(devid_subject_new(&subject, &error));
     CHECK(devid_subject_set_name(subject, "CN=Device 4711,O=devid bench", &error));
     CHECK(devid_op_enroll(client, key, subject, &op, &error));
+#ifdef OWN_TRANSPORT
+    run(op, atoi(argv[2]));
+#else
     CHECK(devid_op_run(op, &error));
+#endif
     save(op, argv[3]);
 
     devid_op_free(op);

@@ -466,7 +466,8 @@ uint32_t devid_abi_version(void);
  *                 encrypted to a key: keys made by the CA, devid_key_decrypt()), "pkcs12", "inspect", "ra" (devid_ra_*),
  *                 "status-fetch" (CRLs and OCSP responses by URL), "import" (certificates that come as files), "export"
  *                 (identities as files), "probe", "settings" (devid_device_*), "unicode-names", "identifier-names" (all
- *                 registered names of attribute types).
+ *                 registered names of attribute types), "panic-guard" (a fault of this library answers DEVID_E_PANIC; without
+ *                 it, in what `make small` builds, it ends the process).
  * @return 1 yes; 0 no, or not known to this version.
  */
 DEVID_API

@@ -102,3 +102,16 @@ mod injection {
         assert_ne!(LEFT.fetch_sub(1, Ordering::Relaxed), 1, "panic on demand");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_caught_where_programs_are_told_so() {
+        assert!(devid_core::supports("panic-guard"));
+        let status = guard(std::ptr::null_mut(), &mut || panic!("on purpose"));
+        assert_eq!(status, Code::Panic.number());
+        assert_eq!(guard(std::ptr::null_mut(), &mut || Ok(())), 0);
+    }
+}
