@@ -54,6 +54,14 @@ microseconds. Memory is what the process gained at its peak, the DER included, i
 file, where only the index is our own (anonymous) memory.
 """
 
+INSTRUCTIONS = """\
+## Instructions
+
+Counted by callgrind, per call, once all is warm: these do not move with the load of a machine, and stand beside the times for that.
+Enrolments as above; the server's are left out. The C functions: a certificate read from DER; a leaf with an intermediate and two CRLs that
+are kept, everything verified that changed. *Cryptography*: the signatures and derivations alone.
+"""
+
 SIZES = """\
 ## Sizes
 
@@ -74,6 +82,7 @@ WHY_ENROLMENT = (
     "grows with the load of the machine, on both sides"
 )
 WHY_VALIDATION = "two signature checks are nearly all of it on both sides; a few per cent either way change from run to run"
+WHY_INSTRUCTIONS = "counted, not timed: it is what the code does"
 WHY_PROCESS = "starting and ending a process and linking it at run time cost about 1 ms, which both sides pay"
 
 
@@ -97,7 +106,7 @@ class Aims:
 def render(results: dict, root: Path) -> str:
     aims = Aims()
     parts = [INTRODUCTION, machine(results, root), enrolment(results, aims), heap(results), processes(results, aims)]
-    parts += [validation(results, aims), crls(results, aims), SIZES]
+    parts += [validation(results, aims), crls(results, aims), instructions(results, aims), SIZES]
     if aims.missed:
         parts.append(NOTES + "\n" + "\n".join(aims.missed) + "\n")
     return "\n".join(part for part in parts if part)
@@ -226,6 +235,20 @@ def crls(results: dict, aims: Aims) -> str:
         ["entries", "who", "our share of its CPU", "first answer ms", "later lookup µs", "peak MiB", "anonymous MiB"], rows
     )
     return text + "\nAim for a million entries: at most 0.15 of OpenSSL's CPU, and 10 MiB beside the DER.\n"
+
+
+def instructions(results: dict, aims: Aims) -> str:
+    """Aims are for what is left beside the cryptography, of an enrolment; of the functions for all of it."""
+    wanted = {"enrolment, P-256, signature": 250_000, "devid_cert_parse()": 32_000, "devid_validate()": 800_000}
+    rows = []
+    for row in results["instructions"]:
+        what, alone, aim = row["what"], row.get("cryptography"), wanted.get(row["what"])
+        rest = None if alone is None else row["all"] - alone
+        label = f"instructions, {what}"
+        every = aims.shown(label, row["all"], None if rest is not None else aim, ",d", WHY_INSTRUCTIONS)
+        beside = "" if rest is None else aims.shown(f"{label}, beside cryptography", rest, aim, ",d", WHY_INSTRUCTIONS)
+        rows.append([what, every, "" if alone is None else f"{alone:,}", beside, f"{aim:,}" if aim else ""])
+    return INSTRUCTIONS + "\n" + table(["what", "instructions", "cryptography", "the rest", "aim"], rows)
 
 
 def ours_first(item: tuple[str, object]) -> tuple[bool, str]:

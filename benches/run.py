@@ -16,6 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import instructions
 import page
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,6 +45,8 @@ def main() -> None:
     for part in ("enrol", "validation", "crl"):
         results[part] = measured(part, objects, settings.short)
     results["heap"] = measured("heap", objects, settings.short, {"LD_PRELOAD": str(heap)})
+    validate = compile_c("validate", ["-O2", f"-I{ROOT}/include"], [BENCHES / "validate.c"], shared_library())
+    results["instructions"] = instructions.measure(WORK, program(objects[-1:]), validate, WORK / "ca")
 
     (WORK / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     output = settings.output or (WORK / "performance.md" if settings.short else ROOT / "docs" / "performance.md")
@@ -114,15 +117,7 @@ def processes(rivals: list[tuple[str, Path | None]], objects: list[str], short: 
     if (ROOT / "include" / "devid.h").exists():
         source = [BENCHES / "process.c"]
         run([*CARGO, "build", "--release", "-p", "devid-capi"])
-        ours["devid, C program with libdevid.so"] = compile_c(
-            "process-shared", flags, source, [f"-L{library}", f"-Wl,-rpath,{WORK}", "-ldevid"]
-        )
-        # It is looked for by its SONAME, which installing gives it.
-        dynamic = subprocess.run(["readelf", "-d", library / "libdevid.so"], capture_output=True, text=True, check=True)
-        soname = re.search(r"SONAME.*\[(.*)\]", dynamic.stdout)
-        link = WORK / (soname[1] if soname else "libdevid.so")
-        link.unlink(missing_ok=True)
-        link.symlink_to(library / "libdevid.so")
+        ours["devid, C program with libdevid.so"] = compile_c("process-shared", flags, source, shared_library())
         ours["devid, C program with libdevid.a"] = compile_c(
             "process-static", flags, source, ["-Wl,--gc-sections", str(library / "libdevid.a"), *NATIVE_LIBRARIES]
         )
@@ -153,6 +148,17 @@ def processes(rivals: list[tuple[str, Path | None]], objects: list[str], short: 
         server.stdin.close()
         server.wait()
     return rows
+
+
+def shared_library() -> list[str]:
+    """How a C program is linked to libdevid.so, which is looked for by its SONAME, as installing gives it."""
+    library = TARGET / "release" / "libdevid.so"
+    dynamic = subprocess.run(["readelf", "-d", library], capture_output=True, text=True, check=True)
+    soname = re.search(r"SONAME.*\[(.*)\]", dynamic.stdout)
+    link = WORK / (soname[1] if soname else library.name)
+    link.unlink(missing_ok=True)
+    link.symlink_to(library)
+    return [f"-L{library.parent}", f"-Wl,-rpath,{WORK}", "-ldevid"]
 
 
 def openssl_cmp(binary: str, protection: str, port: str, directory: Path) -> list[str]:

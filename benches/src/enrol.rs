@@ -38,3 +38,21 @@ pub fn measure(settings: &Settings) -> Result<Value> {
         settings.openssl.iter().map(|o| (o.name.clone(), json!(o.version()))).collect();
     Ok(json!({ "rounds": rounds, "server": server.name, "versions": versions, "rows": rows }))
 }
+
+/// That many enrolments with P-256, or that often the cryptography of one, for whoever counts instructions.
+pub fn times(settings: &Settings, protection: &str, what: &str, count: usize) -> Result<()> {
+    let variant = Variant { use_mac: protection == "MAC", is_implicit: false };
+    let server = settings.server();
+    let pki = server.make_pki(KeyType::P256)?;
+    let ca = server.make_ca(&pki, variant.use_mac, variant.is_implicit)?;
+    let ours = Ours::new(&pki, variant)?;
+    let mut alone = cryptography(&pki, variant)?;
+    for _ in 0..count {
+        match what {
+            "devid" => ours.enrol(|request| ca.answer(request))?,
+            "cryptography" => alone()?,
+            _ => return Err("devid or cryptography".into()),
+        };
+    }
+    Ok(())
+}

@@ -5,6 +5,7 @@
 //! ```text
 //! devid-bench [--short] --openssl NAME=SHARED_OBJECT... enrol|heap|validation|crl
 //! devid-bench --openssl NAME=SHARED_OBJECT serve DIRECTORY
+//! devid-bench --openssl NAME=SHARED_OBJECT enrol-times signature|MAC devid|cryptography COUNT
 //! ```
 //!
 //! Results are JSON on standard output, notes for people are on standard error.
@@ -69,6 +70,7 @@ fn main() -> Result<()> {
         ["validation"] => validation::measure(&settings)?,
         ["crl"] => crl::measure(&settings)?,
         ["crl-once", candidate, directory] => crl::once(&settings, candidate, directory)?,
+        ["enrol-times", protection, what, count] => return enrol::times(&settings, protection, what, count.parse()?),
         ["serve", directory] => return serve::serve(&settings, directory),
         _ => return Err("usage: devid-bench [--short] --openssl NAME=FILE... enrol|heap|validation|crl".into()),
     };

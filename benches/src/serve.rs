@@ -6,17 +6,20 @@ use std::path::Path;
 
 use devid::asn1::pem;
 
+use crate::crl::make_crl;
 use crate::openssl::{Ca, Item, KeyType};
 use crate::{Result, Settings};
 
 /// Writes what clients need into `directory`, prints the port of each CA and serves until its input ends.
 ///
-/// Files: `NAME.pem` for each certificate and key. Printed: `signature PORT` and `mac PORT`.
+/// Files: `NAME.pem` for each certificate and key, `crls.pem` for the lists of both CAs. Printed: `signature PORT` and `mac PORT`.
 pub fn serve(settings: &Settings, directory: &str) -> Result<()> {
     let openssl = settings.server();
     let pki = openssl.make_pki(KeyType::P256)?;
     let items = [
         (Item::Root, "root", "CERTIFICATE"),
+        (Item::Issuing, "issuing", "CERTIFICATE"),
+        (Item::Leaf, "peer", "CERTIFICATE"),
         (Item::Supplier, "supplier", "CERTIFICATE"),
         (Item::Device, "device", "CERTIFICATE"),
         (Item::DeviceKey, "device-key", "PRIVATE KEY"),
@@ -26,6 +29,11 @@ pub fn serve(settings: &Settings, directory: &str) -> Result<()> {
         let path = Path::new(directory).join(name).with_extension("pem");
         std::fs::write(path, pem::encode(label, pki.item(item)).as_bytes())?;
     }
+    let mut lists = String::new();
+    for (issuer, key) in [(Item::Issuing, Item::IssuingKey), (Item::Root, Item::RootKey)] {
+        lists += &pem::encode("X509 CRL", &make_crl(&pki, issuer, key, 3)?);
+    }
+    std::fs::write(Path::new(directory).join("crls.pem"), lists)?;
     let listeners = [("signature", false), ("mac", true)].map(|(name, use_mac)| -> Result<_> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         println!("{name} {}", listener.local_addr()?.port());
