@@ -136,12 +136,12 @@ impl<'a> CrlEntry<'a> {
                 return EntryFacts { is_odd: true, ..facts };
             };
             match extension.oid {
-                oid::CE_CERTIFICATE_ISSUER => match issuer_names(extension.value) {
+                o if o == oid::CE_CERTIFICATE_ISSUER => match issuer_names(extension.value) {
                     // Of two issuers nobody knows which is meant.
                     Ok(_) if facts.certificate_issuer.is_none() => facts.certificate_issuer = Some(extension.value),
                     _ => facts.is_odd = true,
                 },
-                oid::CE_CRL_REASON | oid::CE_INVALIDITY_DATE => {}
+                o if o == oid::CE_CRL_REASON || o == oid::CE_INVALIDITY_DATE => {}
                 other if extension.critical => facts.unknown_critical = facts.unknown_critical.or(Some(other)),
                 _ => {}
             }

@@ -184,9 +184,9 @@ impl CrlTail {
 
     fn take_in(&mut self, extension: &Extension<'_>) -> Result<(), Asn1Error> {
         let must_be_critical = match extension.oid {
-            oid::CE_DELTA_CRL_INDICATOR | oid::CE_ISSUING_DISTRIBUTION_POINT => Some(true),
-            oid::CE_CRL_NUMBER | oid::CE_AUTHORITY_KEY_IDENTIFIER => Some(false),
-            oid::CE_FRESHEST_CRL | oid::PE_AUTHORITY_INFO_ACCESS => Some(false),
+            o if o == oid::CE_DELTA_CRL_INDICATOR || o == oid::CE_ISSUING_DISTRIBUTION_POINT => Some(true),
+            o if o == oid::CE_CRL_NUMBER || o == oid::CE_AUTHORITY_KEY_IDENTIFIER => Some(false),
+            o if o == oid::CE_FRESHEST_CRL || o == oid::PE_AUTHORITY_INFO_ACCESS => Some(false),
             _ => None,
         };
         if must_be_critical.is_some_and(|rule| rule != extension.critical) {
@@ -194,19 +194,19 @@ impl CrlTail {
         }
         match extension.oid {
             // Not critical, and it decides nothing about what the entries say: one that is odd is none.
-            oid::CE_CRL_NUMBER => self.number = CrlNumber::from_der(extension.value).ok(),
-            oid::CE_DELTA_CRL_INDICATOR => {
+            o if o == oid::CE_CRL_NUMBER => self.number = CrlNumber::from_der(extension.value).ok(),
+            o if o == oid::CE_DELTA_CRL_INDICATOR => {
                 self.is_delta = true;
                 self.base_number = Some(CrlNumber::from_der(extension.value)?);
             }
-            oid::CE_ISSUING_DISTRIBUTION_POINT => {
+            o if o == oid::CE_ISSUING_DISTRIBUTION_POINT => {
                 self.issuing_distribution_point = Some(extension.value.into());
                 IssuingDistributionPoint::from_der(extension.value)?;
             }
-            oid::CE_AUTHORITY_KEY_IDENTIFIER => self.authority_key_identifier = Some(extension.value.into()),
+            o if o == oid::CE_AUTHORITY_KEY_IDENTIFIER => self.authority_key_identifier = Some(extension.value.into()),
             // They help to find data and change nothing about what the list says.
-            oid::CE_FRESHEST_CRL => self.freshest_crl = Some(extension.value.into()),
-            oid::CE_ISSUER_ALT_NAME | oid::PE_AUTHORITY_INFO_ACCESS => {}
+            o if o == oid::CE_FRESHEST_CRL => self.freshest_crl = Some(extension.value.into()),
+            o if o == oid::CE_ISSUER_ALT_NAME || o == oid::PE_AUTHORITY_INFO_ACCESS => {}
             other if extension.critical => self.unknown_critical = self.unknown_critical.or(Some(other)),
             _ => {}
         }

@@ -58,15 +58,18 @@ const MAIL: Oid = Oid::new_unwrap("0.9.2342.19200300.100.1.3");
 /// DirectoryString is written as UTF8String.
 pub(crate) fn type_of(attribute: Oid) -> u8 {
     match attribute {
-        oid::AT_COUNTRY
-        | oid::AT_SERIAL_NUMBER
-        | oid::AT_DN_QUALIFIER
-        | oid::AT_TELEPHONE_NUMBER
-        | oid::AT_JURISDICTION_COUNTRY
-        | oid::AT_GENDER
-        | oid::AT_COUNTRY_OF_CITIZENSHIP
-        | oid::AT_COUNTRY_OF_RESIDENCE => PRINTABLE_STRING,
-        oid::AT_DOMAIN_COMPONENT | oid::EMAIL_ADDRESS | UNSTRUCTURED_NAME | MAIL => IA5_STRING,
+        o if o == oid::AT_COUNTRY
+            || o == oid::AT_SERIAL_NUMBER
+            || o == oid::AT_DN_QUALIFIER
+            || o == oid::AT_TELEPHONE_NUMBER
+            || o == oid::AT_JURISDICTION_COUNTRY
+            || o == oid::AT_GENDER
+            || o == oid::AT_COUNTRY_OF_CITIZENSHIP
+            || o == oid::AT_COUNTRY_OF_RESIDENCE =>
+        {
+            PRINTABLE_STRING
+        }
+        o if [oid::AT_DOMAIN_COMPONENT, oid::EMAIL_ADDRESS, UNSTRUCTURED_NAME, MAIL].contains(&o) => IA5_STRING,
         _ => UTF8_STRING,
     }
 }
@@ -77,10 +80,9 @@ pub(crate) fn objection(attribute: Oid, text: &str) -> Option<&'static str> {
         // DirectoryString and the others have SIZE (1..MAX).
         return Some("an empty value");
     }
-    let is_country = matches!(
-        attribute,
-        oid::AT_COUNTRY | oid::AT_JURISDICTION_COUNTRY | oid::AT_COUNTRY_OF_CITIZENSHIP | oid::AT_COUNTRY_OF_RESIDENCE
-    );
+    let is_country =
+        [oid::AT_COUNTRY, oid::AT_JURISDICTION_COUNTRY, oid::AT_COUNTRY_OF_CITIZENSHIP, oid::AT_COUNTRY_OF_RESIDENCE]
+            .contains(&attribute);
     if is_country && !(text.len() == 2 && text.bytes().all(|letter| letter.is_ascii_alphabetic())) {
         return Some("a country that is not the two letters of ISO 3166");
     }

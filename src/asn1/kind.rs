@@ -150,10 +150,10 @@ impl Kind {
         let mut fields = Cursor::new(content(input)?, "a file").ok()?;
         match fields.next_byte()? {
             0x06 => Some(match read_oid(&mut fields).ok()? {
-                oid::CMS_SIGNED_DATA => Kind::Pkcs7,
-                oid::CMS_ENVELOPED_DATA | oid::CMS_AUTH_ENVELOPED_DATA => ENVELOPED,
+                o if o == oid::CMS_SIGNED_DATA => Kind::Pkcs7,
+                o if o == oid::CMS_ENVELOPED_DATA || o == oid::CMS_AUTH_ENVELOPED_DATA => ENVELOPED,
                 found if TPM_KEYS.contains(&found) => TPM_KEY,
-                NETSCAPE_SEQUENCE => NETSCAPE,
+                o if o == NETSCAPE_SEQUENCE => NETSCAPE,
                 found if is_cms(found) => OTHER_CMS,
                 _ => return None,
             }),

@@ -9,11 +9,25 @@ use crate::limits::MAX_OID_BYTES;
 use crate::prelude::*;
 
 /// An object identifier by the content of its encoding; its numbers may be of any size.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Eq, PartialOrd, Ord)]
 pub struct ObjectIdentifier {
     /// The content, then zeros.
     content: [u8; MAX_OID_BYTES],
     len: u8,
+}
+
+/// Not derived: constants are no patterns then. In a pattern each byte would be compared by itself, kilobytes of code in each `match`.
+impl PartialEq for ObjectIdentifier {
+    #[inline(never)]
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl core::hash::Hash for ObjectIdentifier {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
+    }
 }
 
 impl ObjectIdentifier {

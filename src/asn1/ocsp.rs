@@ -292,9 +292,9 @@ impl BasicResponse {
         let mut nonce = None;
         let mut unknown_critical = None;
         let mut take_in = |extension: Oid, value: &[u8], critical: bool| match extension {
-            oid::OCSP_NONCE => nonce = Some(read_nonce(value)),
+            o if o == oid::OCSP_NONCE => nonce = Some(read_nonce(value)),
             // RFC 6960 section 4.4.8: it has a meaning only together with "revoked".
-            OCSP_EXTENDED_REVOKE => {}
+            o if o == OCSP_EXTENDED_REVOKE => {}
             other if critical => unknown_critical = unknown_critical.or(Some(other)),
             _ => {}
         };

@@ -383,23 +383,21 @@ fn bound_difference(
 
 fn extension_difference(wanted: &TemplateExtension, got: Option<&[u8]>) -> Option<Difference> {
     let (label, read): (String, Read) = match wanted.oid {
-        oid::CE_SUBJECT_ALT_NAME => (SUBJECT_ALT_NAME.to_owned(), alternative_names),
-        oid::CE_KEY_USAGE => ("keyUsage".to_owned(), key_usages),
-        oid::CE_EXT_KEY_USAGE => (EXTENDED_KEY_USAGE.to_owned(), purposes),
-        oid::CE_BASIC_CONSTRAINTS => (BASIC_CONSTRAINTS.to_owned(), basic_constraints),
-        oid::CE_CERTIFICATE_POLICIES => ("certificatePolicies".to_owned(), policies),
+        o if o == oid::CE_SUBJECT_ALT_NAME => (SUBJECT_ALT_NAME.to_owned(), alternative_names),
+        o if o == oid::CE_KEY_USAGE => ("keyUsage".to_owned(), key_usages),
+        o if o == oid::CE_EXT_KEY_USAGE => (EXTENDED_KEY_USAGE.to_owned(), purposes),
+        o if o == oid::CE_BASIC_CONSTRAINTS => (BASIC_CONSTRAINTS.to_owned(), basic_constraints),
+        o if o == oid::CE_CERTIFICATE_POLICIES => ("certificatePolicies".to_owned(), policies),
         other => return opaque_difference(other, &wanted.value, got),
     };
     if got == Some(&wanted.value[..]) {
         return None;
     }
     let Ok(requested) = read(&wanted.value) else { return opaque_difference(wanted.oid, &wanted.value, got) };
-    if let (oid::CE_BASIC_CONSTRAINTS, Some(got)) = (wanted.oid, got) {
-        if basic_constraints(got).is_ok() {
-            return constraints_difference(&requested, got);
-        }
+    if let Some(got) = got.filter(|got| wanted.oid == oid::CE_BASIC_CONSTRAINTS && basic_constraints(got).is_ok()) {
+        return constraints_difference(&requested, got);
     }
-    if matches!(wanted.oid, oid::CE_KEY_USAGE | oid::CE_EXT_KEY_USAGE) {
+    if wanted.oid == oid::CE_KEY_USAGE || wanted.oid == oid::CE_EXT_KEY_USAGE {
         // RFC 5280 sections 4.2.1.3 and 4.2.1.12: without the extension, and with anyExtendedKeyUsage, every use is allowed, the one
         // that was asked for too.
         let is_any = |value: &[u8]| {

@@ -109,7 +109,7 @@ impl MacKey {
 /// Whether an AlgorithmIdentifier names a password-based MAC.
 pub(super) fn is_mac(algorithm: &[u8]) -> bool {
     let found = Cursor::sequence(algorithm, "protectionAlg").and_then(|mut fields| read_oid(&mut fields));
-    matches!(found, Ok(oid::PASSWORD_BASED_MAC | oid::PBMAC1))
+    found.is_ok_and(|o| o == oid::PASSWORD_BASED_MAC || o == oid::PBMAC1)
 }
 
 /// How a key is made of a secret, and which HMAC uses it.
@@ -190,8 +190,8 @@ impl Recipe {
         let found = read_oid(&mut fields)?;
         // The identifier decides what the parameters are, before they are read (OpenSSL CVE-2026-63076).
         let parse = match found {
-            oid::PASSWORD_BASED_MAC => Self::parse_password_based,
-            oid::PBMAC1 => Self::parse_pbmac1,
+            o if o == oid::PASSWORD_BASED_MAC => Self::parse_password_based,
+            o if o == oid::PBMAC1 => Self::parse_pbmac1,
             _ => return Err(Error::new(Code::Algorithm, format!("protectionAlg {found} is not a MAC known here"))),
         };
         let parameters = fields.expect(Tag::Sequence, "the MAC's parameters")?;

@@ -30,19 +30,19 @@ pub fn open_value(
     let sealed = value.enc_symm_key.ok_or_else(|| missing("no encSymmKey"))?;
     let (transport, transport_parameters) = value.key_alg.ok_or_else(|| missing("no keyAlg"))?;
     let key_len = match cipher {
-        oid::AES128_CBC => 16,
-        oid::AES192_CBC => 24,
-        oid::AES256_CBC => 32,
+        o if o == oid::AES128_CBC => 16,
+        o if o == oid::AES192_CBC => 24,
+        o if o == oid::AES256_CBC => 32,
         other => return Err(CryptoError::Unsupported(format!("EncryptedValue under {other}; AES-CBC is")).into()),
     };
     let iv = parameters.filter(|p| p.tag == Tag::OctetString && p.value.len() == 16);
     let iv = iv.ok_or_else(|| missing("symmAlg without an initialization vector of 16 bytes"))?.value;
     let scheme = match transport {
-        oid::RSA_ENCRYPTION => {
+        o if o == oid::RSA_ENCRYPTION => {
             absent_or_null(transport_parameters, WHAT)?;
             RsaEncryption::Pkcs1
         }
-        oid::RSAES_OAEP => oaep_parameters(transport_parameters)?,
+        o if o == oid::RSAES_OAEP => oaep_parameters(transport_parameters)?,
         other => return Err(CryptoError::Unsupported(format!("key transport {other}")).into()),
     };
     // RFC 3218 section 2.3.2: go on with a random key, so that nobody learns at which step it failed.

@@ -133,8 +133,8 @@ pub fn open_content(
 ) -> Result<Opened, CmsError> {
     needs(features::ENVELOPED)?;
     let (what, authenticated) = match content_type {
-        oid::CMS_ENVELOPED_DATA => ("EnvelopedData", false),
-        oid::CMS_AUTH_ENVELOPED_DATA => ("AuthEnvelopedData", true),
+        o if o == oid::CMS_ENVELOPED_DATA => ("EnvelopedData", false),
+        o if o == oid::CMS_AUTH_ENVELOPED_DATA => ("AuthEnvelopedData", true),
         _ => return Err(Asn1Error::invalid("ContentInfo", "contentType is not enveloped data").into()),
     };
     let mut fields = Cursor::new(fields, what)?;
@@ -230,12 +230,12 @@ impl<'a> EncryptedContent<'a> {
         };
         fields.finish()?;
         let (cipher, key_len) = match algorithm {
-            oid::AES128_CBC => (CipherAlgorithm::AesCbc, 16),
-            oid::AES192_CBC => (CipherAlgorithm::AesCbc, 24),
-            oid::AES256_CBC => (CipherAlgorithm::AesCbc, 32),
-            oid::AES128_GCM => (CipherAlgorithm::AesGcm, 16),
-            oid::AES192_GCM => (CipherAlgorithm::AesGcm, 24),
-            oid::AES256_GCM => (CipherAlgorithm::AesGcm, 32),
+            o if o == oid::AES128_CBC => (CipherAlgorithm::AesCbc, 16),
+            o if o == oid::AES192_CBC => (CipherAlgorithm::AesCbc, 24),
+            o if o == oid::AES256_CBC => (CipherAlgorithm::AesCbc, 32),
+            o if o == oid::AES128_GCM => (CipherAlgorithm::AesGcm, 16),
+            o if o == oid::AES192_GCM => (CipherAlgorithm::AesGcm, 24),
+            o if o == oid::AES256_GCM => (CipherAlgorithm::AesGcm, 32),
             other => return Err(CryptoError::Unsupported(format!("content encryption {other}; AES is")).into()),
         };
         let parameters = parameters.ok_or_else(|| Asn1Error::invalid(WHAT, "no initialization vector"))?;

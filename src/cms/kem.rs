@@ -81,9 +81,9 @@ pub(super) fn open_by_decapsulation(
         return Err(CryptoError::Unsupported(format!("the KEM {kem} with a key of type {}", key.kind())).into());
     }
     let digest = match derivation {
-        oid::HKDF_WITH_SHA256 => DigestAlgorithm::Sha256,
-        oid::HKDF_WITH_SHA384 => DigestAlgorithm::Sha384,
-        oid::HKDF_WITH_SHA512 => DigestAlgorithm::Sha512,
+        o if o == oid::HKDF_WITH_SHA256 => DigestAlgorithm::Sha256,
+        o if o == oid::HKDF_WITH_SHA384 => DigestAlgorithm::Sha384,
+        o if o == oid::HKDF_WITH_SHA512 => DigestAlgorithm::Sha512,
         other => return Err(CryptoError::Unsupported(format!("key derivation {other}; HKDF is")).into()),
     };
     // RFC 8619 section 2: parameters MUST be absent.

@@ -204,8 +204,8 @@ fn open_by_transport(
         return Ok(None);
     }
     match algorithm {
-        oid::RSAES_OAEP => Ok(Some(key.decrypt(oaep_parameters(parameters)?, sealed)?)),
-        oid::RSA_ENCRYPTION if options.allow_pkcs1_transport => {
+        o if o == oid::RSAES_OAEP => Ok(Some(key.decrypt(oaep_parameters(parameters)?, sealed)?)),
+        o if o == oid::RSA_ENCRYPTION && options.allow_pkcs1_transport => {
             absent_or_null(parameters, WHAT)?;
             // RFC 3218 section 2.3.2: go on with a random key, so that nobody learns at which step it failed.
             let mut instead = Zeroizing::new(vec![0u8; key_len]);
@@ -213,7 +213,7 @@ fn open_by_transport(
             let opened = key.decrypt(RsaEncryption::Pkcs1, sealed).ok().filter(|opened| opened.len() == key_len);
             Ok(Some(opened.unwrap_or(instead)))
         }
-        oid::RSA_ENCRYPTION => Err(CryptoError::Unsupported(
+        o if o == oid::RSA_ENCRYPTION => Err(CryptoError::Unsupported(
             "key transport by RSA PKCS#1 v1.5; switch pkcs1_key_transport takes it".to_owned(),
         )
         .into()),
@@ -259,11 +259,11 @@ fn open_by_agreement(
     let Some(sealed) = sealed else { return Ok(None) };
 
     let digest = match scheme {
-        oid::ECDH_STD_SHA1_KDF => DigestAlgorithm::Sha1,
-        oid::ECDH_STD_SHA224_KDF => DigestAlgorithm::Sha224,
-        oid::ECDH_STD_SHA256_KDF | oid::ECDH_STD_HKDF_SHA256 => DigestAlgorithm::Sha256,
-        oid::ECDH_STD_SHA384_KDF | oid::ECDH_STD_HKDF_SHA384 => DigestAlgorithm::Sha384,
-        oid::ECDH_STD_SHA512_KDF | oid::ECDH_STD_HKDF_SHA512 => DigestAlgorithm::Sha512,
+        o if o == oid::ECDH_STD_SHA1_KDF => DigestAlgorithm::Sha1,
+        o if o == oid::ECDH_STD_SHA224_KDF => DigestAlgorithm::Sha224,
+        o if o == oid::ECDH_STD_SHA256_KDF || o == oid::ECDH_STD_HKDF_SHA256 => DigestAlgorithm::Sha256,
+        o if o == oid::ECDH_STD_SHA384_KDF || o == oid::ECDH_STD_HKDF_SHA384 => DigestAlgorithm::Sha384,
+        o if o == oid::ECDH_STD_SHA512_KDF || o == oid::ECDH_STD_HKDF_SHA512 => DigestAlgorithm::Sha512,
         other => return Err(CryptoError::Unsupported(format!("key agreement {other}")).into()),
     };
     let wrap = wrap.ok_or_else(|| Asn1Error::invalid(WHAT, "no key wrap algorithm"))?;
@@ -349,7 +349,7 @@ fn derive(
     let bits = (kek.len() as u32 * 8).to_be_bytes();
     let entity = ukm.map(|ukm| element(0xa0, &[&element(0x04, &[ukm])])).unwrap_or_default();
     let shared = sequence(&[wrap, &entity, &element(0xa2, &[&element(0x04, &[&bits])])]);
-    if matches!(scheme, oid::ECDH_STD_HKDF_SHA256 | oid::ECDH_STD_HKDF_SHA384 | oid::ECDH_STD_HKDF_SHA512) {
+    if [oid::ECDH_STD_HKDF_SHA256, oid::ECDH_STD_HKDF_SHA384, oid::ECDH_STD_HKDF_SHA512].contains(&scheme) {
         return provider.hkdf(digest, secret, &[], &shared, kek);
     }
     for (counter, block) in (1u32..).zip(kek.chunks_mut(digest.output_len())) {

@@ -46,9 +46,9 @@ pub(super) fn wrap_key_len(identifier: Tlv<'_>) -> Result<usize, CmsError> {
     let (algorithm, parameters) = algorithm_identifier(outer.expect(Tag::Sequence, "an AlgorithmIdentifier")?)?;
     absent_or_null(parameters, "KeyWrapAlgorithm")?;
     match algorithm {
-        oid::AES128_WRAP => Ok(16),
-        oid::AES192_WRAP => Ok(24),
-        oid::AES256_WRAP => Ok(32),
+        o if o == oid::AES128_WRAP => Ok(16),
+        o if o == oid::AES192_WRAP => Ok(24),
+        o if o == oid::AES256_WRAP => Ok(32),
         other => Err(CryptoError::Unsupported(format!("key wrap {other}; AES is")).into()),
     }
 }

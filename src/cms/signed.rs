@@ -197,8 +197,8 @@ impl<'a> SignedAttributes<'a> {
             let mut values = Cursor::new(attribute.expect(Tag::Set, "attrValues")?.value, WHAT)?;
             attribute.finish()?;
             let twice = match kind {
-                oid::CMS_CONTENT_TYPE => content_type.replace(read_oid(&mut values)?).is_some(),
-                oid::CMS_MESSAGE_DIGEST => {
+                o if o == oid::CMS_CONTENT_TYPE => content_type.replace(read_oid(&mut values)?).is_some(),
+                o if o == oid::CMS_MESSAGE_DIGEST => {
                     message_digest.replace(values.expect(Tag::OctetString, "a digest")?.value).is_some()
                 }
                 _ => continue,

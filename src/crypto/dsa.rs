@@ -34,8 +34,8 @@ const Q_BITS: [usize; 3] = [160, 224, 256];
 pub(crate) fn digest_of(identifier: &[u8]) -> Option<DigestAlgorithm> {
     let mut fields = Cursor::sequence(identifier, "AlgorithmIdentifier").ok()?;
     let digest = match read_oid(&mut fields).ok()? {
-        DSA_WITH_SHA1 => DigestAlgorithm::Sha1,
-        DSA_WITH_SHA256 => DigestAlgorithm::Sha256,
+        o if o == DSA_WITH_SHA1 => DigestAlgorithm::Sha1,
+        o if o == DSA_WITH_SHA256 => DigestAlgorithm::Sha256,
         _ => return None,
     };
     fields.is_empty().then_some(digest)

@@ -119,31 +119,31 @@ impl KeyKind {
         fields.finish()?;
         let found = read_oid(&mut algorithm)?;
         match found {
-            oid::RSA_ENCRYPTION | oid::RSASSA_PSS => {
+            o if o == oid::RSA_ENCRYPTION || o == oid::RSASSA_PSS => {
                 let content = key.value.get(1..).unwrap_or_default();
                 let modulus = Cursor::sequence(content, "RSAPublicKey")?.expect(Tag::Integer, "modulus")?.value;
                 let significant = modulus.iter().position(|b| *b != 0).map_or(&[][..], |i| &modulus[i..]);
                 let leading = significant.first().map_or(0, |b| b.leading_zeros());
                 Ok(KeyKind::Rsa(significant.len() as u32 * 8 - leading))
             }
-            oid::EC_PUBLIC_KEY => match algorithm.peek() {
+            o if o == oid::EC_PUBLIC_KEY => match algorithm.peek() {
                 Some(Tag::ObjectIdentifier) => match read_oid(&mut algorithm)? {
-                    oid::CURVE_P256 => Ok(KeyKind::P256),
-                    oid::CURVE_P384 => Ok(KeyKind::P384),
-                    oid::CURVE_P521 => Ok(KeyKind::P521),
+                    o if o == oid::CURVE_P256 => Ok(KeyKind::P256),
+                    o if o == oid::CURVE_P384 => Ok(KeyKind::P384),
+                    o if o == oid::CURVE_P521 => Ok(KeyKind::P521),
                     other => Err(Asn1Error::unknown(WHAT, "a curve", other)),
                 },
                 // RFC 5480 section 2.1.1: implicitCurve and specifiedCurve MUST NOT be used.
                 _ => Err(Asn1Error::invalid(WHAT, "curve parameters that are not a named curve")),
             },
-            oid::ED25519 => Ok(KeyKind::Ed25519),
-            oid::ML_DSA_44 => Ok(KeyKind::MlDsa44),
-            oid::ML_DSA_65 => Ok(KeyKind::MlDsa65),
-            oid::ML_DSA_87 => Ok(KeyKind::MlDsa87),
-            oid::X25519 => Ok(KeyKind::X25519),
-            oid::ML_KEM_512 => Ok(KeyKind::MlKem512),
-            oid::ML_KEM_768 => Ok(KeyKind::MlKem768),
-            oid::ML_KEM_1024 => Ok(KeyKind::MlKem1024),
+            o if o == oid::ED25519 => Ok(KeyKind::Ed25519),
+            o if o == oid::ML_DSA_44 => Ok(KeyKind::MlDsa44),
+            o if o == oid::ML_DSA_65 => Ok(KeyKind::MlDsa65),
+            o if o == oid::ML_DSA_87 => Ok(KeyKind::MlDsa87),
+            o if o == oid::X25519 => Ok(KeyKind::X25519),
+            o if o == oid::ML_KEM_512 => Ok(KeyKind::MlKem512),
+            o if o == oid::ML_KEM_768 => Ok(KeyKind::MlKem768),
+            o if o == oid::ML_KEM_1024 => Ok(KeyKind::MlKem1024),
             other => Err(Asn1Error::unknown(WHAT, "a type of key", other)),
         }
     }

@@ -43,7 +43,7 @@ fn has_more_primes(pkcs8: &[u8]) -> bool {
         Ok(Cursor::sequence(key, "RSAPrivateKey")?.expect(Tag::Integer, "version")?.value == [1])
     };
     PrivateKeyInfo::from_der(pkcs8).is_ok_and(|info| {
-        matches!(info.algorithm, oid::RSA_ENCRYPTION | oid::RSASSA_PSS) && is_multi(info.key).unwrap_or(false)
+        [oid::RSA_ENCRYPTION, oid::RSASSA_PSS].contains(&info.algorithm) && is_multi(info.key).unwrap_or(false)
     })
 }
 

@@ -82,10 +82,10 @@ pub(crate) fn decrypt<E: From<CryptoError> + From<crate::asn1::Asn1Error>>(
     use crate::asn1::{known_as::named, oid};
     const WHAT: &str = "pkcs-12PbeParams";
     let (cipher, key_len) = match algorithm {
-        oid::PBE_SHA1_3DES_3KEY => (LegacyCipher::TripleDes, 24),
-        oid::PBE_SHA1_3DES_2KEY => (LegacyCipher::TripleDes, 16),
-        oid::PBE_SHA1_RC2_128 => (LegacyCipher::Rc2, 16),
-        oid::PBE_SHA1_RC2_40 => (LegacyCipher::Rc2, 5),
+        o if o == oid::PBE_SHA1_3DES_3KEY => (LegacyCipher::TripleDes, 24),
+        o if o == oid::PBE_SHA1_3DES_2KEY => (LegacyCipher::TripleDes, 16),
+        o if o == oid::PBE_SHA1_RC2_128 => (LegacyCipher::Rc2, 16),
+        o if o == oid::PBE_SHA1_RC2_40 => (LegacyCipher::Rc2, 5),
         other => return Err(CryptoError::Unsupported(format!("what is encrypted with {}", named(&other))).into()),
     };
     let mut fields = Cursor::sequence(parameters.bytes, WHAT)?;

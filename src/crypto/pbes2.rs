@@ -58,11 +58,11 @@ pub(crate) fn pbes2_decrypt(
     let (encryption, encryption_parameters) = algorithm_identifier(fields.expect(Tag::Sequence, "encryptionScheme")?)?;
     fields.finish()?;
     let key_len = match encryption {
-        oid::AES128_CBC => 16,
-        oid::AES192_CBC => 24,
-        oid::AES256_CBC => 32,
+        o if o == oid::AES128_CBC => 16,
+        o if o == oid::AES192_CBC => 24,
+        o if o == oid::AES256_CBC => 32,
         // What OpenSSL wrote before 1.1.0: read where PKCS#12 files of that age are.
-        oid::DES_EDE3_CBC if cfg!(feature = "legacy-ciphers") => 24,
+        o if o == oid::DES_EDE3_CBC && cfg!(feature = "legacy-ciphers") => 24,
         other => return Err(outdated(other)),
     };
     let iv_len = if encryption == oid::DES_EDE3_CBC { 8 } else { 16 };
@@ -76,10 +76,10 @@ pub(crate) fn pbes2_decrypt(
     let mut key = Zeroizing::new([0u8; 32]);
     let key = &mut key[..key_len];
     match derivation {
-        oid::PBKDF2 => {
+        o if o == oid::PBKDF2 => {
             derive_pbkdf2(provider, derivation_parameters, password, (most_iterations, usize::MAX), key)?;
         }
-        oid::SCRYPT => derive_scrypt(provider, derivation_parameters, password, key)?,
+        o if o == oid::SCRYPT => derive_scrypt(provider, derivation_parameters, password, key)?,
         other => return Err(CryptoError::Unsupported(format!("key derivation {other}; PBKDF2 and scrypt are"))),
     }
     #[cfg(feature = "legacy-ciphers")]

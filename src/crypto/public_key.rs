@@ -83,18 +83,18 @@ impl<'a> PublicKey<'a> {
             }
         };
         match algorithm {
-            oid::RSA_ENCRYPTION => {
+            o if o == oid::RSA_ENCRYPTION => {
                 absent_or_null(parameters, WHAT)?;
                 RsaPublicKey::from_pkcs1(key, RsaUse::Anything).map(PublicKey::Rsa)
             }
-            oid::RSASSA_PSS => {
+            o if o == oid::RSASSA_PSS => {
                 let use_only = match parameters {
                     Some(p) if p.tag == Tag::Sequence => RsaUse::PssWith(super::algorithm::pss_parameters(p.bytes)?),
                     other => absent_or_null(other, WHAT).map(|()| RsaUse::Pss)?,
                 };
                 RsaPublicKey::from_pkcs1(key, use_only).map(PublicKey::Rsa)
             }
-            oid::EC_PUBLIC_KEY => {
+            o if o == oid::EC_PUBLIC_KEY => {
                 let Some(parameters) = parameters.filter(|p| p.tag == Tag::ObjectIdentifier) else {
                     return Err(CryptoError::BadKey("curve parameters that are not a named curve".to_owned()));
                 };
@@ -107,16 +107,16 @@ impl<'a> PublicKey<'a> {
                 }
                 Ok(PublicKey::Ec { kind, point: key })
             }
-            oid::ED25519 => plain(32).map(PublicKey::Ed25519),
-            oid::X25519 => plain(32).map(PublicKey::X25519),
+            o if o == oid::ED25519 => plain(32).map(PublicKey::Ed25519),
+            o if o == oid::X25519 => plain(32).map(PublicKey::X25519),
             // FIPS 204 table 2.
-            oid::ML_DSA_44 => plain(1312).map(|key| PublicKey::MlDsa { kind: KeyKind::MlDsa44, key }),
-            oid::ML_DSA_65 => plain(1952).map(|key| PublicKey::MlDsa { kind: KeyKind::MlDsa65, key }),
-            oid::ML_DSA_87 => plain(2592).map(|key| PublicKey::MlDsa { kind: KeyKind::MlDsa87, key }),
+            o if o == oid::ML_DSA_44 => plain(1312).map(|key| PublicKey::MlDsa { kind: KeyKind::MlDsa44, key }),
+            o if o == oid::ML_DSA_65 => plain(1952).map(|key| PublicKey::MlDsa { kind: KeyKind::MlDsa65, key }),
+            o if o == oid::ML_DSA_87 => plain(2592).map(|key| PublicKey::MlDsa { kind: KeyKind::MlDsa87, key }),
             // FIPS 203 table 3; RFC 9935 section 3: parameters MUST be absent.
-            oid::ML_KEM_512 => plain(800).map(|key| PublicKey::MlKem { kind: KeyKind::MlKem512, key }),
-            oid::ML_KEM_768 => plain(1184).map(|key| PublicKey::MlKem { kind: KeyKind::MlKem768, key }),
-            oid::ML_KEM_1024 => plain(1568).map(|key| PublicKey::MlKem { kind: KeyKind::MlKem1024, key }),
+            o if o == oid::ML_KEM_512 => plain(800).map(|key| PublicKey::MlKem { kind: KeyKind::MlKem512, key }),
+            o if o == oid::ML_KEM_768 => plain(1184).map(|key| PublicKey::MlKem { kind: KeyKind::MlKem768, key }),
+            o if o == oid::ML_KEM_1024 => plain(1568).map(|key| PublicKey::MlKem { kind: KeyKind::MlKem1024, key }),
             other => Err(CryptoError::Unsupported(format!("keys of type {other}"))),
         }
     }
@@ -244,9 +244,9 @@ impl From<Asn1Error> for CryptoError {
 /// The kind that belongs to a named curve.
 pub(super) fn curve_kind(curve: Oid) -> Result<KeyKind, CryptoError> {
     match curve {
-        oid::CURVE_P256 => Ok(KeyKind::P256),
-        oid::CURVE_P384 => Ok(KeyKind::P384),
-        oid::CURVE_P521 => Ok(KeyKind::P521),
+        o if o == oid::CURVE_P256 => Ok(KeyKind::P256),
+        o if o == oid::CURVE_P384 => Ok(KeyKind::P384),
+        o if o == oid::CURVE_P521 => Ok(KeyKind::P521),
         other => Err(CryptoError::Unsupported(format!(
             "the curve {}; P-256, P-384 and P-521 are",
             crate::asn1::known_as::named(&other)

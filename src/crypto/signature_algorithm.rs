@@ -112,24 +112,24 @@ impl SignatureAlgorithm {
             _ => without(Self::Ecdsa(digest)),
         };
         match found {
-            oid::SHA1_WITH_RSA => rsa(Sha1),
-            oid::SHA224_WITH_RSA => rsa(Sha224),
-            oid::SHA256_WITH_RSA => rsa(Sha256),
-            oid::SHA384_WITH_RSA => rsa(Sha384),
-            oid::SHA512_WITH_RSA => rsa(Sha512),
-            oid::RSASSA_PSS => {
+            o if o == oid::SHA1_WITH_RSA => rsa(Sha1),
+            o if o == oid::SHA224_WITH_RSA => rsa(Sha224),
+            o if o == oid::SHA256_WITH_RSA => rsa(Sha256),
+            o if o == oid::SHA384_WITH_RSA => rsa(Sha384),
+            o if o == oid::SHA512_WITH_RSA => rsa(Sha512),
+            o if o == oid::RSASSA_PSS => {
                 let parameters = parameters.ok_or_else(|| Asn1Error::invalid(WHAT, "RSASSA-PSS without parameters"))?;
                 pss_parameters(parameters.bytes)
             }
-            oid::ECDSA_WITH_SHA1 => ecdsa(Sha1),
-            oid::ECDSA_WITH_SHA224 => ecdsa(Sha224),
-            oid::ECDSA_WITH_SHA256 => ecdsa(Sha256),
-            oid::ECDSA_WITH_SHA384 => ecdsa(Sha384),
-            oid::ECDSA_WITH_SHA512 => ecdsa(Sha512),
-            oid::ED25519 => without(Self::Ed25519),
-            oid::ML_DSA_44 => without(Self::MlDsa44),
-            oid::ML_DSA_65 => without(Self::MlDsa65),
-            oid::ML_DSA_87 => without(Self::MlDsa87),
+            o if o == oid::ECDSA_WITH_SHA1 => ecdsa(Sha1),
+            o if o == oid::ECDSA_WITH_SHA224 => ecdsa(Sha224),
+            o if o == oid::ECDSA_WITH_SHA256 => ecdsa(Sha256),
+            o if o == oid::ECDSA_WITH_SHA384 => ecdsa(Sha384),
+            o if o == oid::ECDSA_WITH_SHA512 => ecdsa(Sha512),
+            o if o == oid::ED25519 => without(Self::Ed25519),
+            o if o == oid::ML_DSA_44 => without(Self::MlDsa44),
+            o if o == oid::ML_DSA_65 => without(Self::MlDsa65),
+            o if o == oid::ML_DSA_87 => without(Self::MlDsa87),
             other => Err(Asn1Error::unknown(WHAT, "a signature algorithm", other)),
         }
     }

@@ -121,16 +121,16 @@ fn against_purposes(facts: &Facts<'_>, checks: &Checks) -> Option<Objection> {
 fn purpose(content: &[u8]) -> String {
     let Ok(found) = Oid::from_bytes(content) else { return hex(content) };
     let name = match found {
-        oid::ANY_EXTENDED_KEY_USAGE => "anyExtendedKeyUsage",
-        oid::KP_SERVER_AUTH => "serverAuth",
-        oid::KP_CLIENT_AUTH => "clientAuth",
-        oid::KP_CODE_SIGNING => "codeSigning",
-        oid::KP_EMAIL_PROTECTION => "emailProtection",
-        oid::KP_TIME_STAMPING => "timeStamping",
-        oid::KP_OCSP_SIGNING => "OCSPSigning",
-        oid::KP_CMC_CA => "cmcCA",
-        oid::KP_CMC_RA => "cmcRA",
-        oid::KP_CM_KGA => "cmKGA",
+        o if o == oid::ANY_EXTENDED_KEY_USAGE => "anyExtendedKeyUsage",
+        o if o == oid::KP_SERVER_AUTH => "serverAuth",
+        o if o == oid::KP_CLIENT_AUTH => "clientAuth",
+        o if o == oid::KP_CODE_SIGNING => "codeSigning",
+        o if o == oid::KP_EMAIL_PROTECTION => "emailProtection",
+        o if o == oid::KP_TIME_STAMPING => "timeStamping",
+        o if o == oid::KP_OCSP_SIGNING => "OCSPSigning",
+        o if o == oid::KP_CMC_CA => "cmcCA",
+        o if o == oid::KP_CMC_RA => "cmcRA",
+        o if o == oid::KP_CM_KGA => "cmKGA",
         other => return other.to_string(),
     };
     format!("{name} ({found})")

@@ -86,8 +86,8 @@ pub fn read_cert_req_template(der: &[u8]) -> Result<(CertTemplate, Vec<KeySpec>)
             )?;
             let kind: Oid = read_oid(&mut control)?;
             match kind {
-                oid::REG_CTRL_RSA_KEY_LEN => key_specs.push(KeySpec::RsaBits(control.decode()?)),
-                oid::REG_CTRL_ALG_ID => {
+                o if o == oid::REG_CTRL_RSA_KEY_LEN => key_specs.push(KeySpec::RsaBits(control.decode()?)),
+                o if o == oid::REG_CTRL_ALG_ID => {
                     let algorithm = control.expect(Tag::Sequence, "an AlgorithmIdentifier")?.bytes.to_vec();
                     key_specs.push(KeySpec::Algorithm(algorithm));
                 }

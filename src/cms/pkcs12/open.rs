@@ -46,7 +46,9 @@ impl Pkcs12 {
             return Err(Asn1Error::invalid(WHAT, "version is not 3").into());
         }
         let safe = match content_info(fields.expect(Tag::Sequence, "authSafe")?)? {
-            (oid::CMS_DATA, content) => Cursor::new(content, WHAT)?.expect(Tag::OctetString, "the content")?.value,
+            (o, content) if o == oid::CMS_DATA => {
+                Cursor::new(content, WHAT)?.expect(Tag::OctetString, "the content")?.value
+            }
             (other, _) => return Err(unsupported(format!("PKCS#12 protected by {}; by a password is", named(&other)))),
         };
         let Some(mac) = fields.optional(Tag::Sequence)? else {
@@ -190,11 +192,11 @@ impl Reader<'_> {
         while !parts.is_empty() {
             let (kind, content) = content_info(parts.expect(Tag::Sequence, "a ContentInfo")?)?;
             let read = match kind {
-                oid::CMS_DATA => {
+                o if o == oid::CMS_DATA => {
                     let data = Cursor::new(content, WHAT)?.expect(Tag::OctetString, "the content")?.value;
                     self.read_contents(data, 0)
                 }
-                oid::CMS_ENCRYPTED_DATA => self.read_encrypted(content),
+                o if o == oid::CMS_ENCRYPTED_DATA => self.read_encrypted(content),
                 // Like a key that is not for us: it counts where nothing else is there.
                 other => {
                     self.unread_key
@@ -262,19 +264,19 @@ impl Reader<'_> {
             }
             // What is not for us does not spoil what stands beside it.
             match kind {
-                oid::BAG_KEY => {
+                o if o == oid::BAG_KEY => {
                     let taken = self.take_key(Zeroizing::new(value.to_vec()), friendly_name);
                     pass_over(taken, &mut self.unread_key)?;
                 }
-                oid::BAG_SHROUDED_KEY => {
+                o if o == oid::BAG_SHROUDED_KEY => {
                     let taken = self.take_shrouded_key(value, friendly_name);
                     pass_over(taken, &mut self.unread_key)?;
                 }
-                oid::BAG_CERTIFICATE => {
+                o if o == oid::BAG_CERTIFICATE => {
                     let taken = self.take_certificate(value);
                     pass_over(taken, &mut self.unread_certificate)?;
                 }
-                oid::BAG_SAFE_CONTENTS => self.read_contents(value, depth + 1)?,
+                o if o == oid::BAG_SAFE_CONTENTS => self.read_contents(value, depth + 1)?,
                 // CRLs, secrets and what nobody knows yet.
                 _ => {}
             }
@@ -430,8 +432,8 @@ fn pbes2_cost(parameters: Tlv<'_>) -> Result<u64, Asn1Error> {
     let mut fields = Cursor::sequence(parameters.bytes, "PBES2-params")?;
     let (function, parameters) = algorithm_identifier(fields.expect(Tag::Sequence, "keyDerivationFunc")?)?;
     match (function, parameters) {
-        (oid::PBKDF2, Some(parameters)) => pbkdf2_cost(parameters).map(|(iterations, _)| iterations),
-        (oid::SCRYPT, Some(parameters)) => {
+        (o, Some(parameters)) if o == oid::PBKDF2 => pbkdf2_cost(parameters).map(|(iterations, _)| iterations),
+        (o, Some(parameters)) if o == oid::SCRYPT => {
             // N, r and p (RFC 7914 section 7.1); what is above its limits is refused before it costs.
             let mut fields = Cursor::sequence(parameters.bytes, "scrypt-params")?;
             fields.expect(Tag::OctetString, "salt")?;

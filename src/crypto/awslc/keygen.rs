@@ -58,14 +58,14 @@ pub(super) fn generate(kind: KeyKind) -> Result<Arc<dyn PrivateKey>, CryptoError
 pub(super) fn import(pkcs8: &[u8]) -> Result<Arc<dyn PrivateKey>, CryptoError> {
     let info = PrivateKeyInfo::from_der(pkcs8)?;
     let made = match info.algorithm {
-        oid::RSA_ENCRYPTION | oid::RSASSA_PSS => {
+        o if o == oid::RSA_ENCRYPTION || o == oid::RSASSA_PSS => {
             check_rsa_private_key(info.key)?;
             let pair = RsaKeyPair::from_der(info.key).map_err(rejected)?;
             let spki = encode_spki(KeyKind::Rsa(0), pair.public_key().as_ref());
             let PublicKey::Rsa(rsa) = PublicKey::from_spki(&spki)? else { unreachable!("encoded as RSA") };
             key(KeyKind::Rsa(rsa.bits), Pair::Rsa(pair))
         }
-        oid::EC_PUBLIC_KEY => {
+        o if o == oid::EC_PUBLIC_KEY => {
             let curve = info.named_curve()?;
             let kind = public_key::curve_kind(curve)?;
             if EcPrivateKey::from_der(info.key)?.curve.is_some_and(|inner| inner != curve) {
@@ -73,20 +73,20 @@ pub(super) fn import(pkcs8: &[u8]) -> Result<Arc<dyn PrivateKey>, CryptoError> {
             }
             key(kind, Pair::Ecdsa(EcdsaKeyPair::from_private_key_der(ecdsa(kind), info.key).map_err(rejected)?))
         }
-        oid::ED25519 => {
+        o if o == oid::ED25519 => {
             let seed = curve_private_key(info.key)?;
             key(KeyKind::Ed25519, Pair::Ed25519(Ed25519KeyPair::from_seed_unchecked(seed).map_err(rejected)?))
         }
-        oid::ML_DSA_44 => import_ml_dsa(KeyKind::MlDsa44, info.key, pkcs8)?,
-        oid::ML_DSA_65 => import_ml_dsa(KeyKind::MlDsa65, info.key, pkcs8)?,
-        oid::ML_DSA_87 => import_ml_dsa(KeyKind::MlDsa87, info.key, pkcs8)?,
-        oid::X25519 => {
+        o if o == oid::ML_DSA_44 => import_ml_dsa(KeyKind::MlDsa44, info.key, pkcs8)?,
+        o if o == oid::ML_DSA_65 => import_ml_dsa(KeyKind::MlDsa65, info.key, pkcs8)?,
+        o if o == oid::ML_DSA_87 => import_ml_dsa(KeyKind::MlDsa87, info.key, pkcs8)?,
+        o if o == oid::X25519 => {
             let seed = curve_private_key(info.key)?;
             x25519(agreement::PrivateKey::from_private_key(&agreement::X25519, seed).map_err(rejected)?)?
         }
-        oid::ML_KEM_512 => ml_kem(KeyKind::MlKem512, kem::import(KeyKind::MlKem512, info.key)?),
-        oid::ML_KEM_768 => ml_kem(KeyKind::MlKem768, kem::import(KeyKind::MlKem768, info.key)?),
-        oid::ML_KEM_1024 => ml_kem(KeyKind::MlKem1024, kem::import(KeyKind::MlKem1024, info.key)?),
+        o if o == oid::ML_KEM_512 => ml_kem(KeyKind::MlKem512, kem::import(KeyKind::MlKem512, info.key)?),
+        o if o == oid::ML_KEM_768 => ml_kem(KeyKind::MlKem768, kem::import(KeyKind::MlKem768, info.key)?),
+        o if o == oid::ML_KEM_1024 => ml_kem(KeyKind::MlKem1024, kem::import(KeyKind::MlKem1024, info.key)?),
         other => return Err(CryptoError::Unsupported(format!("private keys of type {}", named(&other)))),
     };
     // RFC 5958 section 2: the public key that may stand beside it is this key's.

@@ -134,25 +134,25 @@ pub(super) fn generate(kind: KeyKind) -> Result<Arc<dyn PrivateKey>, CryptoError
 pub(super) fn import(pkcs8: &[u8]) -> Result<Arc<dyn PrivateKey>, CryptoError> {
     let info = PrivateKeyInfo::from_der(pkcs8)?;
     let key = match info.algorithm {
-        oid::EC_PUBLIC_KEY => ec::import(info.named_curve()?, info.key)?,
+        o if o == oid::EC_PUBLIC_KEY => ec::import(info.named_curve()?, info.key)?,
         #[cfg(feature = "rust-rsa")]
-        oid::RSA_ENCRYPTION | oid::RSASSA_PSS => super::rsa::import(info.key)?,
+        o if o == oid::RSA_ENCRYPTION || o == oid::RSASSA_PSS => super::rsa::import(info.key)?,
         #[cfg(feature = "rust-25519")]
-        oid::ED25519 => super::curve25519::import_ed25519(info.key)?,
+        o if o == oid::ED25519 => super::curve25519::import_ed25519(info.key)?,
         #[cfg(feature = "rust-25519")]
-        oid::X25519 => super::curve25519::import_x25519(info.key)?,
+        o if o == oid::X25519 => super::curve25519::import_x25519(info.key)?,
         #[cfg(feature = "rust-ml-dsa")]
-        oid::ML_DSA_44 => super::ml_dsa::import(KeyKind::MlDsa44, info.key)?,
+        o if o == oid::ML_DSA_44 => super::ml_dsa::import(KeyKind::MlDsa44, info.key)?,
         #[cfg(feature = "rust-ml-dsa")]
-        oid::ML_DSA_65 => super::ml_dsa::import(KeyKind::MlDsa65, info.key)?,
+        o if o == oid::ML_DSA_65 => super::ml_dsa::import(KeyKind::MlDsa65, info.key)?,
         #[cfg(feature = "rust-ml-dsa")]
-        oid::ML_DSA_87 => super::ml_dsa::import(KeyKind::MlDsa87, info.key)?,
+        o if o == oid::ML_DSA_87 => super::ml_dsa::import(KeyKind::MlDsa87, info.key)?,
         #[cfg(feature = "rust-ml-kem")]
-        oid::ML_KEM_512 => super::ml_kem::import(KeyKind::MlKem512, info.key)?,
+        o if o == oid::ML_KEM_512 => super::ml_kem::import(KeyKind::MlKem512, info.key)?,
         #[cfg(feature = "rust-ml-kem")]
-        oid::ML_KEM_768 => super::ml_kem::import(KeyKind::MlKem768, info.key)?,
+        o if o == oid::ML_KEM_768 => super::ml_kem::import(KeyKind::MlKem768, info.key)?,
         #[cfg(feature = "rust-ml-kem")]
-        oid::ML_KEM_1024 => super::ml_kem::import(KeyKind::MlKem1024, info.key)?,
+        o if o == oid::ML_KEM_1024 => super::ml_kem::import(KeyKind::MlKem1024, info.key)?,
         other => {
             return Err(CryptoError::Unsupported(format!("private keys of type {}, in this build", named(&other))));
         }

@@ -43,21 +43,24 @@ static GCM_PARAMETERS: Shape = Shape::Sequence(GCM);
 /// What the parameters of an algorithm are.
 pub(in super::super) fn parameters(oid: Oid) -> Option<&'static Shape> {
     Some(match oid {
-        oid::PASSWORD_BASED_MAC => &PBM,
-        oid::PBMAC1 => &PBMAC1,
-        oid::PBES2 => &PBES2,
-        oid::PBKDF2 => &PBKDF2,
-        oid::SCRYPT => &SCRYPT,
-        oid::RSASSA_PSS => &PSS,
-        oid::RSAES_OAEP => &OAEP,
-        oid::MGF1
-        | oid::ECDH_STD_SHA1_KDF
-        | oid::ECDH_STD_SHA224_KDF
-        | oid::ECDH_STD_SHA256_KDF
-        | oid::ECDH_STD_SHA384_KDF
-        | oid::ECDH_STD_SHA512_KDF => &Shape::Algorithm,
-        oid::EC_PUBLIC_KEY => &Shape::Oid,
-        oid::AES128_GCM | oid::AES192_GCM | oid::AES256_GCM => &GCM_PARAMETERS,
+        o if o == oid::PASSWORD_BASED_MAC => &PBM,
+        o if o == oid::PBMAC1 => &PBMAC1,
+        o if o == oid::PBES2 => &PBES2,
+        o if o == oid::PBKDF2 => &PBKDF2,
+        o if o == oid::SCRYPT => &SCRYPT,
+        o if o == oid::RSASSA_PSS => &PSS,
+        o if o == oid::RSAES_OAEP => &OAEP,
+        o if o == oid::MGF1
+            || o == oid::ECDH_STD_SHA1_KDF
+            || o == oid::ECDH_STD_SHA224_KDF
+            || o == oid::ECDH_STD_SHA256_KDF
+            || o == oid::ECDH_STD_SHA384_KDF
+            || o == oid::ECDH_STD_SHA512_KDF =>
+        {
+            &Shape::Algorithm
+        }
+        o if o == oid::EC_PUBLIC_KEY => &Shape::Oid,
+        o if o == oid::AES128_GCM || o == oid::AES192_GCM || o == oid::AES256_GCM => &GCM_PARAMETERS,
         _ => return None,
     })
 }

@@ -119,10 +119,10 @@ static CERT_ID: Shape = Shape::Sequence(&[field("issuer", &GENERAL_NAME), field(
 /// What the value of a control is: tokens and authenticators are secrets.
 fn control(oid: Oid) -> Option<&'static Shape> {
     Some(match oid {
-        oid::REG_CTRL_REG_TOKEN | oid::REG_CTRL_AUTHENTICATOR => &Shape::Secret,
-        oid::REG_CTRL_OLD_CERT_ID => &CERT_ID,
-        oid::REG_CTRL_ALG_ID => &Shape::Algorithm,
-        oid::REG_CTRL_RSA_KEY_LEN => &Shape::Integer,
+        o if o == oid::REG_CTRL_REG_TOKEN || o == oid::REG_CTRL_AUTHENTICATOR => &Shape::Secret,
+        o if o == oid::REG_CTRL_OLD_CERT_ID => &CERT_ID,
+        o if o == oid::REG_CTRL_ALG_ID => &Shape::Algorithm,
+        o if o == oid::REG_CTRL_RSA_KEY_LEN => &Shape::Integer,
         _ => return None,
     })
 }
@@ -209,18 +209,18 @@ static CRL_SOURCE: Shape =
 /// What the value of an information type is.
 fn information(oid: Oid) -> Option<&'static Shape> {
     Some(match oid {
-        oid::IT_IMPLICIT_CONFIRM => &Shape::Null,
-        oid::IT_CONFIRM_WAIT_TIME => &Shape::Time,
-        oid::IT_ORIG_PKI_MESSAGE => &PKI_MESSAGES,
-        oid::IT_REV_PASSPHRASE => &ENCRYPTED_KEY,
-        oid::IT_SUPP_LANG_TAGS | oid::IT_CERT_PROFILE => &TEXTS,
-        oid::IT_CA_CERTS => &CERTIFICATES,
-        oid::IT_ROOT_CA_CERT => &CERTIFICATE,
-        oid::IT_ROOT_CA_KEY_UPDATE => &ROOT_CA_KEY_UPDATE,
-        oid::IT_CERT_REQ_TEMPLATE => &REQ_TEMPLATE,
-        oid::IT_CRL_STATUS_LIST => &CRL_STATUS_LIST,
-        oid::IT_CRLS => &CRLS,
-        oid::IT_CURRENT_CRL => &CERTIFICATE_LIST,
+        o if o == oid::IT_IMPLICIT_CONFIRM => &Shape::Null,
+        o if o == oid::IT_CONFIRM_WAIT_TIME => &Shape::Time,
+        o if o == oid::IT_ORIG_PKI_MESSAGE => &PKI_MESSAGES,
+        o if o == oid::IT_REV_PASSPHRASE => &ENCRYPTED_KEY,
+        o if o == oid::IT_SUPP_LANG_TAGS || o == oid::IT_CERT_PROFILE => &TEXTS,
+        o if o == oid::IT_CA_CERTS => &CERTIFICATES,
+        o if o == oid::IT_ROOT_CA_CERT => &CERTIFICATE,
+        o if o == oid::IT_ROOT_CA_KEY_UPDATE => &ROOT_CA_KEY_UPDATE,
+        o if o == oid::IT_CERT_REQ_TEMPLATE => &REQ_TEMPLATE,
+        o if o == oid::IT_CRL_STATUS_LIST => &CRL_STATUS_LIST,
+        o if o == oid::IT_CRLS => &CRLS,
+        o if o == oid::IT_CURRENT_CRL => &CERTIFICATE_LIST,
         _ => return None,
     })
 }

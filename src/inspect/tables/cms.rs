@@ -12,11 +12,11 @@ pub(in super::super) static CONTENT_INFO: Shape = Shape::Sequence(&[
 fn content(oid: Oid) -> Option<&'static Shape> {
     Some(match oid {
         // Of what is in it nothing is known: a key file, perhaps.
-        oid::CMS_DATA => &Shape::Secret,
-        oid::CMS_SIGNED_DATA => &SIGNED_DATA,
-        oid::CMS_ENVELOPED_DATA => &ENVELOPED_DATA,
-        oid::CMS_AUTH_ENVELOPED_DATA => &AUTH_ENVELOPED_DATA,
-        oid::CMS_ENCRYPTED_DATA => &ENCRYPTED_DATA,
+        o if o == oid::CMS_DATA => &Shape::Secret,
+        o if o == oid::CMS_SIGNED_DATA => &SIGNED_DATA,
+        o if o == oid::CMS_ENVELOPED_DATA => &ENVELOPED_DATA,
+        o if o == oid::CMS_AUTH_ENVELOPED_DATA => &AUTH_ENVELOPED_DATA,
+        o if o == oid::CMS_ENCRYPTED_DATA => &ENCRYPTED_DATA,
         _ => return None,
     })
 }

@@ -146,24 +146,26 @@ static SUBTREE: Shape = Shape::Sequence(&[
 /// What the value of an extension is.
 fn extension(oid: Oid) -> Option<&'static Shape> {
     Some(match oid {
-        oid::CE_SUBJECT_KEY_IDENTIFIER | oid::OCSP_NONCE => &Shape::OctetString,
-        oid::CE_KEY_USAGE => &KEY_USAGE,
-        oid::CE_SUBJECT_ALT_NAME | oid::CE_ISSUER_ALT_NAME | oid::CE_CERTIFICATE_ISSUER => &GENERAL_NAMES,
-        oid::CE_BASIC_CONSTRAINTS => &BASIC_CONSTRAINTS,
-        oid::CE_CRL_NUMBER | oid::CE_DELTA_CRL_INDICATOR => &Shape::Serial,
-        oid::CE_INHIBIT_ANY_POLICY => &Shape::Integer,
-        oid::CE_CRL_REASON => &CRL_REASON,
-        oid::CE_INVALIDITY_DATE => &Shape::Time,
-        oid::CE_ISSUING_DISTRIBUTION_POINT => &ISSUING_DISTRIBUTION_POINT,
-        oid::CE_NAME_CONSTRAINTS => &NAME_CONSTRAINTS,
-        oid::CE_CRL_DISTRIBUTION_POINTS | oid::CE_FRESHEST_CRL => &DISTRIBUTION_POINTS,
-        oid::CE_CERTIFICATE_POLICIES => &POLICIES,
-        oid::CE_POLICY_MAPPINGS => &POLICY_MAPPINGS,
-        oid::CE_POLICY_CONSTRAINTS => &POLICY_CONSTRAINTS,
-        oid::CE_AUTHORITY_KEY_IDENTIFIER => &AUTHORITY_KEY_IDENTIFIER,
-        oid::CE_EXT_KEY_USAGE => &OIDS,
-        oid::PE_AUTHORITY_INFO_ACCESS | oid::PE_SUBJECT_INFO_ACCESS => &INFORMATION_ACCESS,
-        oid::OCSP_NOCHECK => &Shape::Null,
+        o if o == oid::CE_SUBJECT_KEY_IDENTIFIER || o == oid::OCSP_NONCE => &Shape::OctetString,
+        o if o == oid::CE_KEY_USAGE => &KEY_USAGE,
+        o if o == oid::CE_SUBJECT_ALT_NAME || o == oid::CE_ISSUER_ALT_NAME || o == oid::CE_CERTIFICATE_ISSUER => {
+            &GENERAL_NAMES
+        }
+        o if o == oid::CE_BASIC_CONSTRAINTS => &BASIC_CONSTRAINTS,
+        o if o == oid::CE_CRL_NUMBER || o == oid::CE_DELTA_CRL_INDICATOR => &Shape::Serial,
+        o if o == oid::CE_INHIBIT_ANY_POLICY => &Shape::Integer,
+        o if o == oid::CE_CRL_REASON => &CRL_REASON,
+        o if o == oid::CE_INVALIDITY_DATE => &Shape::Time,
+        o if o == oid::CE_ISSUING_DISTRIBUTION_POINT => &ISSUING_DISTRIBUTION_POINT,
+        o if o == oid::CE_NAME_CONSTRAINTS => &NAME_CONSTRAINTS,
+        o if o == oid::CE_CRL_DISTRIBUTION_POINTS || o == oid::CE_FRESHEST_CRL => &DISTRIBUTION_POINTS,
+        o if o == oid::CE_CERTIFICATE_POLICIES => &POLICIES,
+        o if o == oid::CE_POLICY_MAPPINGS => &POLICY_MAPPINGS,
+        o if o == oid::CE_POLICY_CONSTRAINTS => &POLICY_CONSTRAINTS,
+        o if o == oid::CE_AUTHORITY_KEY_IDENTIFIER => &AUTHORITY_KEY_IDENTIFIER,
+        o if o == oid::CE_EXT_KEY_USAGE => &OIDS,
+        o if o == oid::PE_AUTHORITY_INFO_ACCESS || o == oid::PE_SUBJECT_INFO_ACCESS => &INFORMATION_ACCESS,
+        o if o == oid::OCSP_NOCHECK => &Shape::Null,
         _ => return None,
     })
 }
@@ -210,10 +212,10 @@ static ANYTHING: Shape = Shape::SetOf(&Shape::Any);
 
 fn attribute(oid: Oid) -> Option<&'static Shape> {
     Some(match oid {
-        oid::EXTENSION_REQUEST => &EXTENSION_REQUESTS,
-        oid::CHALLENGE_PASSWORD => &SECRETS,
-        oid::CMS_CONTENT_TYPE => &OID_SET,
-        oid::CMS_MESSAGE_DIGEST => &DIGESTS,
+        o if o == oid::EXTENSION_REQUEST => &EXTENSION_REQUESTS,
+        o if o == oid::CHALLENGE_PASSWORD => &SECRETS,
+        o if o == oid::CMS_CONTENT_TYPE => &OID_SET,
+        o if o == oid::CMS_MESSAGE_DIGEST => &DIGESTS,
         _ => &ANYTHING,
     })
 }
