@@ -18,7 +18,7 @@ def measure(work: Path, bench: list[str], validate: Path, directory: Path) -> li
             for what in ("devid", "cryptography")
         }
         rows.append({"what": f"enrolment, P-256, {protection}", "all": figures["devid"], "cryptography": figures["cryptography"]})
-    files = [str(directory / name) for name in ("root.pem", "issuing.pem", "crls.pem", "peer.pem")]
+    files = [str(directory / name) for name in ("root.pem", "issuing.pem", "crls.pem", "peer.der")]
     profiles = {count: Profile(work, [str(validate), *files, str(count)]) for count in (FEW, MANY)}
     for function in ("devid_cert_parse", "devid_validate"):
         rows.append({"what": f"{function}()", "all": per_round(lambda count: profiles[count].inclusive(function))})

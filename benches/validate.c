@@ -68,6 +68,7 @@ int main(int argc, char **argv)
     CHECK(devid_trust_add_bytes(trust, data, len, &error));
     CHECK(devid_validator_new(trust, &validator, &error));
     CHECK(devid_validator_set_any_purpose(validator, &error));
+    CHECK(devid_validator_add_name(validator, DEVID_NAME_DNS, "peer.example", &error));
     data = document(argv[2], &len);
     CHECK(devid_validator_add_intermediates(validator, data, len, &error));
     data = document(argv[3], &len);

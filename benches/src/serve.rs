@@ -12,14 +12,13 @@ use crate::{Result, Settings};
 
 /// Writes what clients need into `directory`, prints the port of each CA and serves until its input ends.
 ///
-/// Files: `NAME.pem` for each certificate and key, `crls.pem` for the lists of both CAs. Printed: `signature PORT` and `mac PORT`.
+/// Files: `NAME.pem` for each certificate and key, `peer.der`, `crls.pem` for the lists of both CAs. Printed: `signature PORT` and `mac PORT`.
 pub fn serve(settings: &Settings, directory: &str) -> Result<()> {
     let openssl = settings.server();
     let pki = openssl.make_pki(KeyType::P256)?;
     let items = [
         (Item::Root, "root", "CERTIFICATE"),
         (Item::Issuing, "issuing", "CERTIFICATE"),
-        (Item::Leaf, "peer", "CERTIFICATE"),
         (Item::Supplier, "supplier", "CERTIFICATE"),
         (Item::Device, "device", "CERTIFICATE"),
         (Item::DeviceKey, "device-key", "PRIVATE KEY"),
@@ -29,6 +28,7 @@ pub fn serve(settings: &Settings, directory: &str) -> Result<()> {
         let path = Path::new(directory).join(name).with_extension("pem");
         std::fs::write(path, pem::encode(label, pki.item(item)).as_bytes())?;
     }
+    std::fs::write(Path::new(directory).join("peer.der"), pki.item(Item::Leaf))?;
     let mut lists = String::new();
     for (issuer, key) in [(Item::Issuing, Item::IssuingKey), (Item::Root, Item::RootKey)] {
         lists += &pem::encode("X509 CRL", &make_crl(&pki, issuer, key, 3)?);
