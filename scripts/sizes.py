@@ -55,7 +55,7 @@ SETS = [
     Set("small: engine alone", "crypto-rust-p256", "no HTTP client: the program carries the messages, or files do"),
     Set("small: C program, own transport", "crypto-rust-p256", OWN_WORDS, program=ENROLS_ITSELF),
     Set("small: C program that validates", "crypto-rust-p256", VALIDATES_WORDS, program=VALIDATES),
-    Set("immediate abort", SMALL, "as small, by `make small`", ABORT, budget=2_250_000, aim=1_600_000),
+    Set("immediate abort", SMALL, "as small, by `make small`", ABORT, aim=1_600_000),
     Set("immediate abort: C program", SMALL, HTTP_WORDS, ABORT, aim=1_000_000, program=ENROLS),
     Set("immediate abort: engine alone", "crypto-rust-p256", "as above", ABORT),
     Set("immediate abort: C program, own transport", "crypto-rust-p256", "as above", ABORT, aim=800_000, program=ENROLS_ITSELF),

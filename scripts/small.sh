@@ -20,11 +20,11 @@ if ! has_sources; then
 fi
 target=${TARGET:-$("${rustc[@]}" -vV | sed -n 's/^host: //p')}
 
-# No places of panics, as nobody would see them, and no Debug. What the features named here say of another library's errors is that
-# library's Debug.
+# No places of panics, as nobody would see them, and no Debug; but the HTTP client writes the version into each request by Debug, and what
+# the other features named here say of another library's errors is that library's Debug.
 flags="-C force-unwind-tables=no -Z location-detail=none"
 case ",$FEATURES," in
-*,tls,* | *,settings,* | *,pkcs11,*) ;;
+*,http,* | *,tls,* | *,ldap,* | *,status-fetch,* | *,settings,* | *,pkcs11,*) ;;
 *) flags="$flags -Z fmt-debug=none" ;;
 esac
 export RUSTC_BOOTSTRAP=1 CARGO_PROFILE_SMALL_ABORT_PANIC=immediate-abort RUSTFLAGS="${RUSTFLAGS:-} $flags"
