@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn a_list_in_the_place_of_a_table_is_refused() {
         for wrong in ["ca = []\n", "[ca]\nlogin = []\n", "[identity]\na = [\"CN=a\"]\n", "[[device]]\n"] {
-            assert!(read(wrong).unwrap_err().contains("sequence"), "{wrong}");
+            assert!(read(wrong).is_err(), "{wrong}");
         }
     }
 
