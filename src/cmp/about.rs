@@ -2,7 +2,6 @@
 //! wants replaced. A registration authority speaks for the device that asks, and for nobody else.
 
 use super::possession;
-use super::ra::Device;
 use super::signer_authorisation::has_cmc_purpose;
 use crate::asn1::cmp::revocation::{CertDetails, CertId, rev_details_of};
 use crate::asn1::cmp::{BodyType, PkiMessage};
@@ -47,16 +46,14 @@ pub(super) fn read(message: &PkiMessage, limits: &Limits) -> Result<Vec<CertDeta
 
 /// That who protects the request may ask this: it is about the certificate of his own (RFC 9483 section 4.2 for rr, section 4.1.3 for
 /// oldCertID), or he has authority over others', as an RA has it (RFC 6402).
-pub(super) fn check_entitled(about: &[CertDetails], device: &Device, body: BodyType) -> Result<(), Error> {
-    let is_own = |one: &&CertDetails| match device {
-        Device::Certificate(own) => is_it(one, own),
-        Device::Reference(_) => false,
-    };
+/// `signer`: whose key protects it; `None`: a shared secret does.
+pub(super) fn check_entitled(about: &[CertDetails], signer: Option<&Certificate>, body: BodyType) -> Result<(), Error> {
+    let is_own = |one: &&CertDetails| signer.is_some_and(|own| is_it(one, own));
     let Some(other) = about.iter().find(|one| !is_own(one)) else { return Ok(()) };
-    let by = match device {
-        Device::Certificate(own) if has_cmc_purpose(own)? => return Ok(()),
-        Device::Certificate(own) => format!("{own}, which has neither purpose cmcRA nor cmcCA"),
-        Device::Reference(_) => "a shared secret".to_owned(),
+    let by = match signer {
+        Some(own) if has_cmc_purpose(own)? => return Ok(()),
+        Some(own) => format!("{own}, which has neither purpose cmcRA nor cmcCA"),
+        None => "a shared secret".to_owned(),
     };
     let words = format!(
         "the {body} is about {}, and protected by {by}: a device speaks for the certificate that it protects with alone (RFC 9483 \

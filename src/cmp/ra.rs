@@ -163,7 +163,11 @@ impl RegistrationAuthority {
         let possession = possession::check(&self.context, &message)?;
         let about = about::read(&message, &self.context.limits)?;
         if !self.about_others {
-            about::check_entitled(&about, &device, body)?;
+            let signer = match &device {
+                Device::Certificate(certificate) => Some(certificate),
+                Device::Reference(_) => None,
+            };
+            about::check_entitled(&about, signer, body)?;
         }
         let about = about.into_iter().map(|one| one.id).collect();
         // RFC 9483 section 5.2.3; a certificate is revoked under its own signature (section 4.2).
