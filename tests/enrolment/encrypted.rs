@@ -646,3 +646,34 @@ fn after_the_ciphertext_nothing_unprotected_is_believed() {
     assert_eq!(after(&bare).unwrap_err().code(), Code::Unprotected);
     assert_eq!(after(&answer), Ok(ActionKind::Accept));
 }
+
+/// Whoever kept the ciphertext of an earlier transaction and gives it identifiers of the next: the MAC's key is bound to the transaction
+/// (RFC 9810 section 5.1.3.4), so that the request is refused as changed, and nothing comes of it.
+#[test]
+fn a_ciphertext_of_an_earlier_transaction_leads_nowhere_in_the_next() {
+    let mut bench = with_kem_key(KeyKind::MlKem768);
+    let begun = |bench: &mut Bench| {
+        let mut operation = bench.client().enroll(Signer::Key(key_of(KeyKind::P256)), &subject()).unwrap();
+        assert_eq!(operation.step(bench.now).map(|action| action.kind()), Ok(ActionKind::Send));
+        let genm = operation.output().unwrap().to_vec();
+        let answer = bench.ca.answer(&genm, bench.now.unix());
+        let header = devid::asn1::cmp::PkiMessage::from_der(genm, &devid::limits::Limits::default()).unwrap();
+        let header = header.header().clone();
+        (operation, [header.transaction_id.unwrap(), header.sender_nonce.unwrap()], answer)
+    };
+    let before = bench.ca.confirmed.len();
+    let (_, earlier, mut kept) = begun(&mut bench);
+    let (mut operation, own, genuine) = begun(&mut bench);
+    for (old, new) in earlier.iter().zip(&own) {
+        let at = kept.windows(old.len()).position(|window| window == old).unwrap();
+        kept[at..at + new.len()].copy_from_slice(new);
+    }
+    assert_ne!(kept, genuine);
+    operation.feed(&kept).unwrap();
+    let ir = operation.step(bench.now).map(|action| action.kind());
+    assert_eq!(ir, Ok(ActionKind::Send));
+    let answer = bench.ca.answer(operation.output().unwrap(), bench.now.unix());
+    let refused = operation.feed(&answer).and_then(|()| operation.step(bench.now).map(|_| ())).unwrap_err();
+    assert_eq!(refused.facts().fail_info, Some(1 << 1), "badMessageCheck: {refused}");
+    assert_eq!((bench.ca.bodies(), bench.ca.confirmed.len()), (vec!["genm", "genm", "ir"], before));
+}
