@@ -144,7 +144,7 @@ impl Client {
     ) -> Result<Identity, Error> {
         let _alone = to.converse()?;
         // Best effort, here and below: keys that are left over cost nothing but room.
-        let keys = to.store.makers_keys().unwrap_or_default();
+        let keys = to.store.makers_keys();
         let outcome = self.complete_and_settle(to, operation, exchange, owner);
         let _ = to.store.destroy_forgotten_keys(&keys);
         outcome

@@ -50,7 +50,7 @@ pub(super) enum Unreadable {
     Fail,
 }
 
-const HELD: &str = "key.pem";
+pub(super) const HELD: &str = "key.pem";
 pub(super) const REFERENCE: &str = "key.ref";
 
 pub(super) fn identity_key(name: &str) -> String {

@@ -24,6 +24,7 @@ mod holder;
 mod identity;
 mod keeping;
 mod memory;
+mod named;
 mod named_keys;
 mod notify;
 mod opener;

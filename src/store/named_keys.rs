@@ -3,12 +3,13 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::Store;
 use super::error::{StoreError, StoreErrorKind};
 use super::generations::{REFERENCE, from_hex, identity_key};
 use super::identity::{IdentityKey, KeyReference};
+use super::named::Named;
 use super::opener::{KeyMaker, KeyOpener, Missed, Seen, open_key};
 use super::problem::{Problem, ProblemKind};
-use super::{Home, Store};
 use crate::asn1::x509::hex;
 use crate::crypto::{KeyKind, PrivateKey};
 use crate::error::Error;
@@ -55,26 +56,33 @@ impl Store {
         made.inspect_err(|_| self.key_has_failed())
     }
 
-    /// Adds a key to those that are about to be made. Those that are named by now are no longer among them.
+    /// Adds a key to those that are about to be made. Those that generations in use name by now are no longer among them. A record that cannot
+    /// be read, whosever it is, stops no key: what it may name stays announced.
     fn announce_key(&self, name: &str, words: &str) -> Result<(), Error> {
         let _hold = self.hold()?;
-        let named = self.key_references()?;
-        let mut announced = self.announced_keys()?;
-        announced.retain(|(_, words)| named.iter().all(|key| key.reference != *words));
+        let named = self.named();
+        let mut announced = self.announced_keys().unwrap_or_default();
+        announced.retain(|(_, words)| !named.is_settled(words));
         announced.push((name.to_owned(), words.to_owned()));
         announced.drain(..announced.len().saturating_sub(MOST_FORGOTTEN));
         Ok(self.keep_announced_keys(&announced)?)
     }
 
     /// Destroys the keys that were about to be made for an identity and that device memory does not name: for who is in its conversation, so
-    /// that nobody else is making one. Returns how many. One that cannot be reached now is destroyed in a later call.
+    /// that nobody else is making one. Returns how many. One that cannot be reached now is destroyed in a later call; none while a record that
+    /// may name it cannot be read.
     pub(crate) fn destroy_announced_keys(&self, name: &str) -> Result<usize, Error> {
         let announced = self.announced_keys()?;
         let Some(maker) = self.key_maker().filter(|_| announced.iter().any(|(of, _)| of == name)) else { return Ok(0) };
-        let named = self.key_references()?;
+        let named = self.named();
+        let whole = named.check_whole();
         let (mut destroyed, mut done) = (0, Vec::new());
         for (of, words) in announced.iter().filter(|(of, _)| of == name) {
-            if named.iter().any(|key| key.reference == *words) {
+            if named.is_settled(words) {
+                done.push((of.clone(), words.clone()));
+                continue;
+            }
+            if whole.is_err() || named.found().any(|key| key.reference == *words) {
                 continue;
             }
             match maker.destroy_announced(words) {
@@ -85,13 +93,27 @@ impl Store {
                 Err(_) => self.key_has_failed(),
             }
         }
-        if !done.is_empty() {
-            let _hold = self.hold()?;
-            let mut left = self.announced_keys()?;
-            left.retain(|one| !done.contains(one));
-            self.keep_announced_keys(&left)?;
+        self.withdraw(|one| done.contains(one))?;
+        Ok(whole.map(|()| destroyed)?)
+    }
+
+    /// The key of an identity that has come into use is no longer among those that are about to be made: whatever becomes of its record later,
+    /// it is not one that nobody knows.
+    pub(super) fn settle_announced_key(&self, key: &IdentityKey) -> Result<(), StoreError> {
+        match key {
+            IdentityKey::External(key) => self.withdraw(|(_, words)| *words == key.reference),
+            IdentityKey::Held(_) => Ok(()),
         }
-        Ok(destroyed)
+    }
+
+    fn withdraw(&self, is_done: impl Fn(&(String, String)) -> bool) -> Result<(), StoreError> {
+        if !self.announced_keys()?.iter().any(&is_done) {
+            return Ok(());
+        }
+        let _hold = self.hold()?;
+        let mut left = self.announced_keys()?;
+        left.retain(|one| !is_done(one));
+        self.keep_announced_keys(&left)
     }
 
     fn announced_keys(&self) -> Result<Vec<(String, String)>, StoreError> {
@@ -162,15 +184,13 @@ impl Store {
 
     /// All keys that device memory only names: of every generation of every identity, and those that are pending.
     pub fn key_references(&self) -> Result<Vec<KeyReference>, StoreError> {
-        self.reading(|home| {
-            let mut found = Vec::new();
-            for place in home.named_keys()? {
-                if let IdentityKey::External(reference) = home.load_key(&place)?.key {
-                    found.push(reference);
-                }
-            }
-            Ok(found)
-        })
+        let named = self.named();
+        named.check_read()?;
+        Ok(named.found().cloned().collect())
+    }
+
+    fn named(&self) -> Named {
+        self.reading(|home| home.named()).unwrap_or_else(Named::nothing_read)
     }
 
     /// Which of these keys are not to be had where they are: by a look that asks for nothing secret, or else by the opener
@@ -197,14 +217,14 @@ impl Store {
         Ok(keys.into_iter().filter_map(looked_at).collect())
     }
 
-    /// The same where keys are made anew, else none.
-    pub(crate) fn makers_keys(&self) -> Result<Vec<KeyReference>, StoreError> {
-        if self.key_maker().is_some() { self.key_references() } else { Ok(Vec::new()) }
+    /// The keys that device memory only names, as far as its records can be read, where keys are made anew; else none.
+    pub(crate) fn makers_keys(&self) -> Vec<KeyReference> {
+        if self.key_maker().is_some() { self.named().found().cloned().collect() } else { Vec::new() }
     }
 
     /// Destroys those of the keys that device memory does not name any more and that its maker made: else a token would be
     /// full some day of keys that nobody can use. Returns how many. One that cannot be reached now is remembered, and destroyed in a
-    /// later call.
+    /// later call; so are all while a record that may name them cannot be read, which is the error then.
     pub fn destroy_forgotten_keys(&self, candidates: &[KeyReference]) -> Result<usize, Error> {
         let Some(maker) = self.key_maker() else { return Ok(0) };
         let before = self.forgotten_keys()?;
@@ -213,9 +233,14 @@ impl Store {
         if all.is_empty() {
             return Ok(0);
         }
-        let named = self.key_references()?;
+        let named = self.named();
+        let whole = named.check_whole();
         let (mut destroyed, mut left) = (0, Vec::new());
-        for forgotten in all.into_iter().filter(|candidate| named.iter().all(|n| n.spki != candidate.spki)) {
+        for forgotten in all.into_iter().filter(|candidate| named.found().all(|n| n.spki != candidate.spki)) {
+            if whole.is_err() {
+                left.push(forgotten.clone());
+                continue;
+            }
             match maker.destroy(forgotten) {
                 Ok(is_destroyed) => destroyed += usize::from(is_destroyed),
                 Err(_) => left.push(forgotten.clone()),
@@ -226,7 +251,7 @@ impl Store {
         if left != before {
             self.keep_forgotten_keys(&left)?;
         }
-        Ok(destroyed)
+        Ok(whole.map(|()| destroyed)?)
     }
 
     /// Keys that device memory named once, and that could not be destroyed yet.
@@ -281,17 +306,4 @@ fn gone(place: &str, reference: &KeyReference) -> Problem {
         reference.reference
     );
     Problem::new(ProblemKind::KeyElsewhere, &format!("{place}/{REFERENCE}"), &text)
-}
-
-impl Home<'_> {
-    /// Where keys are named: generations, and keys that are pending.
-    fn named_keys(&mut self) -> Result<Vec<String>, StoreError> {
-        let mut places = Vec::new();
-        for folder in ["identity/", "pending/"] {
-            let keys = self.backend.list(folder)?;
-            places
-                .extend(keys.iter().filter_map(|key| Some(key.strip_suffix(REFERENCE)?.strip_suffix('/')?.to_owned())));
-        }
-        Ok(places)
-    }
 }

@@ -29,6 +29,8 @@ impl Store {
     /// The same where a generation came into use.
     pub(super) fn told(&self, kind: ChangeKind, outcome: Result<Identity, StoreError>) -> Result<Identity, StoreError> {
         if let Ok(identity) = &outcome {
+            // Best effort: a renewal settles it too.
+            let _ = self.settle_announced_key(&identity.key);
             self.tell(&Change { kind, name: &identity.name, generation: identity.generation, folder: None });
         }
         outcome

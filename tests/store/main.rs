@@ -1,5 +1,7 @@
 //! Device memory: what it keeps, what it refuses, and what is left of it when everything goes wrong.
 
+#[cfg(all(unix, feature = "pkcs11"))]
+mod announced;
 mod clock;
 mod common;
 mod damaged;

@@ -243,7 +243,7 @@ impl Renewal<'_> {
         let latest = self.end_of_anchors()?;
         keeper = keeper.up_to(latest);
         // Best effort, here and below: keys that are left over cost nothing but room.
-        let mut keys = store.makers_keys().unwrap_or_default();
+        let mut keys = store.makers_keys();
         let outcome = self.perform(&plan, exchange, &mut keeper, &mut keys, &napped);
         // Also a clock that is wrong counts on: waits are measured by it.
         let later = clock.map(|now| now.plus(keeper.passed_seconds()));
