@@ -11,7 +11,7 @@ use super::freshness::{Freshness, Window};
 use super::knowledge::Source;
 use super::names::{hash_cost, same_name};
 use super::revoked::{GoodWord, ListPlace};
-use super::status::{Entitling, Revocation, Speaker, Standing, Status, StatusSearch, Word};
+use super::status::{Entitling, Revocation, Speaker, Spoken, Standing, Status, StatusSearch, Word};
 use super::unusable::Unusable;
 use crate::asn1::crl::{CrlNumber, CrlReason};
 use crate::asn1::der::Cursor;
@@ -73,7 +73,7 @@ impl StatusSearch<'_> {
         let mut lists = Lists::default();
         let mut covered = ReasonSet::NONE;
         let (mut from, mut until) = (Time::FOREVER, Time::FOREVER);
-        let (mut notes, mut places, mut by) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut notes, mut places, mut by, mut others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut found: Option<Revocation> = None;
         for crl in self.complete_lists() {
             let (scope, silence) = match points.scope(crl) {
@@ -99,7 +99,14 @@ impl StatusSearch<'_> {
                     lists.against.push((crl, silence.into()));
                 }
                 // (e); the newest list that covers a reason says until when.
-                Ok(Said::NotListed(Ok(_))) if covered.contains(scope) => {}
+                Ok(Said::NotListed(Ok(reliance))) if covered.contains(scope) => {
+                    // It says nothing of until when. A hold that it ends is ended.
+                    if scope == ReasonSet::ALL {
+                        let lists = reliance.list.into_iter().collect();
+                        let word = GoodWord { from: reliance.from, lists };
+                        others.push(Spoken { word, by: vec![Speaker::Signer(reliance.signer)] });
+                    }
+                }
                 Ok(Said::NotListed(Ok(reliance))) => {
                     covered = covered.union(scope);
                     from = from.min(reliance.from);
@@ -118,15 +125,17 @@ impl StatusSearch<'_> {
         }
         // Lists of another series lift a hold if they are later and leave nothing open.
         let is_clear = covered == ReasonSet::ALL && unreadable.is_none();
+        let mut words = vec![Spoken { word: GoodWord { from, lists: places }, by }];
+        words.append(&mut others);
         let found = match is_clear {
-            true => found.and_then(|found| self.unless_lifted(found, from, &by, above)),
+            true => found.and_then(|found| self.unless_lifted(found, &words, above)),
             false => found,
         };
         if let Some(found) = found {
             return Status::Revoked(found);
         }
         if is_clear {
-            return Status::Good { until, word: GoodWord { from, lists: places }, by, notes };
+            return Status::Good { until, words, notes };
         }
         let mut reasons: Vec<Unusable> =
             lists.against.into_iter().map(|(crl, why)| why.of(self.describe(crl))).collect();
@@ -558,7 +567,7 @@ impl StatusSearch<'_> {
             made: crl.this_update(),
             list: self.place_of(crl, crl.number().filter(|_| entry.reason == CrlReason::CertificateHold), signer),
             source: source.clone(),
-            entitled: self.entitling(signer, above),
+            entitled: self.entitling_to_revoke(signer, above),
         });
         let is_final = entry.reason != CrlReason::CertificateHold
             && word.as_ref().is_some_and(|word| word.entitled.contains(&Entitling::Issuer));

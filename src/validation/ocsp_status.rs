@@ -5,7 +5,7 @@ use super::knowledge::Source;
 use super::names::{name_hash, same_name};
 use super::ocsp::{OcspResponse, forms_at_hand, key_bits, key_forms};
 use super::revoked::GoodWord;
-use super::status::{Entitling, Revocation, Speaker, Status, StatusSearch, Word};
+use super::status::{Entitling, Revocation, Speaker, Spoken, Status, StatusSearch, Word};
 use super::unusable::Unusable;
 use crate::asn1::crl::{CrlReason, shortest_integer};
 use crate::asn1::ocsp::{BasicResponse, CertStatus, ResponderId, SingleResponse};
@@ -19,8 +19,8 @@ struct Responder<'a> {
     key: KeyIdentity<'a>,
     /// A check on it that could not be made.
     note: Option<String>,
-    /// Whether it is a responder of the owner's settings, and nobody else's.
-    is_trusted_by_owner: bool,
+    /// On what its word rests.
+    entitled: Vec<Entitling>,
 }
 
 /// Which response revokes it, for reports.
@@ -38,7 +38,7 @@ impl StatusSearch<'_> {
     pub(super) fn ocsp_status(&self, certificate: &Certificate, above: &[Certificate]) -> Status {
         let mut reasons = Vec::new();
         let mut newest: Option<(Time, Status)> = None;
-        let mut found: Option<Revocation> = None;
+        let (mut found, mut good): (Option<Revocation>, Vec<Spoken>) = (None, Vec::new());
         for response in &self.sources.ocsp {
             match self.ocsp_says(response, certificate, above) {
                 // On hold: another may say that it is for good, or later that it is not.
@@ -50,16 +50,23 @@ impl StatusSearch<'_> {
                     }
                 }
                 // Of several words the newest counts, be it out of date by now: an older one does not outlive it.
-                Ok((from, said)) => match &newest {
-                    Some((known, Status::Good { .. })) if from <= *known => {}
-                    Some((known, _)) if from < *known => {}
-                    _ => newest = Some((from, said)),
-                },
+                Ok((from, said)) => {
+                    if let Status::Good { words, .. } = &said {
+                        good.extend(words.iter().cloned());
+                    }
+                    match &newest {
+                        Some((known, Status::Good { .. })) if from <= *known => {}
+                        Some((known, _)) if from < *known => {}
+                        _ => newest = Some((from, said)),
+                    }
+                }
                 Err(why) => reasons.push(why.of("OCSP response")),
             }
         }
-        if let (Some(all), Some((from, Status::Good { by, .. }))) = (&found, &newest) {
-            found = self.unless_lifted(all.clone(), *from, by, above);
+        if let Some((_, Status::Good { words, .. })) = &mut newest {
+            good.retain(|spoken| !words.contains(spoken));
+            words.append(&mut good);
+            found = found.and_then(|found| self.unless_lifted(found, words, above));
         }
         if let Some(found) = found {
             return Status::Revoked(found);
@@ -105,13 +112,9 @@ impl StatusSearch<'_> {
         if let Some((entry, time, reason)) = revoked {
             let text = words_of_response(time, reason, entry.this_update);
             let source = responder.key.clone().into_owned();
-            let entitled = match responder.is_trusted_by_owner {
-                true => Entitling::Owner(source.clone()),
-                false => Entitling::Issuer,
-            };
-            let made = entry.this_update;
-            let is_final = reason != CrlReason::CertificateHold && entitled == Entitling::Issuer;
-            let word = Word { since: time, reason, made, list: None, source: source.clone(), entitled: vec![entitled] };
+            let (made, entitled) = (entry.this_update, responder.entitled);
+            let is_final = reason != CrlReason::CertificateHold && entitled.contains(&Entitling::Issuer);
+            let word = Word { since: time, reason, made, list: None, source: source.clone(), entitled };
             let found = Revocation {
                 word: Some(word),
                 source: Some(source),
@@ -145,12 +148,8 @@ impl StatusSearch<'_> {
             Freshness::Refused(why) => return unknown(&why),
         };
         let key = responder.key.clone().into_owned();
-        let entitling = match responder.is_trusted_by_owner {
-            true => Entitling::Owner(key.clone()),
-            false => Entitling::Issuer,
-        };
-        let (word, by) = (GoodWord { from, lists: Vec::new() }, vec![Speaker::Responder(key, entitling)]);
-        Ok((from, Status::Good { until, word, by, notes }))
+        let (word, by) = (GoodWord { from, lists: Vec::new() }, vec![Speaker::Responder(key, responder.entitled)]);
+        Ok((from, Status::Good { until, words: vec![Spoken { word, by }], notes }))
     }
 
     /// Why a response says of nobody that it is good; `None` if nothing is odd about it.
@@ -234,7 +233,8 @@ impl StatusSearch<'_> {
                 continue;
             }
             match self.entitle(candidate, above, made) {
-                Ok((note, is_trusted_by_owner)) => {
+                Ok((note, entitled)) => {
+                    let is_trusted_by_owner = !entitled.contains(&Entitling::Issuer);
                     if !self.is_in_progress(candidate) {
                         let is_enclosed = candidate == issuer || basic.certificates.contains(candidate);
                         let signers = if is_enclosed { &[] } else { core::slice::from_ref(candidate) };
@@ -245,7 +245,7 @@ impl StatusSearch<'_> {
                         };
                         response.entitled.note(signers, line);
                     }
-                    return Ok(Responder { key, note, is_trusted_by_owner });
+                    return Ok(Responder { key, note, entitled });
                 }
                 Err(reason) => why = reason,
             }
@@ -254,29 +254,35 @@ impl StatusSearch<'_> {
     }
 
     /// Whether the responder whose signature it is may speak about the certificates of this issuer: with a note about a check
-    /// on it that could not be made, and whether it is the owner's trust alone that says so.
+    /// on it that could not be made, and on what that rests: whether it is the owner's trust alone that says so.
     fn entitle(
         &self,
         candidate: &Certificate,
         above: &[Certificate],
         made: Option<Time>,
-    ) -> Result<(Option<String>, bool), Unusable> {
+    ) -> Result<(Option<String>, Vec<Entitling>), Unusable> {
         let is_issuer = |issuer: &Certificate| {
             candidate == issuer
                 || (KeyIdentity::of(candidate) == KeyIdentity::of(issuer)
                     && same_name(candidate.subject(), issuer.subject()))
         };
         if above.first().is_some_and(is_issuer) {
-            return Ok((None, false));
+            return Ok((None, vec![Entitling::Issuer]));
         }
         if self.policy().trusted_responders.contains(candidate) {
             // Section 4.2.2.2, first case: by our own configuration, whoever made its certificate.
             return match self.against_responders_validity(candidate, made) {
-                None => Ok((None, true)),
+                None => {
+                    // Whom the issuer has certified for it, too, speaks by that as well: trust takes nothing away of what it has revoked.
+                    let is_delegated = made.is_some() && self.authorise_responder(candidate, above, made).is_ok();
+                    let owner = Entitling::Owner(KeyIdentity::of(candidate).into_owned());
+                    let issuer = is_delegated.then_some(Entitling::Issuer);
+                    Ok((None, core::iter::once(owner).chain(issuer).collect()))
+                }
                 Some(found) => Err(format!("the trusted responder's certificate: {}", found.text).into()),
             };
         }
-        self.authorise_responder(candidate, above, made).map(|note| (note, false))
+        self.authorise_responder(candidate, above, made).map(|note| (note, vec![Entitling::Issuer]))
     }
 
     /// Whether a response names this certificate's holder; an error where the budget ended.

@@ -92,8 +92,9 @@ pub(super) fn check_path_within(
     for index in 0..count {
         match search.status(&path[index], &path[index + 1..]) {
             Status::Good { .. } if !is_wanted => {}
-            Status::Good { until, word, notes, .. } => {
-                outcome.good.push((index, word.from));
+            Status::Good { until, words, notes } => {
+                let from = words.first().map_or(Time::from_unix(0), |spoken| spoken.word.from);
+                outcome.good.push((index, from));
                 outcome.valid_until = Some(outcome.valid_until.map_or(until, |known| known.min(until)));
                 let notes = notes.into_iter().map(|text| Finding::note(Code::RevocationUnknown, Some(index), text));
                 outcome.findings.extend(notes);

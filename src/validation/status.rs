@@ -32,10 +32,8 @@ pub(super) enum Status {
     Good {
         /// Last second at which the data that says so is current.
         until: Time,
-        /// From when it is.
-        word: GoodWord,
-        /// All on whose word it is.
-        by: Vec<Speaker>,
+        /// Who says so, and as of when: the newest word first, which decides. A hold ends by any that is later and may end it.
+        words: Vec<Spoken>,
         /// Checks on the data that could not be made.
         notes: Vec<String>,
     },
@@ -64,13 +62,21 @@ pub(super) struct Revocation {
     pub others: Vec<Revocation>,
 }
 
+/// That somebody is good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Spoken {
+    pub word: GoodWord,
+    /// All on whose word it is.
+    pub by: Vec<Speaker>,
+}
+
 /// Who says that somebody is good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Speaker {
     /// The signer of a list.
     Signer(Certificate),
     /// An OCSP responder's key, and on what its word rests.
-    Responder(KeyIdentity<'static>, Entitling),
+    Responder(KeyIdentity<'static>, Vec<Entitling>),
 }
 
 impl Revocation {
@@ -352,11 +358,11 @@ impl<'a> StatusSearch<'a> {
 
     /// Whether a good word ends a hold (RFC 5280 section 5.3.1): where it is later, in whatever form, and all who say it may speak wherever
     /// the hold counts. Who signs status data does not lift its own.
-    pub(super) fn lifts(&self, from: Time, by: &[Speaker], hold: &Revocation, above: &[Certificate]) -> bool {
+    fn lifts(&self, Spoken { word: good, by }: &Spoken, hold: &Revocation, above: &[Certificate]) -> bool {
         let Some(word) = hold.word.as_ref().filter(|word| word.reason == CrlReason::CertificateHold) else {
             return false;
         };
-        word.made < from
+        word.made < good.from
             && self.in_progress.borrow().is_empty()
             && by.iter().all(|speaker| {
                 let (source, entitled) = self.authority_of(speaker, above);
@@ -374,7 +380,7 @@ impl<'a> StatusSearch<'a> {
     ) -> (KeyIdentity<'static>, Vec<Entitling>) {
         match speaker {
             Speaker::Signer(signer) => (self.key_of(signer).into_owned(), self.entitling(signer, above)),
-            Speaker::Responder(key, entitling) => (key.clone(), vec![entitling.clone()]),
+            Speaker::Responder(key, entitling) => (key.clone(), entitling.clone()),
         }
     }
 
@@ -453,6 +459,51 @@ impl<'a> StatusSearch<'a> {
         entitling
     }
 
+    /// On whose word it rests that this signer of a CRL has revoked somebody: as [`Self::entitling`], and with what entitles every other
+    /// certificate of its name and key at hand. Which of them a list is met with is the choice of whoever sends them, and takes nothing away
+    /// of what the key has revoked; to clear somebody, each stands for itself.
+    pub(super) fn entitling_to_revoke(&self, signer: &Certificate, above: &[Certificate]) -> Vec<Entitling> {
+        let mut entitling = self.entitling(signer, above);
+        let Some(issuer) = above.first() else { return entitling };
+        if entitling.contains(&Entitling::Issuer) {
+            return entitling;
+        }
+        let key = self.key_of(signer);
+        let named = |name| self.knowledge.named(name, self.anchors, self.pool);
+        let is_another = |other: &&Certificate| {
+            let other_key = self.key_of(other);
+            // Keys in another form cost as much as a signature each, and anybody may have sent them.
+            let is_paid = || other_key.is_written_out_already() || self.spend_signature(Source::Crl).is_ok();
+            *other != signer && is_paid() && other_key == key
+        };
+        let mut more = Vec::new();
+        for other in named(signer.subject()).into_iter().filter(is_another) {
+            for ca in named(other.issuer()) {
+                let ca_key = self.key_of(ca);
+                if !self.has_certified(ca, other).unwrap_or(false) {
+                    continue;
+                }
+                if ca_key == self.key_of(issuer) {
+                    return vec![Entitling::Issuer];
+                }
+                if self.is_parent(&ca_key, ca, issuer, above) {
+                    if self.anchors.iter().any(|anchor| anchor == ca) {
+                        more.push(Entitling::Owner(ca_key.clone().into_owned()));
+                    }
+                    more.push(Entitling::Certifier(ca_key.into_owned()));
+                }
+            }
+        }
+        // Those of the owner's anchors first, and the rest in an order that nobody chooses.
+        crate::order::sort_by(&mut more, |one, other| order_of(one).cmp(&order_of(other)));
+        for one in more {
+            if entitling.len() < 2 * MAX_CERTIFIERS && !entitling.contains(&one) {
+                entitling.push(one);
+            }
+        }
+        entitling
+    }
+
     /// Whether a CA stands above the issuer on the path, or has certified it. A budget that ended is remembered and decides.
     fn is_parent(&self, key: &KeyIdentity<'_>, ca: &Certificate, issuer: &Certificate, above: &[Certificate]) -> bool {
         above.iter().any(|above| self.key_of(above) == *key) || self.has_certified(ca, issuer).unwrap_or(false)
@@ -465,26 +516,24 @@ impl<'a> StatusSearch<'a> {
         }
         match (ocsp, crl()) {
             (Status::Revoked(one), Status::Revoked(other)) => Status::Revoked(one.with(other)),
-            (Status::Revoked(found), Status::Good { until, word, by, notes })
-            | (Status::Good { until, word, by, notes }, Status::Revoked(found)) => {
-                match self.unless_lifted(found, word.from, &by, above) {
+            (Status::Revoked(found), Status::Good { until, words, notes })
+            | (Status::Good { until, words, notes }, Status::Revoked(found)) => {
+                match self.unless_lifted(found, &words, above) {
                     Some(found) => Status::Revoked(found),
-                    None => Status::Good { until, word, by, notes },
+                    None => Status::Good { until, words, notes },
                 }
             }
             (revoked @ Status::Revoked(_), _) | (_, revoked @ Status::Revoked(_)) => revoked,
-            (
-                Status::Good { until, word, by, notes },
-                Status::Good { until: other, word: list, by: signers, notes: more },
-            ) => {
+            (Status::Good { until, words, notes }, Status::Good { until: other, words: lists, notes: more }) => {
+                let from = |words: &[Spoken]| words.first().map(|spoken| spoken.word.from);
                 // The newer word says until when: an old one, with which somebody came, lengthens nothing.
-                match (word.from.cmp(&list.from), self.policy().prefer) {
-                    (Ordering::Greater, _) => Status::Good { until, word, by, notes },
-                    // The lists say so, whichever is preferred.
-                    (Ordering::Equal, StatusPreference::Ocsp) => Status::Good { until, word: list, by, notes },
-                    (Ordering::Less, _) | (Ordering::Equal, StatusPreference::Crl) => {
-                        Status::Good { until: other, word: list, by: signers, notes: more }
-                    }
+                let is_ocsp = match (from(&words).cmp(&from(&lists)), self.policy().prefer) {
+                    (Ordering::Greater, _) | (Ordering::Equal, StatusPreference::Ocsp) => true,
+                    (Ordering::Less, _) | (Ordering::Equal, StatusPreference::Crl) => false,
+                };
+                match is_ocsp {
+                    true => Status::Good { until, words: [words, lists].concat(), notes },
+                    false => Status::Good { until: other, words: [lists, words].concat(), notes: more },
                 }
             }
             (good @ Status::Good { .. }, _) | (_, good @ Status::Good { .. }) => good,
@@ -499,11 +548,11 @@ impl<'a> StatusSearch<'a> {
     pub(super) fn unless_lifted(
         &self,
         found: Revocation,
-        from: Time,
-        by: &[Speaker],
+        words: &[Spoken],
         above: &[Certificate],
     ) -> Option<Revocation> {
-        Revocation::of(found.each().into_iter().filter(|found| !self.lifts(from, by, found, above)))
+        let is_lifted = |found: &Revocation| words.iter().any(|spoken| self.lifts(spoken, found, above));
+        Revocation::of(found.each().into_iter().filter(|found| !is_lifted(found)))
     }
 
     /// Whether status data begins beyond what clocks may differ: it says nothing yet, but whom it revokes.
@@ -520,5 +569,14 @@ impl<'a> StatusSearch<'a> {
     /// Takes one signature out of the budget.
     pub(super) fn spend_signature(&self, source: Source) -> Result<(), Unusable> {
         self.knowledge.spend(source, 1)
+    }
+}
+
+/// Anchors first, then by the key.
+fn order_of(entitling: &Entitling) -> (u8, Cow<'_, [u8]>) {
+    match entitling {
+        Entitling::Issuer => (0, Cow::Borrowed(&[])),
+        Entitling::Owner(key) => (1, key.as_spki()),
+        Entitling::Certifier(key) => (2, key.as_spki()),
     }
 }

@@ -3,9 +3,9 @@
 
 use super::names::place_hash;
 use super::ocsp_status::words_of_response;
-use super::revoked::{Authority, GoodWord, KeyDigest, RevokedFact, RevokedId};
+use super::revoked::{Authority, KeyDigest, RevokedFact, RevokedId};
 use super::signed::Line;
-use super::status::{Entitling, Revocation, Speaker, Status, StatusSearch, Word};
+use super::status::{Entitling, Revocation, Speaker, Spoken, Status, StatusSearch, Word};
 use super::unusable::Unusable;
 use crate::asn1::crl::shortest_integer;
 use crate::asn1::ocsp::CertStatus;
@@ -103,45 +103,68 @@ impl StatusSearch<'_> {
     /// A status, with what was known before: good words from before a hold, or from before what was lost, clear nobody.
     pub(super) fn after(&self, above: &[Certificate], before: Before, status: Status) -> Status {
         match (status, before) {
-            (Status::Good { word, by, .. }, Before { hold: Some(hold), .. })
-                if !hold.facts.iter().all(|fact| self.is_ended(fact, &word, &by, above)) =>
+            (Status::Good { words, .. }, Before { hold: Some(hold), .. })
+                if !hold.facts.iter().all(|fact| words.iter().any(|spoken| self.ends(fact, spoken, above))) =>
             {
                 Status::Revoked(hold.found)
             }
             (Status::Unknown(_), Before { hold: Some(hold), .. }) => Status::Revoked(hold.found),
-            (Status::Good { word, .. }, Before { lost: Some(until), .. }) if word.from <= until => {
+            (Status::Good { words, .. }, Before { lost: Some(until), .. })
+                if words.first().is_none_or(|spoken| spoken.word.from <= until) =>
+            {
                 Status::Unknown(vec![without_room(until)])
             }
             (Status::Unknown(reasons), Before { lost: Some(until), .. }) => {
                 Status::Unknown(core::iter::once(without_room(until)).chain(reasons).collect())
             }
-            (Status::Good { word, by, until, notes }, Before { hold, .. }) => {
+            (Status::Good { words, until, notes }, Before { hold, .. }) => {
                 // What rests on a signer that is itself in question lifts nothing yet.
                 let is_settled = self.in_progress.borrow().is_empty();
-                let lifted = hold.filter(|_| is_settled).map(|hold| hold.facts);
-                for record in &self.sources.revoked {
-                    lifted.iter().flatten().for_each(|fact| record.lift(fact, &word));
+                for fact in hold.filter(|_| is_settled).iter().flat_map(|hold| &hold.facts) {
+                    if let Some(spoken) = words.iter().find(|spoken| self.ends_for_all(fact, spoken, above)) {
+                        self.sources.revoked.iter().for_each(|record| record.lift(fact, &spoken.word));
+                    }
                 }
                 if is_settled {
                     self.meet(above);
                 }
-                Status::Good { word, by, until, notes }
+                Status::Good { words, until, notes }
             }
             (status, _) => status,
         }
     }
 
-    /// Whether this good word ends a hold that is written down: all who say it may take back what is said on that authority, or have said
-    /// it themselves.
-    fn is_ended(&self, fact: &RevokedFact, word: &GoodWord, by: &[Speaker], above: &[Certificate]) -> bool {
+    /// Whether this good word ends a hold that is written down, in this validation: all who say it may take back what is said on that
+    /// authority, or have said it themselves.
+    fn ends(&self, fact: &RevokedFact, spoken: &Spoken, above: &[Certificate]) -> bool {
+        self.is_ended(fact, spoken, above, Entitling::is_over_all)
+    }
+
+    /// The same for all who have that memory: whom the owner trusts here need not be trusted where the hold counts.
+    fn ends_for_all(&self, fact: &RevokedFact, spoken: &Spoken, above: &[Certificate]) -> bool {
+        self.is_ended(fact, spoken, above, |entitling| *entitling == Entitling::Issuer)
+    }
+
+    fn is_ended(
+        &self,
+        fact: &RevokedFact,
+        Spoken { word, by }: &Spoken,
+        above: &[Certificate],
+        is_over: impl Fn(&Entitling) -> bool,
+    ) -> bool {
         let is_key =
             |key: &KeyIdentity<'_>, digest: &[u8; 32]| self.sha256(&[&key.as_spki()]).is_ok_and(|key| key == *digest);
         let is_allowed = |speaker: &Speaker| {
             let (source, entitled) = self.authority_of(speaker, above);
             is_key(&source, &fact.source)
                 || entitled.iter().any(|entitling| match (entitling, &fact.authority) {
-                    (Entitling::Certifier(key), Authority::Certifier(digest)) => is_key(key, digest),
-                    (entitling, _) => entitling.is_over_all(),
+                    (Entitling::Certifier(key), Authority::Certifier(digest))
+                    | (Entitling::Owner(key), Authority::Key(digest))
+                        if is_key(key, digest) =>
+                    {
+                        true
+                    }
+                    (entitling, _) => is_over(entitling),
                 })
         };
         fact.is_lifted_by(word) && by.iter().all(is_allowed)

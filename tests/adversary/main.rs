@@ -1,6 +1,7 @@
 //! An adversary against the device's verdicts: stories of attacks, and properties that hold over generated PKIs whatever
 //! a peer adds. A thousand PKIs in the ordinary run; `DEVID_ADVERSARY_PKIS=20000` asks for more (`make adversary`).
 
+mod authority;
 mod forms;
 mod held;
 mod limits;

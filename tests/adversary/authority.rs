@@ -1,0 +1,178 @@
+//! On whose word a revocation rests is what is at hand of who has said it, and not what a peer sends it with; and who takes it back may
+//! do so wherever it counts.
+
+use std::sync::Arc;
+
+use devid::asn1::oid;
+use devid::asn1::x509::Certificate;
+use devid::client::status::StatusMemory;
+use devid::validation::{Crl, KeyUsage, OcspResponse, Report, RevocationMode, StatusSources, TrustAnchors, validate};
+
+use crate::certificates::{Builder, Party, now, provider};
+use crate::checks;
+use crate::status::{CrlBuilder, OcspBuilder, Single};
+
+const HOUR: i64 = 3600;
+const DAY: i64 = 86_400;
+const ON_HOLD: u8 = 6;
+
+/// A device with one memory, that meets peers.
+struct Device {
+    memory: StatusMemory,
+}
+
+impl Device {
+    fn new() -> Self {
+        Device { memory: StatusMemory::new(provider().clone(), None) }
+    }
+
+    /// Under hard fail. `responders`: whom the owner trusts for OCSP besides.
+    fn meets(
+        &self,
+        anchors: &[&Party],
+        sent: &[&Party],
+        crls: &[Arc<Crl>],
+        ocsp: &[Arc<OcspResponse>],
+        responders: &[&Party],
+    ) -> Report {
+        let anchors: TrustAnchors = anchors.iter().map(|p| p.certificate.clone()).collect();
+        let pool: Vec<Certificate> = sent[1..].iter().map(|p| p.certificate.clone()).collect();
+        let mut status = StatusSources { crls: crls.to_vec(), ocsp: ocsp.to_vec(), ..StatusSources::none() };
+        self.memory.join(&mut status);
+        let mut checks = checks(RevocationMode::HardFail);
+        checks.revocation.scope = devid::validation::RevocationScope::LeafOnly;
+        checks.revocation.trusted_responders = responders.iter().map(|p| p.certificate.clone()).collect();
+        validate(&**provider(), &anchors, &sent[0].certificate, &pool, &status, &checks)
+    }
+}
+
+fn signer(name: &str) -> Builder {
+    Builder::leaf(name).key_usage(&[KeyUsage::CrlSign])
+}
+
+fn list(by: &Party, hours: i64) -> CrlBuilder {
+    CrlBuilder::of(by).number(100 - hours as u64).times(now().plus(-hours * HOUR), Some(now().plus(DAY)))
+}
+
+fn good(of: &Party, issuer: &Party, by: OcspBuilder, hours: i64) -> Arc<OcspResponse> {
+    by.says(Single::good(&of.certificate, issuer).times(now().plus(-hours * HOUR), Some(now().plus(9 * DAY)))).build()
+}
+
+/// The signer of the CA's lists is certified by the root. A partner CA certifies the CA's key and that signer's key once more, and a signer
+/// of its own in the CA's name. In whatever order a peer sends all of these, what the genuine signer has said stands, and is remembered.
+#[test]
+fn a_key_that_is_certified_once_more_has_said_what_it_has_said() {
+    let root = Party::root("Root");
+    let (ca, partner) = (root.ca("CA"), root.ca("Partner"));
+    let peer = ca.leaf("peer");
+    let genuine = signer("CA").signed_by(&root);
+    let again = Builder::ca("CA").key(&ca.key).signed_by(&partner);
+    let signer_again = signer("CA").key(&genuine.key).signed_by(&partner);
+    let own = signer("CA").signed_by(&partner);
+    let all = [&ca, &genuine, &partner, &again, &signer_again, &own];
+    let old = good(&peer, &ca, OcspBuilder::by(&ca), 40);
+    for reason in [ON_HOLD, 1] {
+        let lists = [list(&genuine, 3).revokes_for(&peer, reason).build(), list(&own, 1).build()];
+        for turn in 0..all.len() {
+            for is_reversed in [false, true] {
+                let mut order = all;
+                order.rotate_left(turn);
+                if is_reversed {
+                    order.reverse();
+                }
+                let sent: Vec<&Party> = std::iter::once(&peer).chain(order).collect();
+                let device = Device::new();
+                let report = device.meets(&[&root], &sent, &lists, &[], &[]);
+                assert!(!report.is_valid(), "reason {reason}, turn {turn} {is_reversed}: {:?}", report.findings());
+                // The list is gone, and somebody comes with a word from before.
+                let report = device.meets(&[&root], &[&peer, &ca], &[], &[old.clone()], &[]);
+                assert!(!report.is_valid(), "reason {reason}, turn {turn} {is_reversed}: forgotten");
+            }
+        }
+        // Met without the CA's own certificate, where the device has the signer's.
+        let device = Device::new();
+        let sent = [&peer, &genuine, &again, &partner, &signer_again];
+        assert!(!device.meets(&[&root], &sent, &lists[..1], &[], &[]).is_valid());
+        let report = device.meets(&[&root], &[&peer, &ca], &[], &[old.clone()], &[]);
+        assert!(!report.is_valid(), "reason {reason}: forgotten");
+    }
+    // The dark twin: without the genuine list nobody is refused.
+    let sent: Vec<&Party> = std::iter::once(&peer).chain(all).collect();
+    assert!(Device::new().meets(&[&root], &sent, &[list(&genuine, 3).build()], &[], &[]).is_valid());
+}
+
+/// One memory for two purposes with anchors of their own: who is trusted for one takes back nothing of what counts for the other.
+#[test]
+fn who_is_trusted_elsewhere_lifts_no_hold_of_the_issuers() {
+    let (root, elsewhere) = (Party::root("Root"), Party::root("Elsewhere"));
+    let ca = root.ca("CA");
+    let peer = ca.leaf("peer");
+    let again = Builder::ca("CA").key(&ca.key).signed_by(&elsewhere);
+    let own = signer("CA").signed_by(&elsewhere);
+    let responder = Party::root("Responder");
+    let held = [list(&ca, 30).revokes_for(&peer, ON_HOLD).build()];
+    let old = good(&peer, &ca, OcspBuilder::by(&ca), 40);
+    for is_responder in [false, true] {
+        let device = Device::new();
+        assert!(!device.meets(&[&root], &[&peer, &ca], &held, &[], &[]).is_valid());
+        let by_others = match is_responder {
+            false => device.meets(&[&elsewhere], &[&peer, &again, &own], &[list(&own, 1).build()], &[], &[]),
+            true => {
+                let word = good(&peer, &ca, OcspBuilder::by(&responder), 1);
+                device.meets(&[&root], &[&peer, &ca], &[], &[word], &[&responder])
+            }
+        };
+        assert!(by_others.is_valid(), "it is its owner's to trust: {:?}", by_others.findings());
+        let report = device.meets(&[&root], &[&peer, &ca], &[], &[old.clone()], &[]);
+        assert!(!report.is_valid(), "responder {is_responder}: the hold is gone");
+        // The dark twin: the issuer lifts its own, for all.
+        let lifted = device.meets(&[&root], &[&peer, &ca], &[], &[good(&peer, &ca, OcspBuilder::by(&ca), 2)], &[]);
+        assert!(lifted.is_valid(), "{:?}", lifted.findings());
+    }
+}
+
+/// The CA has lifted its hold; that somebody else says something good later takes nothing of that away, with and without a memory.
+#[test]
+fn a_hold_that_its_ca_has_lifted_is_lifted_whoever_speaks_later() {
+    let root = Party::root("Root");
+    let upper = root.ca("Upper");
+    let ca = upper.ca("CA");
+    let peer = ca.leaf("peer");
+    let other = signer("CA").signed_by(&upper);
+    let sent = [&peer, &ca, &upper, &other];
+    let hold = [list(&ca, 60).revokes_for(&peer, ON_HOLD).build()];
+    for (lists, ocsp) in [
+        (vec![list(&other, 10).build()], vec![good(&peer, &ca, OcspBuilder::by(&ca), 20)]),
+        (vec![list(&ca, 20).build(), list(&other, 10).build()], Vec::new()),
+    ] {
+        for lists in [lists.clone(), lists.iter().rev().cloned().collect()] {
+            let device = Device::new();
+            assert!(!device.meets(&[&root], &sent, &hold, &[], &[]).is_valid());
+            let report = device.meets(&[&root], &sent, &lists, &ocsp, &[]);
+            assert!(report.is_valid(), "{:?}", report.findings());
+        }
+    }
+    // The dark twin: the later word alone, which is not the CA's.
+    let device = Device::new();
+    assert!(!device.meets(&[&root], &sent, &hold, &[], &[]).is_valid());
+    assert!(!device.meets(&[&root], &sent, &[list(&other, 10).build()], &[], &[]).is_valid());
+}
+
+/// The owner names as trusted whom the CA has certified as its responder: where it is not named, what it has revoked is revoked too.
+#[test]
+fn trust_in_a_responder_takes_nothing_away_of_what_it_has_revoked() {
+    let root = Party::root("Root");
+    let ca = root.ca("CA");
+    let peer = ca.leaf("peer");
+    let responder = Builder::leaf("Responder").purposes(&[oid::KP_OCSP_SIGNING]).signed_by(&ca);
+    let stranger = Party::root("Stranger");
+    for (by, counts_elsewhere) in [(&responder, true), (&stranger, false)] {
+        let device = Device::new();
+        let single = Single::good(&peer.certificate, &ca).revoked(1).times(now().plus(-HOUR), Some(now().plus(DAY)));
+        let word = OcspBuilder::delegated(by).says(single).build();
+        assert!(!device.meets(&[&root], &[&peer, &ca], &[], &[word], &[by]).is_valid());
+        let old = good(&peer, &ca, OcspBuilder::by(&ca), 40);
+        let report = device.meets(&[&root], &[&peer, &ca], &[], &[old], &[]);
+        assert_eq!(!report.is_valid(), counts_elsewhere, "{:?}", report.findings());
+    }
+}
