@@ -1,25 +1,27 @@
 //! Device memory with keys in PKCS#11 tokens.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::asn1::x509::hex;
 use crate::codes::Code;
 use crate::crypto::pkcs11::{PinSource, RefusedPin, TokenError, TokenKey, TokenUri};
-use crate::crypto::pkcs11::{forget_refused_pins, refused_pins, remember_refused_pins};
+use crate::crypto::pkcs11::{forget_refused_pins, have_kept_refused_pins, merge_refused_pins, recall_refused_pins};
 use crate::crypto::{KeyKind, PrivateKey};
 use crate::error::Error;
-use crate::store::{KeyMaker, KeyReference, Seen, Store};
+use crate::store::{KeyMaker, KeyReference, Seen, Store, StoreError};
+use crate::time::Time;
 
 /// Has device memory open the keys that it names by `pkcs11:` URIs, when they are needed, and make the next ones beside them
 /// ([`TokenKey::generate_marked`]): renewals stay in the token. `module` and `pin` as [`TokenKey::open`], but a `module-path`
 /// that is kept in device memory is never followed: whoever writes there would choose what code runs.
 pub fn open_token_keys(store: &Store, module: Option<&str>, pin: PinSource) {
-    recall_refused_pins(store);
+    recall_kept_pins(store, None);
     let tokens = Arc::new(Tokens { module: module.map(str::to_owned), pin });
     let maker: Arc<dyn KeyMaker> = tokens.clone();
     store.make_keys_with(maker);
     // What a token has refused is refused to the next process as well, whatever the key was opened for.
-    store.after_failed_keys(Arc::new(keep_refused_pins));
+    store.after_failed_keys(Arc::new(|store: &Store| keep_refused_pins(store, None)));
     store.open_keys_with(Arc::new(move |reference: &KeyReference| {
         if !is_in_token(&reference.reference) {
             return Ok(None);
@@ -32,26 +34,58 @@ pub fn open_token_keys(store: &Store, module: Option<&str>, pin: PinSource) {
 
 /// Device memory keeps under this name which PINs tokens have refused: a token counts wrong ones over all processes, and locks.
 const REFUSED: &str = "refused-pins";
-const HEAD: &str = "refused pins 1";
+const HEAD: &str = "refused pins 2";
 
-/// What an earlier process was refused is not tried by this one. Best effort: device memory that cannot be read is told by whoever needs it.
-pub(crate) fn recall_refused_pins(store: &Store) {
-    let Ok(kept) = store.blob(REFUSED) else { return };
-    let read = std::str::from_utf8(&kept).ok().and_then(|text| text.strip_prefix(HEAD)).unwrap_or_default();
-    remember_refused_pins(read.lines().filter_map(refused_of).collect());
+/// What an earlier process was refused is not tried by this one, but rarely. `now`: the device's time, if known. Best effort: device memory
+/// that cannot be read is told by whoever needs it.
+pub(crate) fn recall_kept_pins(store: &Store, now: Option<Time>) {
+    if let Ok(kept) = kept_pins(store) {
+        recall_refused_pins(store.handle(), kept, now.map(|now| now.unix()));
+    }
 }
 
-/// What this process was refused is kept for the next. Best effort, and no write where it is nothing new.
-pub(crate) fn keep_refused_pins(store: &Store) {
-    let refused = refused_pins();
-    let lines: String = refused.iter().map(line_of).collect();
-    let text = format!("{HEAD}\n{lines}");
-    let _ = match store.blob(REFUSED) {
-        Ok(kept) if kept.as_slice() == text.as_bytes() => Ok(()),
-        Ok(_) if refused.is_empty() => store.remove_blob(REFUSED),
-        Err(_) if refused.is_empty() => Ok(()),
-        _ => store.put_blob(REFUSED, text.as_bytes()),
+/// What this process was refused is kept for the next, beside what others have kept. Best effort, and no write where it is nothing new.
+pub(crate) fn keep_refused_pins(store: &Store, now: Option<Time>) {
+    let merged = || {
+        let before = kept_pins(store).ok()?;
+        let mut kept = before.clone();
+        merge_refused_pins(store.handle(), &mut kept, now.map(|now| now.unix()));
+        Some((before, kept))
     };
+    // The lock is for those who write.
+    if merged().is_none_or(|(before, kept)| before == kept) {
+        return;
+    }
+    let Ok(_hold) = store.hold() else { return };
+    let Some((before, kept)) = merged() else { return };
+    let written = if kept == before {
+        Ok(())
+    } else if kept.is_empty() {
+        store.remove_blob(REFUSED)
+    } else {
+        let lines: String = kept.iter().map(line_of).collect();
+        store.put_blob(REFUSED, format!("{HEAD}\n{lines}").as_bytes())
+    };
+    if written.is_ok() {
+        have_kept_refused_pins(store.handle(), &kept);
+    }
+}
+
+/// The tokens, by their labels, that have refused a PIN as far as device memory knows.
+pub(crate) fn tokens_with_refused_pins(store: &Store) -> Vec<String> {
+    let labels: BTreeSet<String> = kept_pins(store).unwrap_or_default().into_iter().map(|pin| pin.label).collect();
+    labels.into_iter().collect()
+}
+
+/// None where there is no record, or one that is of no use.
+fn kept_pins(store: &Store) -> Result<Vec<RefusedPin>, StoreError> {
+    let kept = match store.blob(REFUSED) {
+        Ok(kept) => kept,
+        Err(error) if error.is_of_no_use() => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let read = std::str::from_utf8(&kept).ok().and_then(|text| text.strip_prefix(HEAD)).unwrap_or_default();
+    Ok(read.lines().filter_map(refused_of).collect())
 }
 
 /// People have put right what was wrong: each PIN may be tried once more.
@@ -61,15 +95,23 @@ pub(crate) fn forget_kept_pins(store: &Store) -> Result<(), Error> {
 }
 
 fn line_of(pin: &RefusedPin) -> String {
-    let RefusedPin { serial, label, salt, digest } = pin;
-    format!("{} {} {} {}\n", hex(serial.as_bytes()), hex(label.as_bytes()), hex(salt), hex(digest))
+    let RefusedPin { serial, label, salt, digest, given_at, is_counted } = pin;
+    let at = given_at.map_or_else(|| "-".to_owned(), |at| at.to_string());
+    let counted = if *is_counted { "counted" } else { "-" };
+    let (serial, label) = (hex(serial.as_bytes()), hex(label.as_bytes()));
+    format!("{serial} {label} {} {} {at} {counted}\n", hex(salt), hex(digest))
 }
 
 fn refused_of(line: &str) -> Option<RefusedPin> {
-    let fields: Vec<Vec<u8>> = line.split(' ').map(from_hex).collect::<Option<_>>()?;
-    let [serial, label, salt, digest] = <[Vec<u8>; 4]>::try_from(fields).ok()?;
-    let (serial, label) = (String::from_utf8(serial).ok()?, String::from_utf8(label).ok()?);
-    Some(RefusedPin { serial, label, salt: salt.try_into().ok()?, digest: digest.try_into().ok()? })
+    let [serial, label, salt, digest, at, counted] = <[&str; 6]>::try_from(line.split(' ').collect::<Vec<_>>()).ok()?;
+    Some(RefusedPin {
+        serial: String::from_utf8(from_hex(serial)?).ok()?,
+        label: String::from_utf8(from_hex(label)?).ok()?,
+        salt: from_hex(salt)?.try_into().ok()?,
+        digest: from_hex(digest)?.try_into().ok()?,
+        given_at: at.parse().ok(),
+        is_counted: counted == "counted",
+    })
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {

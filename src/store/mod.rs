@@ -101,6 +101,12 @@ pub struct Store {
 }
 
 impl Store {
+    /// Which handle this is: its clones have the same.
+    #[cfg(feature = "pkcs11")]
+    pub(crate) fn handle(&self) -> usize {
+        Arc::as_ptr(&self.turn) as usize
+    }
+
     /// In any home.
     pub fn new(mut backend: Box<dyn Backend>, provider: Arc<dyn Provider>, options: StoreOptions) -> Self {
         let ended_waits = Arc::<AtomicU64>::default();

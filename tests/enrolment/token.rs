@@ -261,13 +261,46 @@ fn a_pin_that_was_refused_is_not_tried_by_the_next_process() {
         renewal.run_due(Some(now), &mut line, &mut AtOnce(now)).unwrap().outcome.unwrap_err().to_string()
     };
     let now = 1_790_000_000;
-    assert!(run("0000", now).contains("CKR_PIN_INCORRECT"));
+    assert!(run("0000", now).contains("does not take the PIN"));
+    let is_not_tried = |error: &str| {
+        assert!(
+            error.contains("refused before (CKR_PIN_INCORRECT)") && error.contains("`devid store reset`"),
+            "{error}"
+        );
+    };
+    is_not_tried(&run("0000", now + 3_600));
     let kept = store.blob("refused-pins").unwrap();
-    for day in 1..4 {
-        let error = run("0000", now + day * 86_400);
-        assert!(error.contains("refused before") && !error.contains("CKR_"), "{error}");
+    for day in 1..10 {
+        is_not_tried(&run("0000", now + day * 86_400));
     }
     assert_eq!(store.blob("refused-pins").unwrap(), kept, "and nothing is written for it");
+    // A process that has to do with no token takes nothing out.
+    forget_refused_pins();
+    let plain = Renewal {
+        planner: &planner,
+        config: &config,
+        to: Destination { store: &store, name: "another", purpose: "ldevid" },
+        factory: None,
+        subject: Some(&subject),
+        new_key: None,
+    };
+    let now = now + 10 * 86_400;
+    let (mut ca, clock) = (TestCa::new(Options::default()), Time::from_unix(now));
+    plain.run_due(Some(clock), &mut ShortLine(Line(&mut ca, clock), 0), &mut AtOnce(clock)).unwrap();
+    assert_eq!(store.blob("refused-pins").unwrap(), kept);
+    is_not_tried(&run("0000", now));
+    // Somebody logs in with the right one, by another program: the token counts anew, and the one given may be right by now. Once.
+    forget_refused_pins();
+    let logged_in = TokenKey::generate(Some(module), "pkcs11:token=strict;object=by-another", KeyKind::P256, pin(PIN));
+    drop(logged_in.unwrap());
+    let given_at = || String::from_utf8(store.blob("refused-pins").unwrap().to_vec()).unwrap();
+    let again = now + 4 * 86_400;
+    assert!(!given_at().contains(&again.to_string()));
+    run("0000", again);
+    assert!(given_at().contains(&again.to_string()), "{}", given_at());
+    is_not_tried(&run("0000", now + 8 * 86_400));
+    assert!(given_at().contains(&again.to_string()), "{}", given_at());
+    let now = now + 8 * 86_400;
     // The dark twins: another one is tried, and the right one makes an end of it.
     let error = run(PIN, now + 5 * 86_400);
     assert!(error.contains("dead"), "{error}");

@@ -105,10 +105,12 @@ impl Device {
         cancel: Option<&Cancel>,
         owner: &mut dyn Owner,
     ) -> Result<Report, Error> {
-        let report = self.step_by_settings(name, clock, longest_wait_seconds, cancel, owner);
-        // Also where a key was opened before the step.
+        // Also where a key is opened before the step.
         #[cfg(feature = "pkcs11")]
-        crate::client::token::keep_refused_pins(&self.store);
+        crate::client::token::recall_kept_pins(&self.store, clock);
+        let report = self.step_by_settings(name, clock, longest_wait_seconds, cancel, owner);
+        #[cfg(feature = "pkcs11")]
+        crate::client::token::keep_refused_pins(&self.store, clock);
         report
     }
 

@@ -359,6 +359,26 @@ impl Device {
         }))
     }
 
+    /// The same for who has device memory at hand: a PIN that is refused is kept there, and what is kept is not given again.
+    ///
+    /// Errors: as [`Device::token_key`].
+    pub fn open_token_key(&self, uri: &str, kind: Option<KeyKind>) -> Result<Arc<dyn PrivateKey>, Error> {
+        #[cfg(feature = "pkcs11")]
+        crate::client::token::recall_kept_pins(&self.store, self.clock());
+        let key = Self::token_key(&self.settings, uri, kind);
+        #[cfg(feature = "pkcs11")]
+        crate::client::token::keep_refused_pins(&self.store, self.clock());
+        key
+    }
+
+    /// The tokens, by their labels, that have refused a PIN as far as device memory knows, and have taken none since.
+    pub fn tokens_with_refused_pins(&self) -> Vec<String> {
+        #[cfg(feature = "pkcs11")]
+        return crate::client::token::tokens_with_refused_pins(&self.store);
+        #[cfg(not(feature = "pkcs11"))]
+        Vec::new()
+    }
+
     /// Without support for tokens there is none.
     #[cfg(not(feature = "pkcs11"))]
     pub fn token_key(_: &Settings, uri: &str, _: Option<KeyKind>) -> Result<Arc<dyn PrivateKey>, Error> {

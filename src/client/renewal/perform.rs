@@ -136,9 +136,11 @@ impl Renewal<'_> {
         let mut mended = self.bring_back(clock)?;
         // Best effort: what is in use is in use all the same.
         mended.extend(self.to.store.settle(self.to.name).ok().flatten());
+        #[cfg(feature = "pkcs11")]
+        crate::client::token::recall_kept_pins(self.to.store, clock);
         let report = self.run_whole(clock, exchange, owner, asks_time);
         #[cfg(feature = "pkcs11")]
-        crate::client::token::keep_refused_pins(self.to.store);
+        crate::client::token::keep_refused_pins(self.to.store, clock);
         let mut report = report?;
         if !mended.is_empty() {
             report.plan.alarm = report.plan.alarm.max(Alarm::Late);

@@ -28,7 +28,8 @@ use crate::asn1::oid::{self, Oid};
 use crate::codes::Code;
 use crate::error::Error;
 use half::{Described, Half};
-pub use pin::{RefusedPin, forget_refused_pins, refused_pins, remember_refused_pins};
+pub use pin::forget_refused_pins;
+pub(crate) use pin::{RefusedPin, have_kept_refused_pins, merge_refused_pins, recall_refused_pins};
 use token::{Module, Token, Way, may_begin_anew};
 pub use uri::TokenUri;
 

@@ -14,18 +14,25 @@ const MAX_UNCLEAR: u32 = 2;
 /// What it costs to guess a refused PIN from what is remembered of it, in iterations of PBKDF2: some ten milliseconds each.
 const ITERATIONS: u32 = 20_000;
 
+/// After how long a refused PIN is given once more, in seconds: it may be the right one by now.
+const TRIED_AGAIN_SECONDS: i64 = 7 * 86_400;
+
 /// A PIN that a token has refused, as far as it is remembered: enough to know it again. A PIN refused by one token may be the right one of
 /// another: it is not kept itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefusedPin {
+pub(crate) struct RefusedPin {
     /// The token's serial number.
     pub serial: String,
     /// The token's label.
     pub label: String,
-    /// Random.
+    /// Random: no two refusals have the same.
     pub salt: [u8; 16],
     /// PBKDF2 with HMAC-SHA256 of the PIN.
     pub digest: [u8; 32],
+    /// When it was given, in seconds of Unix time, as far as known.
+    pub given_at: Option<i64>,
+    /// A later process saw CKF_USER_PIN_COUNT_LOW: the token itself keeps that flag, so that it goes only with a login.
+    pub is_counted: bool,
 }
 
 impl RefusedPin {
@@ -34,36 +41,110 @@ impl RefusedPin {
     }
 }
 
+/// What this process knows of a refused PIN.
+struct Known {
+    pin: RefusedPin,
+    /// The device memory that has it, by its handle.
+    home: Option<usize>,
+    /// It was refused in this process.
+    is_own: bool,
+    /// Device memory has it otherwise, or not at all.
+    is_unwritten: bool,
+    /// The token has shown CKF_USER_PIN_COUNT_LOW since.
+    was_low: bool,
+    /// Long enough ago.
+    is_due: bool,
+}
+
 /// What a process knows about the PINs of one token.
 #[derive(Default)]
 struct Refused {
-    pins: Vec<RefusedPin>,
+    pins: Vec<Known>,
     /// The PIN with which logging in failed for no clear reason, and how often in a row.
     unclear: Option<(RefusedPin, u32)>,
 }
 
-/// By serial number and label. Two programs in one process share it, as they share the token's counter.
-static TOKENS: Mutex<BTreeMap<(String, String), Refused>> = Mutex::new(BTreeMap::new());
-
-/// What this process knows to be refused: for who keeps it from process to process.
-pub fn refused_pins() -> Vec<RefusedPin> {
-    tokens().values().flat_map(|known| known.pins.iter().cloned()).collect()
+/// What a process knows about PINs.
+#[derive(Default)]
+struct Memory {
+    /// By serial number and label.
+    tokens: BTreeMap<(String, String), Refused>,
+    /// What is no longer true, as the token took a PIN in this process: the salts.
+    gone: Vec<[u8; 16]>,
 }
 
-/// What another process has kept.
-pub fn remember_refused_pins(kept: Vec<RefusedPin>) {
-    let mut tokens = tokens();
-    for pin in kept {
-        let known = tokens.entry((pin.serial.clone(), pin.label.clone())).or_default();
-        if !known.pins.contains(&pin) && known.pins.len() < MAX_REFUSED {
-            known.pins.push(pin);
+/// Two programs in one process share it, as they share the tokens' counters.
+static MEMORY: Mutex<Memory> = Mutex::new(Memory { tokens: BTreeMap::new(), gone: Vec::new() });
+
+/// What device memory has: what it has no longer was taken out by another process, and is forgotten. `now`: the device's time, if known.
+pub(crate) fn recall_refused_pins(home: usize, kept: Vec<RefusedPin>, now: Option<i64>) {
+    let mut memory = memory();
+    for known in memory.tokens.values_mut() {
+        known.pins.retain(|one| {
+            one.home != Some(home) || one.is_unwritten || kept.iter().any(|kept| kept.salt == one.pin.salt)
+        });
+    }
+    for pin in kept.into_iter().filter(|pin| !memory.gone.contains(&pin.salt)).collect::<Vec<_>>() {
+        let pins = &mut memory.tokens.entry((pin.serial.clone(), pin.label.clone())).or_default().pins;
+        let at = match pins.iter().position(|one| one.pin.salt == pin.salt) {
+            Some(at) => at,
+            None if pins.len() < MAX_REFUSED => {
+                let is = false;
+                pins.push(Known {
+                    pin: pin.clone(),
+                    home: None,
+                    is_own: is,
+                    is_unwritten: is,
+                    was_low: is,
+                    is_due: is,
+                });
+                pins.len() - 1
+            }
+            None => continue,
+        };
+        let one = &mut pins[at];
+        one.home = Some(home);
+        if !one.is_unwritten {
+            one.pin = pin;
+        }
+        let is_long_ago = |at: i64| now.is_some_and(|now| now.saturating_sub(at) >= TRIED_AGAIN_SECONDS);
+        one.is_due = one.pin.given_at.is_some_and(is_long_ago);
+    }
+}
+
+/// Brings what device memory has up to what this process knows better. An entry goes only when its token took a PIN in this process, and one
+/// that another device memory has stays there. What was refused meanwhile was given `now`.
+pub(crate) fn merge_refused_pins(home: usize, kept: &mut Vec<RefusedPin>, now: Option<i64>) {
+    let mut memory = memory();
+    kept.retain(|one| !memory.gone.contains(&one.salt));
+    for one in memory.tokens.values_mut().flat_map(|known| &mut known.pins) {
+        if one.home.is_some_and(|of| of != home) {
+            continue;
+        }
+        if one.pin.given_at.is_none() && now.is_some() {
+            (one.pin.given_at, one.is_unwritten) = (now, true);
+        }
+        if one.is_unwritten {
+            match kept.iter_mut().find(|kept| kept.salt == one.pin.salt) {
+                Some(kept) => *kept = one.pin.clone(),
+                None => kept.push(one.pin.clone()),
+            }
+        }
+    }
+}
+
+/// Device memory has what [`merge_refused_pins`] made of it.
+pub(crate) fn have_kept_refused_pins(home: usize, kept: &[RefusedPin]) {
+    for one in memory().tokens.values_mut().flat_map(|known| &mut known.pins) {
+        if one.home.is_none_or(|of| of == home) && kept.contains(&one.pin) {
+            (one.home, one.is_unwritten) = (Some(home), false);
         }
     }
 }
 
 /// For people who say so: each may be tried once more.
 pub fn forget_refused_pins() {
-    tokens().clear();
+    *memory() = Memory::default();
 }
 
 /// A token's part of the memory.
@@ -76,13 +157,20 @@ impl PinMemory {
         PinMemory { token: (serial.to_owned(), label.to_owned()) }
     }
 
-    /// Whether this PIN is not to be tried again.
-    pub fn is_refused(&self, pin: &str) -> Result<bool, CryptoError> {
-        let tokens = tokens();
-        let Some(known) = tokens.get(&self.token) else { return Ok(false) };
-        for refused in &known.pins {
-            if refused.is_of(pin)? {
-                return Ok(true);
+    /// Whether this PIN is not to be tried now. `is_low`: CKF_USER_PIN_COUNT_LOW. A refused one is given again after a week, or once the flag
+    /// has gone: somebody has logged in since, and the token counts anew. Never while the flag is there.
+    pub fn is_refused(&self, pin: &str, is_low: bool) -> Result<bool, CryptoError> {
+        let mut memory = memory();
+        let Some(known) = memory.tokens.get_mut(&self.token) else { return Ok(false) };
+        for one in &mut known.pins {
+            one.was_low |= is_low;
+            if is_low && !one.is_own && !one.pin.is_counted {
+                (one.pin.is_counted, one.is_unwritten) = (true, true);
+            }
+        }
+        for one in &known.pins {
+            if one.pin.is_of(pin)? {
+                return Ok(is_low || !(one.is_due || one.was_low || one.pin.is_counted));
             }
         }
         match &known.unclear {
@@ -92,38 +180,48 @@ impl PinMemory {
     }
 
     pub fn refused(&self, pin: &str) {
-        let (Ok(false), Ok(refused)) = (self.is_refused(pin), self.mark(pin)) else { return };
-        let mut tokens = tokens();
-        let known = tokens.entry(self.token.clone()).or_default();
+        let Ok(mark) = self.mark(pin) else { return };
+        let mut memory = memory();
+        let known = memory.tokens.entry(self.token.clone()).or_default();
+        let found = known.pins.iter().position(|one| one.pin.is_of(pin).unwrap_or(false));
+        let earlier = found.map(|at| known.pins.remove(at));
+        let pin = match &earlier {
+            Some(earlier) => RefusedPin { given_at: None, is_counted: false, ..earlier.pin.clone() },
+            None => mark,
+        };
         if known.pins.len() < MAX_REFUSED {
-            known.pins.push(refused);
+            let home = earlier.and_then(|one| one.home);
+            known.pins.push(Known { pin, home, is_own: true, is_unwritten: true, was_low: false, is_due: false });
         }
     }
 
     /// Logging in failed, and the PIN may be the reason.
     pub fn failed_unclearly(&self, pin: &str) {
         let Ok(mark) = self.mark(pin) else { return };
-        let mut tokens = tokens();
-        let known = tokens.entry(self.token.clone()).or_default();
+        let mut memory = memory();
+        let known = memory.tokens.entry(self.token.clone()).or_default();
         let before = known.unclear.take().filter(|(unclear, _)| unclear.is_of(pin).unwrap_or(false));
         known.unclear = Some(before.map_or((mark, 1), |(unclear, count)| (unclear, count + 1)));
     }
 
     /// A PIN was taken: the token's own counter begins anew, too.
     pub fn accepted(&self) {
-        tokens().remove(&self.token);
+        let mut memory = memory();
+        let known = memory.tokens.remove(&self.token).unwrap_or_default();
+        memory.gone.extend(known.pins.iter().map(|one| one.pin.salt));
     }
 
     fn mark(&self, pin: &str) -> Result<RefusedPin, CryptoError> {
         let (serial, label) = self.token.clone();
         let mut salt = [0; 16];
         default_provider().random(&mut salt)?;
-        Ok(RefusedPin { serial, label, salt, digest: digest(pin, &salt)? })
+        let digest = digest(pin, &salt)?;
+        Ok(RefusedPin { serial, label, salt, digest, given_at: None, is_counted: false })
     }
 }
 
-fn tokens() -> MutexGuard<'static, BTreeMap<(String, String), Refused>> {
-    TOKENS.lock().unwrap_or_else(PoisonError::into_inner)
+fn memory() -> MutexGuard<'static, Memory> {
+    MEMORY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn digest(pin: &str, salt: &[u8]) -> Result<[u8; 32], CryptoError> {
@@ -136,40 +234,120 @@ fn digest(pin: &str, salt: &[u8]) -> Result<[u8; 32], CryptoError> {
 mod tests {
     use super::*;
 
+    /// What device memory has after this process brought its part.
+    fn kept(home: usize, mut kept: Vec<RefusedPin>, serial: &str, now: Option<i64>) -> Vec<RefusedPin> {
+        merge_refused_pins(home, &mut kept, now);
+        kept.retain(|pin| pin.serial == serial);
+        have_kept_refused_pins(home, &kept);
+        kept
+    }
+
+    /// As the next process: it knows what is kept.
+    fn begin_anew(token: &PinMemory) {
+        memory().tokens.remove(&token.token);
+    }
+
     #[test]
     fn a_refused_pin_stays_refused_until_another_is_taken() {
         let (token, other) = (PinMemory::of("1", "memory"), PinMemory::of("2", "memory"));
         token.refused("0000");
         token.refused("1111");
         for pin in ["0000", "1111"] {
-            assert!(token.is_refused(pin).unwrap());
+            assert!(token.is_refused(pin, false).unwrap());
         }
-        assert!(!token.is_refused("2222").unwrap() && !other.is_refused("0000").unwrap());
+        assert!(!token.is_refused("2222", false).unwrap() && !other.is_refused("0000", false).unwrap());
         token.accepted();
-        assert!(!token.is_refused("0000").unwrap(), "somebody may have set it since");
+        assert!(!token.is_refused("0000", false).unwrap(), "somebody may have set it since");
     }
 
     #[test]
     fn what_one_process_was_refused_the_next_one_does_not_try() {
         let token = PinMemory::of("9", "memory");
         token.refused("0000");
-        let kept: Vec<RefusedPin> = refused_pins().into_iter().filter(|pin| pin.serial == "9").collect();
-        assert!(kept.len() == 1 && !format!("{kept:?}").contains("0000"));
+        let first = kept(9, Vec::new(), "9", None);
+        assert!(first.len() == 1 && !format!("{first:?}").contains("0000"));
+        begin_anew(&token);
+        for _ in 0..2 {
+            recall_refused_pins(9, first.clone(), None);
+        }
+        assert!(token.is_refused("0000", false).unwrap() && !token.is_refused("0001", false).unwrap());
+        assert_eq!(kept(9, first.clone(), "9", None), first);
+        // Another process took it out.
+        recall_refused_pins(9, Vec::new(), None);
+        assert!(!token.is_refused("0000", false).unwrap());
+    }
+
+    /// Who knows nothing of it takes nothing out, and nothing goes from one device memory to another.
+    #[test]
+    fn an_entry_leaves_only_when_its_token_took_a_pin_here() {
+        let token = PinMemory::of("10", "memory");
+        token.refused("0000");
+        let first = kept(10, Vec::new(), "10", None);
+        assert_eq!(kept(11, Vec::new(), "10", None), [], "of another device memory");
+        begin_anew(&token);
+        assert_eq!(kept(10, first.clone(), "10", None), first, "a process that never saw it");
+        PinMemory::of("12", "memory").accepted();
+        recall_refused_pins(10, first.clone(), None);
+        assert_eq!(kept(10, first.clone(), "10", None), first, "another token took one");
         token.accepted();
-        remember_refused_pins(kept.clone());
-        remember_refused_pins(kept);
-        assert!(token.is_refused("0000").unwrap() && !token.is_refused("0001").unwrap());
-        assert_eq!(refused_pins().iter().filter(|pin| pin.serial == "9").count(), 1);
+        assert_eq!(kept(10, first, "10", None), []);
+    }
+
+    #[test]
+    fn a_refused_pin_is_given_once_a_week_and_never_while_the_count_is_low() {
+        let token = PinMemory::of("13", "memory");
+        let (now, week) = (1_790_000_000, TRIED_AGAIN_SECONDS);
+        token.refused("0000");
+        let first = kept(13, Vec::new(), "13", Some(now));
+        begin_anew(&token);
+        for (at, is_low, is_refused) in [
+            (None, false, true),
+            (Some(now - week), false, true),
+            (Some(now + week - 1), false, true),
+            (Some(now + week), false, false),
+            (Some(now + week), true, true),
+        ] {
+            recall_refused_pins(13, first.clone(), at);
+            assert_eq!(token.is_refused("0000", is_low).unwrap(), is_refused, "{at:?} {is_low}");
+        }
+        // Refused once more: the week begins anew.
+        token.refused("0000");
+        let second = kept(13, first, "13", Some(now + week));
+        assert_eq!(second.iter().map(|pin| pin.given_at).collect::<Vec<_>>(), [Some(now + week)]);
+        begin_anew(&token);
+        recall_refused_pins(13, second, Some(now + week + 1));
+        assert!(token.is_refused("0000", false).unwrap());
+    }
+
+    #[test]
+    fn a_refused_pin_is_given_again_when_somebody_has_logged_in() {
+        let token = PinMemory::of("14", "memory");
+        token.refused("0000");
+        let first = kept(14, Vec::new(), "14", None);
+        assert!(token.is_refused("0000", true).unwrap());
+        assert!(!token.is_refused("0000", false).unwrap(), "the flag went while this process saw it");
+        // What one process alone has seen says nothing to the next: some modules keep the flag no longer than themselves.
+        assert_eq!(kept(14, first.clone(), "14", None), first);
+        begin_anew(&token);
+        recall_refused_pins(14, first.clone(), None);
+        assert!(token.is_refused("0000", false).unwrap() && token.is_refused("0000", true).unwrap());
+        let counted = kept(14, first, "14", None);
+        assert!(counted.iter().all(|pin| pin.is_counted));
+        begin_anew(&token);
+        recall_refused_pins(14, counted, None);
+        assert!(!token.is_refused("0000", false).unwrap());
+        token.refused("0000");
+        assert!(token.is_refused("0000", false).unwrap(), "one try a login");
     }
 
     #[test]
     fn a_failure_without_a_clear_reason_is_tried_once_more_and_no_further() {
         let token = PinMemory::of("3", "memory");
         token.failed_unclearly("0000");
-        assert!(!token.is_refused("0000").unwrap(), "it may have been a loose contact");
+        assert!(!token.is_refused("0000", false).unwrap(), "it may have been a loose contact");
         token.failed_unclearly("0000");
-        assert!(token.is_refused("0000").unwrap());
+        assert!(token.is_refused("0000", false).unwrap());
         token.failed_unclearly("1111");
-        assert!(!token.is_refused("1111").unwrap());
+        assert!(!token.is_refused("1111", false).unwrap());
     }
 }

@@ -176,8 +176,8 @@ impl Token {
         session.map_err(|error| self.failed("opening a session", &error))
     }
 
-    /// Gives the PIN. One that the token refused is not given again, and the last try before it locks is left to people:
-    /// whoever loops above this, in this process or the next, cannot lock the token.
+    /// Gives the PIN. One that the token refused is given again rarely ([`PinMemory::is_refused`]), and the last try before it locks is left to
+    /// people: whoever loops above this, in this process or the next, cannot lock the token.
     pub fn login(&self, session: &Session, user: UserType, pin: &PinSource) -> Result<(), TokenError> {
         let info = self.read_info()?;
         let label = info.label();
@@ -212,9 +212,15 @@ impl Token {
         };
         let pin: Zeroizing<String> = pin(&request).map_err(TokenError::NoPin)?;
         let memory = PinMemory::of(info.serial_number(), label);
-        if memory.is_refused(&pin).map_err(TokenError::NoPin)? {
-            let words = "the PIN given was refused before; it is not tried again, as wrong ones lock a token: give the right one";
-            return Err(TokenError::WrongPin(format!("token {}: {words}", crate::words::quoted(label))));
+        let is_low = info.user_pin_count_low();
+        if memory.is_refused(&pin, is_low).map_err(TokenError::NoPin)? {
+            let until = if is_low { "while the token says that its count of tries is low" } else { "for a week" };
+            return Err(TokenError::WrongPin(format!(
+                "token {}: the PIN given was refused before (CKR_PIN_INCORRECT); it is not tried again {until}, as wrong ones lock a token: \
+                 give the right one; if it is right by now, log in with it by another program or let it be tried at once \
+                 (`devid store reset`, Renewal.reset)",
+                crate::words::quoted(label)
+            )));
         }
         match session.login(user, Some(&AuthPin::new(pin.as_str().into()))) {
             Ok(()) => {
