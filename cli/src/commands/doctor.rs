@@ -119,6 +119,7 @@ fn look(loaded: &Loaded, is_offline: bool, findings: &mut Findings) {
             findings.good("memory.open", settings.device.memory.display().to_string());
             lock(&device, findings);
             memory(&device, findings);
+            pins(&device, findings);
             Some(device)
         }
     };
@@ -207,6 +208,17 @@ fn memory(device: &Device, findings: &mut Findings) {
         }
     }
     identities(device, findings);
+}
+
+/// No PIN is given for it. A warning: it may be right by now.
+fn pins(device: &Device, findings: &mut Findings) {
+    let tokens = device.tokens_with_refused_pins();
+    if !tokens.is_empty() {
+        let tokens: Vec<String> = tokens.iter().map(|label| format!("{label:?}")).collect();
+        let fact = format!("a PIN was refused (CKR_PIN_INCORRECT) by token {}", tokens.join(", "));
+        let mend = "device.pkcs11.pin: the token's PIN; if it is right by now: devid store reset";
+        findings.add("token.pin", Verdict::Warning, fact, Some(mend.to_owned()));
+    }
 }
 
 fn identities(device: &Device, findings: &mut Findings) {

@@ -84,8 +84,12 @@ fn open(arguments: &Arguments, place: &str, password: Option<&str>) -> Result<Ar
 }
 
 /// Opens a key in a token, or makes one of this kind there. Which module and PIN, the settings say.
+/// Device memory, where there is one, knows which PINs tokens have refused.
 fn in_token(loaded: &Loaded, uri: &str, kind: Option<KeyKind>) -> Result<Arc<dyn PrivateKey>, Failure> {
-    Ok(Device::token_key(&loaded.settings, uri, kind)?)
+    Ok(match loaded.settings.device.memory.is_dir() {
+        true => Device::open(loaded, false)?.open_token_key(uri, kind)?,
+        false => Device::token_key(&loaded.settings, uri, kind)?,
+    })
 }
 
 fn secret(source: Option<&str>, what: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {

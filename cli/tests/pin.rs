@@ -1,0 +1,83 @@
+//! A PIN that a token refuses: no command gives it twice, and `doctor` tells.
+#![cfg(feature = "pkcs11")]
+
+mod common;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use common::Story;
+use serde_json::Value;
+
+const PLACES: [&str; 4] = [
+    "/usr/lib/softhsm/libsofthsm2.so",
+    "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+    "/usr/lib64/pkcs11/libsofthsm2.so",
+    "/usr/local/lib/softhsm/libsofthsm2.so",
+];
+
+/// Makes a token of the story's own and names its module in the settings. `false` where there is no SoftHSM.
+fn has_token(story: &Story) -> bool {
+    let Some(module) = PLACES.into_iter().find(|place| Path::new(place).exists()) else { return false };
+    std::fs::create_dir_all(story.path("tokens")).unwrap();
+    let text = format!("directories.tokendir = {}\nobjectstore.backend = file\n", story.path("tokens"));
+    std::fs::write(story.path("softhsm2.conf"), text).unwrap();
+    let made = Command::new("softhsm2-util")
+        .args(["--init-token", "--free", "--label", "device", "--so-pin", "567890", "--pin", "1234"])
+        .env("SOFTHSM2_CONF", story.path("softhsm2.conf"))
+        .output();
+    if !made.is_ok_and(|made| made.status.success()) {
+        return false;
+    }
+    let settings = std::fs::read_to_string(story.path("devid.toml")).unwrap();
+    let token = format!("[device.pkcs11]\nmodule = {module:?}\npin = \"file:{}\"\n", story.path("pin.txt"));
+    std::fs::write(story.path("devid.toml"), format!("{settings}\n{token}")).unwrap();
+    true
+}
+
+fn give(story: &Story, pin: &str) {
+    std::fs::write(story.path("pin.txt"), pin).unwrap();
+    common::private(&story.folder.join("pin.txt"));
+}
+
+fn run(story: &Story, arguments: &[&str]) -> Output {
+    story.command(arguments).env("SOFTHSM2_CONF", story.path("softhsm2.conf")).output().unwrap()
+}
+
+fn row(story: &Story) -> Option<Value> {
+    let output = run(story, &["--json", "doctor", "--offline"]);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    told["checks"].as_array().unwrap().iter().find(|check| check["name"] == "token.pin").cloned()
+}
+
+#[test]
+fn keys_outside_device_memory_are_opened_by_the_door_that_knows_refused_pins() {
+    let story = Story::new("pin");
+    story.init_with_secret();
+    if !has_token(&story) {
+        eprintln!("no SoftHSM: nothing is tested with keys in a token");
+        return;
+    }
+    story.good(&["enroll"]);
+    give(&story, "1234");
+    let uri = "pkcs11:token=device;object=apart";
+    assert!(run(&story, &["key", "make", uri]).status.success());
+    assert_eq!(row(&story), None);
+    give(&story, "0000");
+    let fails = |arguments: &[&str], words: &str| {
+        let output = run(&story, arguments);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && told.contains(words), "{arguments:?}: {told}");
+    };
+    fails(&["key", "show", uri], "does not take the PIN (C_Login: CKR_PIN_INCORRECT)");
+    for arguments in [["key", "show", uri], ["key", "public", uri], ["key", "make", "pkcs11:token=device;object=more"]]
+    {
+        fails(&arguments, "refused before (CKR_PIN_INCORRECT)");
+    }
+    let told = row(&story).unwrap().to_string();
+    assert!(told.contains("device") && told.contains("devid store reset"), "{told}");
+    // The right one is taken, and makes an end of it.
+    give(&story, "1234");
+    assert!(run(&story, &["key", "public", uri]).status.success());
+    assert_eq!(row(&story), None);
+}
