@@ -174,6 +174,16 @@ impl Store {
         Ok(found)
     }
 
+    /// Whether it is certain that the key of an identity in use, which could not be opened, is not just away: its home is there and shows that.
+    #[cfg(all(feature = "settings", unix))]
+    pub(crate) fn can_see_home_of_key(&self, name: &str) -> bool {
+        let Ok(IdentityKey::External(reference)) = self.current(name).map(|identity| identity.key) else {
+            return false;
+        };
+        let looked = self.key_maker().map(|maker| maker.look(&reference));
+        looked.is_some_and(|looked| looked.is_ok_and(|seen| seen != Seen::Untold))
+    }
+
     fn missed(&self) -> MutexGuard<'_, Missed> {
         self.missed.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -302,7 +312,7 @@ impl Store {
 
 fn gone(place: &str, reference: &KeyReference) -> Problem {
     let text = format!(
-        "the key that it names, {}, is gone from its home: the identity signs nothing; `devid renew --now` gets a new one by the other credential",
+        "the key that it names, {}, is not seen in its home any more: unless it opens all the same, the identity signs nothing; `devid renew --now` gets a new one, where it does not open by the other credential (ca.login)",
         reference.reference
     );
     Problem::new(ProblemKind::KeyElsewhere, &format!("{place}/{REFERENCE}"), &text)

@@ -306,3 +306,57 @@ fn a_pin_that_was_refused_is_not_tried_by_the_next_process() {
     assert!(error.contains("dead"), "{error}");
     assert!(store.blob("refused-pins").is_err());
 }
+
+/// Who asks for the next certificate now: the identity while its key is there, else the login.
+#[test]
+fn where_a_key_is_gone_from_its_token_the_next_certificate_is_asked_for_by_the_login() {
+    use std::os::unix::fs::PermissionsExt;
+
+    use devid::client::device::{Device, load};
+    let _turn = crate::softhsm::turn();
+    let Some(module) = module() else { return };
+    let options = Options::default();
+    let now = Time::from_unix(options.now);
+    let mut ca = TestCa::new(options);
+    let idevid = ca.idevid("device 1", KeyType::P256, now.unix());
+    let supplier = devid::crypto::keys::load_private_key(&**provider(), &idevid.key.pkcs8, None).unwrap();
+    let first = client(&ca, supplier, Certificate::from_der(&idevid.certificate).unwrap(), Vec::new());
+    let folder = std::env::temp_dir().join(format!("devid-token-next-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        std::fs::write(folder.join(name), bytes).unwrap();
+        std::fs::set_permissions(folder.join(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    write("root.cer", &ca.root.certificate);
+    write("pin", PIN.as_bytes());
+    write("secret", b"a secret of some length");
+    let settings = |login: &str| {
+        let text = format!(
+            "[device]\nmemory = \"memory\"\npkcs11 = {{ module = {module:?}, pin = \"file:pin\" }}\n[ca]\nserver = \"http://127.0.0.1:1/\"\n\
+             trust.all = [\"root.cer\"]\n{login}[identity.router]\nkey-at = \"pkcs11:token=device;object=next\"\n"
+        );
+        write("devid.toml", text.as_bytes());
+        Device::open(&load(Some(&folder.join("devid.toml")), &[], None).unwrap(), true).unwrap()
+    };
+    let login = "[ca.login]\nreference = \"4711\"\nsecret = \"file:secret\"\n";
+    let device = settings(login);
+    let key = device.store.make_key("router", "pkcs11:token=device;object=next", KeyKind::P256).unwrap().unwrap();
+    let to = Destination { store: &device.store, name: "router", purpose: "ldevid" };
+    let subject = Subject::new().name("CN=router-7").unwrap();
+    first.enroll_into(to, &key, &subject, &mut Line(&mut ca, now), &mut AtOnce(now)).unwrap();
+    let uri = key.reference().unwrap().to_owned();
+    drop((key, device));
+
+    let device = settings(login);
+    assert!(device.next_client("router").unwrap().1.is_none());
+    TokenKey::destroy(Some(module), &uri, pin(PIN)).unwrap();
+    let (client, subject) = settings(login).next_client("router").unwrap();
+    let key = device.store.make_key("router", "pkcs11:token=device;object=next", KeyKind::P256).unwrap().unwrap();
+    let mut operation = client.enroll(Signer::Key(key), &subject.unwrap()).unwrap();
+    operation.step(now).unwrap();
+    assert!(operation.output().is_some(), "what the certificate in use says is asked for");
+    // The dark twin: nobody else is there to ask.
+    let error = settings("").next_client("router").unwrap_err();
+    assert!(error.code() == Code::NotFound && error.message().contains("ca.login"), "{error}");
+    std::fs::remove_dir_all(folder).unwrap();
+}

@@ -155,3 +155,26 @@ fn a_key_that_always_asks_for_the_pin_signs() {
     (0..2).for_each(|_| drop(key.sign(&key.kind().default_signature(), b"m").unwrap()));
     assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst) - before, 2);
 }
+
+/// Device memory keeps the public half: a private key that has lost its own in the token is known by that, and no other is taken for it.
+#[test]
+fn a_private_key_whose_public_half_is_gone_is_known_by_the_one_that_is_kept() {
+    let _turn = crate::softhsm::turn();
+    let Some(module) = module() else { return };
+    let beside = session(module);
+    for label in ["bereft", "bereft-stranger"] {
+        make(&beside, label, label.as_bytes(), false);
+    }
+    let spki = |label: &str| TokenKey::open(Some(module), &uri(label), pin(PIN)).unwrap().spki().to_vec();
+    let (own, stranger) = (spki("bereft"), spki("bereft-stranger"));
+    let template = [Attribute::Class(ObjectClass::PUBLIC_KEY), Attribute::Label(b"bereft".to_vec())];
+    for object in beside.find_objects(&template).unwrap() {
+        beside.destroy_object(object).unwrap();
+    }
+    let open = |spki: &[u8]| TokenKey::open_known(Some(module), &uri("bereft"), spki, pin(PIN));
+    let key = open(&own).unwrap();
+    assert_eq!(key.spki(), own);
+    key.sign(&key.kind().default_signature(), b"m").unwrap();
+    assert!(matches!(open(&stranger), Err(TokenError::NotFound(_))));
+    assert!(matches!(TokenKey::open(Some(module), &uri("bereft"), pin(PIN)), Err(TokenError::NotFound(_))));
+}

@@ -369,7 +369,7 @@ fn judged(outcome: Result<Done, Error>) -> Result<Outcome, Failure> {
     })
 }
 
-/// A key update that the plan does not ask for.
+/// A key update that the plan does not ask for; where the key in use is gone, a certificate by the other credential.
 fn renew_now(
     device: &Device,
     name: &str,
@@ -379,8 +379,9 @@ fn renew_now(
     trace: Option<&mut Trace>,
 ) -> Result<Outcome, Failure> {
     let _busy = device.busy(name, "devid renew --now")?;
-    let client = device.client_of(name)?.with_cancel(Some(cancel().clone()));
-    let key: Arc<dyn PrivateKey> = match identity.renew.same_key {
+    let (client, subject) = device.next_client(name)?;
+    let client = client.with_cancel(Some(cancel().clone()));
+    let key: Arc<dyn PrivateKey> = match identity.renew.same_key && subject.is_none() {
         true => device
             .store
             .open_key(&device.store.current(name)?.key)?
@@ -390,7 +391,11 @@ fn renew_now(
     let mut attendant = Attendant::new(output, no_wait, trace);
     let mut exchange = client.exchange()?;
     let to = device.destination(name, identity);
-    match client.renew_into(to, &key, &mut *exchange, &mut attendant) {
+    let outcome = match &subject {
+        Some(subject) => client.enroll_into(to, &key, subject, &mut *exchange, &mut attendant),
+        None => client.renew_into(to, &key, &mut *exchange, &mut attendant),
+    };
+    match outcome {
         Ok(kept) => Ok(Outcome::Installed(Box::new(kept))),
         Err(error) => match attendant.left_waiting {
             Some(_) if error.code() == Code::Cancelled => Ok(Outcome::Waiting),

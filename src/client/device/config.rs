@@ -6,6 +6,7 @@ use super::reading::{Reading, of};
 use super::settings::Identity;
 use super::{Device, tuning};
 use crate::asn1::x509::Certificate;
+use crate::client::renewal::like;
 use crate::client::{Client, Config, Subject};
 use crate::cmp::Signer;
 use crate::codes::Code;
@@ -70,6 +71,27 @@ impl Device {
         config.renew_with_uses = self.identity(name).renew.with_uses;
         self.log_in_as(&mut config, name)?;
         config.build()
+    }
+
+    /// Who asks for the next certificate now, whether it is due or not: the identity itself; where its key is gone from its home, the login, for
+    /// what the settings name or else the certificate in use. Errors: those of [`Device::client_of`].
+    pub fn next_client(&self, name: &str) -> Result<(Client, Option<Subject>), Error> {
+        let error = match self.client_of(name) {
+            Ok(client) => return Ok((client, None)),
+            Err(error) => error,
+        };
+        if error.code() != Code::NotFound || !self.store.can_see_home_of_key(name) {
+            return Err(error);
+        }
+        let subject = match self.subject(name, &self.identity(name))? {
+            Some(subject) => subject,
+            None => like(&self.store.in_use(name)?.certificate)?,
+        };
+        let config = self.config(true)?;
+        if !config.has_credential() {
+            return Err(error.followed_by("and no other credential is set (ca.login)"));
+        }
+        Ok((config.build()?, Some(subject)))
     }
 
     /// Settings with whatever credential is at hand: the identity itself, or else the login.

@@ -292,7 +292,7 @@ impl Exchange for LazyHttp<'_> {
 }
 
 /// Asks for what a certificate says: names and uses.
-fn like(certificate: &Certificate) -> Result<Subject, Error> {
+pub(in crate::client) fn like(certificate: &Certificate) -> Result<Subject, Error> {
     let mut subject = Subject::new().name_der(certificate.subject())?;
     for id in [oid::CE_SUBJECT_ALT_NAME, oid::CE_KEY_USAGE, oid::CE_EXT_KEY_USAGE] {
         if let Some(extension) = certificate.extension(id) {

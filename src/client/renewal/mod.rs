@@ -54,6 +54,8 @@ use std::sync::Arc;
 pub use clock::Timekeeper;
 pub use decide::decide;
 pub use known::Clock;
+#[cfg(all(feature = "settings", unix))]
+pub(in crate::client) use means::like;
 pub use perform::{Done, Renewal, Report};
 pub use plan::{Alarm, Anchor, AnchorFacts, Facts, Plan, Reason, Standing, Step};
 pub use policy::{Policy, Seed};

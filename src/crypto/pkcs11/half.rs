@@ -224,7 +224,7 @@ fn distinct<'a>(candidates: impl Iterator<Item = &'a Candidate>) -> Vec<Half> {
     halves
 }
 
-fn of_spki(spki: &[u8]) -> Option<Half> {
+pub(super) fn of_spki(spki: &[u8]) -> Option<Half> {
     let kind = PublicKey::from_spki(spki).ok()?.kind();
     Some(Half { kind, spki: spki.to_vec() })
 }

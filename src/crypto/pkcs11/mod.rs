@@ -400,9 +400,10 @@ fn is_known_key(way: &Way, token: &Token, session: &Session, key: ObjectHandle) 
     half.is_ok_and(|half| way.spki.as_ref().is_some_and(|spki| same_public_key(&half.spki, spki)))
 }
 
-/// The public half of a key, by a signature where nothing else tells.
+/// The public half of a key, by a signature where nothing else tells. Where the token has lost it, the one that is known is enough, if it is
+/// this key's.
 fn known_half(way: &Way, token: &Token, session: &Session, key: &Described) -> Result<Half, TokenError> {
-    key.public_half(token, session, |half| {
+    let proves = |half: &Half| {
         const MESSAGE: &[u8] = b"which public key is this key's own";
         let algorithm = half.kind.default_signature();
         let (mechanism, data) = mechanism(half.kind, &algorithm, MESSAGE)?;
@@ -413,7 +414,11 @@ fn known_half(way: &Way, token: &Token, session: &Session, key: &Described) -> R
         };
         let Ok(signature) = encoded(&algorithm, signature) else { return Ok(false) };
         Ok(default_provider().verify(&algorithm, &half.spki, MESSAGE, &signature, false).is_ok())
-    })
+    };
+    match (key.public_half(token, session, proves), way.spki.as_deref().and_then(half::of_spki)) {
+        (Err(TokenError::NotFound(_)), Some(known)) if proves(&known)? => Ok(known),
+        (found, _) => found,
+    }
 }
 
 /// C_SignInit and C_Sign, with the login between that some keys want for each signature (CKA_ALWAYS_AUTHENTICATE,
