@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import logging
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Callable, Dict, Iterable, List, Optional
@@ -246,3 +248,20 @@ def test_a_refusal_of_a_peer_is_told_with_what_the_medium_raised_as_its_cause(de
         flash.fails = interrupted
         with pytest.raises(KeyboardInterrupt):
             checks.examine(devid.Certificate.parse(ca.read("peer-revoked.pem")), int(time.time()))
+
+
+def test_what_a_program_leaves_open_is_closed_at_its_end(tmp_path: Path) -> None:
+    """So that what could not be written to device memory before is written then. Others stay as they are: a thread may be inside."""
+    program = """if True:
+        import atexit, sys
+        left = []
+        atexit.register(lambda: print([handle.closed for handle in left]))
+        import devid
+        store = devid.Store(sys.argv[1])
+        validator = devid.Validator(devid.Trust(), purposes=None, any_name=True)
+        left += [store, validator, devid.Fetcher(store), devid.Key.generate()]
+        store.close()
+        left += [devid.Store(sys.argv[1])]
+    """
+    ended = subprocess.run([sys.executable, "-c", program, str(tmp_path / "memory")], stdout=subprocess.PIPE, check=True)
+    assert ended.stdout.split() == b"[True, True, True, False, True]".split()

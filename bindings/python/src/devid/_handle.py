@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import threading
 import weakref
@@ -17,6 +18,15 @@ from .errors import UsageError
 H = TypeVar("H", bound="Handle")
 
 
+_CLOSED_AT_EXIT: "weakref.WeakSet[Handle]" = weakref.WeakSet()
+
+
+def _close_at_exit() -> None:
+    """As if the program had closed them: one that a thread is using is left."""
+    for handle in list(_CLOSED_AT_EXIT):
+        handle.close()
+
+
 class Handle:
     """Owns one handle of the library.
 
@@ -29,6 +39,8 @@ class Handle:
     """Name of the C type; its free function is `<type>_free`."""
     _is_shared: ClassVar[bool] = False
     """Whether threads may use it at the same time: the type never changes, or C takes it as const."""
+    _is_closed_at_exit: ClassVar[bool] = False
+    """Whether the end of the program closes it: what it knows and could not write yet is written then."""
 
     def __init__(self) -> None:
         raise TypeError(f"{type(self).__name__} objects are made by the functions that are documented to make them")
@@ -65,6 +77,13 @@ class Handle:
         self._finalizer = weakref.finalize(self, getattr(library(), f"{self._type}_free"), pointer)
         # At the end of the process a thread may still be inside the library: what is left then is the system's to take.
         self._finalizer.atexit = False
+        if self._is_closed_at_exit:
+            if not _CLOSED_AT_EXIT:
+                # Once more behind each first one does no harm. Behind the finalizer: what was registered last is run first, and finalizers
+                # do nothing any more once theirs has run.
+                atexit.unregister(_close_at_exit)
+                atexit.register(_close_at_exit)
+            _CLOSED_AT_EXIT.add(self)
 
     @contextlib.contextmanager
     def _use(self) -> Iterator[Any]:

@@ -51,6 +51,7 @@ class Fetcher(Handle):
     """
 
     _type = "devid_fetcher"
+    _is_closed_at_exit = True
 
     def __init__(
         self,

@@ -92,6 +92,7 @@ class Store(Handle):
     """
 
     _type = "devid_store"
+    _is_closed_at_exit = True
     _is_shared = True
 
     def __init__(

@@ -198,6 +198,7 @@ class Validator(Handle):
     """
 
     _type = "devid_validator"
+    _is_closed_at_exit = True
     _is_shared = True
 
     def __init__(
