@@ -85,7 +85,7 @@ fn a_key_that_is_certified_once_more_has_said_what_it_has_said() {
                 let report = device.meets(&[&root], &sent, &lists, &[], &[]);
                 assert!(!report.is_valid(), "reason {reason}, turn {turn} {is_reversed}: {:?}", report.findings());
                 // The list is gone, and somebody comes with a word from before.
-                let report = device.meets(&[&root], &[&peer, &ca], &[], &[old.clone()], &[]);
+                let report = device.meets(&[&root], &[&peer, &ca], &[], std::slice::from_ref(&old), &[]);
                 assert!(!report.is_valid(), "reason {reason}, turn {turn} {is_reversed}: forgotten");
             }
         }
@@ -93,7 +93,7 @@ fn a_key_that_is_certified_once_more_has_said_what_it_has_said() {
         let device = Device::new();
         let sent = [&peer, &genuine, &again, &partner, &signer_again];
         assert!(!device.meets(&[&root], &sent, &lists[..1], &[], &[]).is_valid());
-        let report = device.meets(&[&root], &[&peer, &ca], &[], &[old.clone()], &[]);
+        let report = device.meets(&[&root], &[&peer, &ca], &[], std::slice::from_ref(&old), &[]);
         assert!(!report.is_valid(), "reason {reason}: forgotten");
     }
     // The dark twin: without the genuine list nobody is refused.
@@ -123,7 +123,7 @@ fn who_is_trusted_elsewhere_lifts_no_hold_of_the_issuers() {
             }
         };
         assert!(by_others.is_valid(), "it is its owner's to trust: {:?}", by_others.findings());
-        let report = device.meets(&[&root], &[&peer, &ca], &[], &[old.clone()], &[]);
+        let report = device.meets(&[&root], &[&peer, &ca], &[], std::slice::from_ref(&old), &[]);
         assert!(!report.is_valid(), "responder {is_responder}: the hold is gone");
         // The dark twin: the issuer lifts its own, for all.
         let lifted = device.meets(&[&root], &[&peer, &ca], &[], &[good(&peer, &ca, OcspBuilder::by(&ca), 2)], &[]);
