@@ -8,7 +8,10 @@ use super::signed::Line;
 use super::status::{Entitling, Revocation, Speaker, Spoken, Status, StatusSearch, Word};
 use super::unusable::Unusable;
 use crate::asn1::crl::shortest_integer;
+use crate::asn1::distribution_point::distribution_points;
+use crate::asn1::general_name::GeneralName;
 use crate::asn1::ocsp::CertStatus;
+use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::crypto::{DigestAlgorithm, KeyIdentity};
 use crate::prelude::*;
@@ -53,7 +56,7 @@ impl StatusSearch<'_> {
             }
         }
         for fact in facts {
-            if !self.counts(&fact, above)? {
+            if !self.counts(&fact, certificate, above)? {
                 continue;
             }
             if fact.is_for_good() {
@@ -238,7 +241,7 @@ impl StatusSearch<'_> {
     }
 
     /// Whether what entitled the source of a fact does so for the issuer on this path, under these anchors.
-    fn counts(&self, fact: &RevokedFact, above: &[Certificate]) -> Result<bool, Unusable> {
+    fn counts(&self, fact: &RevokedFact, certificate: &Certificate, above: &[Certificate]) -> Result<bool, Unusable> {
         let is_key = |certificate: &Certificate, key: &[u8; 32]| -> Result<bool, Unusable> {
             let usual = self.sha256(&[&self.key_of(certificate).as_spki()])?;
             // As it was written before keys had one form, too.
@@ -271,21 +274,29 @@ impl StatusSearch<'_> {
                         return Ok(true);
                     }
                 }
-                return self.is_signer_still_entitled(fact, issuer, above);
+                return self.is_signer_still_entitled(fact, (certificate, issuer), above);
             }
         }
         Ok(false)
     }
 
-    /// Whether the key that has signed a word is one of this issuer's signers under the present anchors: who has certified both then
-    /// may be gone, and others have.
+    /// Whether the key that has signed a word is one of this issuer's signers, or of the CRL issuer that the certificate names, under the
+    /// present anchors: who has certified both then may be gone, and others have.
     fn is_signer_still_entitled(
         &self,
         fact: &RevokedFact,
-        issuer: &Certificate,
+        (certificate, issuer): (&Certificate, &Certificate),
         above: &[Certificate],
     ) -> Result<bool, Unusable> {
-        for signer in self.knowledge.named(issuer.subject(), self.anchors, self.pool) {
+        let points = certificate.extension(oid::CE_CRL_DISTRIBUTION_POINTS).map(|points| points.value);
+        // What cannot be read names nobody; the lists' scope says so.
+        let points = points.and_then(|points| distribution_points(points).ok()).unwrap_or_default();
+        let of_points = points.iter().flat_map(|point| &point.crl_issuer).filter_map(|name| match name {
+            GeneralName::Directory(name) => Some(*name),
+            _ => None,
+        });
+        let named = |name| self.knowledge.named(name, self.anchors, self.pool);
+        for signer in core::iter::once(issuer.subject()).chain(of_points).flat_map(named) {
             let key = self.key_of(signer);
             if !key.is_written_out_already() || self.sha256(&[&key.as_spki()])? != fact.source {
                 continue;

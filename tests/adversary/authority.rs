@@ -10,7 +10,9 @@ use devid::validation::{Crl, KeyUsage, OcspResponse, Report, RevocationMode, Sta
 
 use crate::certificates::{Builder, Party, now, provider};
 use crate::checks;
-use crate::status::{CrlBuilder, OcspBuilder, Single};
+use crate::status::{
+    CrlBuilder, INDIRECT, OcspBuilder, Single, certificate_issuer, crl_issuer, flag, point_url, points,
+};
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 86_400;
@@ -174,5 +176,33 @@ fn trust_in_a_responder_takes_nothing_away_of_what_it_has_revoked() {
         let old = good(&peer, &ca, OcspBuilder::by(&ca), 40);
         let report = device.meets(&[&root], &[&peer, &ca], &[], &[old], &[]);
         assert_eq!(!report.is_valid(), counts_elsewhere, "{:?}", report.findings());
+    }
+}
+
+/// The certificate's distribution point names another issuer of lists. After a change of roots the new one has certified the same keys:
+/// what that issuer has revoked is revoked though its list is gone, as with a signer of the CA's own name.
+#[test]
+fn what_an_issuer_of_lists_has_revoked_outlives_its_root() {
+    let (old, new) = (Party::root("Old"), Party::root("New"));
+    let ca = old.ca("CA");
+    let named = [point_url("http://pki.example/lists.crl"), crl_issuer(&Builder::leaf("Lists").subject)];
+    let peer = Builder::leaf("peer").with(oid::CE_CRL_DISTRIBUTION_POINTS, false, points(&[&named])).signed_by(&ca);
+    let lists = signer("Lists").signed_by(&old);
+    let revoked = list(&lists, 2)
+        .scope(&[point_url("http://pki.example/lists.crl"), flag(INDIRECT)])
+        .entry(peer.certificate.serial(), &[certificate_issuer(ca.certificate.subject())])
+        .build();
+    let word = good(&peer, &ca, OcspBuilder::by(&ca), 40);
+    for counts in [true, false] {
+        let device = Device::new();
+        assert!(!device.meets(&[&old], &[&peer, &ca, &lists], std::slice::from_ref(&revoked), &[], &[]).is_valid());
+        let ca_again = Builder::ca("CA").key(&ca.key).signed_by(&new);
+        // The dark twin: by that name, and with another key.
+        let lists_again = match counts {
+            true => signer("Lists").key(&lists.key).signed_by(&new),
+            false => signer("Lists").signed_by(&new),
+        };
+        let report = device.meets(&[&new], &[&peer, &ca_again, &lists_again], &[], std::slice::from_ref(&word), &[]);
+        assert_eq!(!report.is_valid(), counts, "{:?}", report.findings());
     }
 }
