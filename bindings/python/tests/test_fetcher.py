@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterable, Iterator, List, Optional
 
 import pytest
 
@@ -265,7 +265,8 @@ def test_responder_is_believed_by_the_devices_own_configuration(devid_testca: Te
 
 
 def test_an_empty_list_of_hosts_is_no_choice() -> None:
-    for hosts in ([], (), iter(())):
+    lists: List[Iterable[str]] = [[], (), iter(())]
+    for hosts in lists:
         with pytest.raises(devid.UsageError) as refused:
             devid.Fetcher(hosts=hosts)
         assert "hosts" in str(refused.value)

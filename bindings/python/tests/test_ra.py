@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import urllib.request
-from typing import Any, Dict
+from typing import Any, Callable, Dict, List
 import pytest
 
 import devid
@@ -192,7 +192,11 @@ def test_an_ra_asks_on_behalf_of_others(devid_testca: TestCa) -> None:
 def test_an_empty_secret_is_none(devid_testca: TestCa, empty: Any) -> None:
     authority = authority_of(devid_testca)
     config = devid.Config()
-    for call in (lambda: authority.add_secret("router-7", empty), lambda: config.set_secret("router-7", empty)):
+    calls: List[Callable[[], object]] = [
+        lambda: authority.add_secret("router-7", empty),
+        lambda: config.set_secret("router-7", empty),
+    ]
+    for call in calls:
         with pytest.raises(devid.Error, match="empty") as raised:
             call()
         assert raised.value.code == devid.Code.INVALID_ARGUMENT

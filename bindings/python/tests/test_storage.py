@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Callable, Dict, Iterable, List, Optional
+from typing import Any, Callable, Dict, Iterable, List, Optional
 
 import pytest
 
@@ -191,10 +191,9 @@ def test_a_medium_that_fails_takes_no_verdicts_place(
         raise ConnectionError("nobody answers")
 
     def judge(name: str, store: devid.Store, hard: bool = True) -> devid.Report:
-        settings = {"crls": ca.read("issuing.crl"), "revocation": devid.Revocation.HARD} if hard else {}
-        checks = devid.Validator(
-            devid.Trust(ca.root), purposes=None, any_name=True, intermediates=ca.read("issuing.pem"), scope=devid.Scope.LEAF, **settings
-        )
+        settings: Dict[str, Any] = {"crls": ca.read("issuing.crl"), "revocation": devid.Revocation.HARD} if hard else {}
+        settings.update(intermediates=ca.read("issuing.pem"), scope=devid.Scope.LEAF)
+        checks = devid.Validator(devid.Trust(ca.root), purposes=None, any_name=True, **settings)
         peer, now = devid.Certificate.parse(ca.read(f"{name}.pem")), int(time.time())
         if by_fetcher:
             return devid.Fetcher(store, fetch=nobody, schemes="http").examine(checks, peer, now)
