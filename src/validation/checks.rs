@@ -85,7 +85,7 @@ impl Checks {
     ///
     /// # Errors
     ///
-    /// [`Code::InvalidArgument`] for more than a day; nothing is changed.
+    /// [`InvalidArgument`](crate::codes::Code::InvalidArgument) for more than a day; nothing is changed.
     pub fn set_clock_skew(&mut self, seconds: u32) -> Result<(), Error> {
         check_skew("clock_skew_seconds", seconds)?;
         (self.clock_skew_seconds, self.revocation.clock_skew_seconds) = (seconds, seconds);
