@@ -4,35 +4,29 @@
 //! may write somewhere below can make the library read or write elsewhere. A record is written to a temporary file,
 //! synced, and renamed over the old one.
 
+mod locks;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
-use rustix::fs::{FileType, FlockOperation, Mode, OFlags, Stat};
+use rustix::fs::{FileType, OFlags, Stat};
 use zeroize::Zeroizing;
 
 use super::backend::{Backend, key_names};
 use super::calls::{At, Calls, Witness};
-use super::conversation;
 use super::error::{StoreError, StoreErrorKind};
-use super::holder::holder;
 use super::identity::AnchorSet;
 use super::problem::{Problem, ProblemKind};
-use crate::limits::{MAX_STORED_RECORD_BYTES, moment_in};
+use crate::limits::MAX_STORED_RECORD_BYTES;
 
 const MARKER: &str = "devid-store";
 const MARKER_TEXT: &[u8] = b"devid store 1\n";
-const LOCK: &str = "lock";
-/// Begins the name of the lock that is held while there is a conversation about an identity, in device memory's own directory:
-/// no record, and nothing is ever written there that matters.
-const BUSY_LOCK: &str = "lock.";
-/// What whoever is in a conversation says of itself is shorter.
-const MOST_SAID_BYTES: u64 = 200;
 const TEMPORARY: &str = ".tmp-";
 /// Folders of the first level that each enrolment uses.
 const FIRST_ROOMS: [&str; 3] = ["identity", "pending", "operation"];
@@ -177,7 +171,7 @@ impl DirectoryBackend {
                 Err(StoreError::new(StoreErrorKind::Version, place, detail))
             }
             marker => {
-                let is_ours = |name: &str| name == LOCK || name.starts_with(BUSY_LOCK) || name.starts_with(TEMPORARY);
+                let is_ours = |name: &str| Self::is_lock(name) || name.starts_with(TEMPORARY);
                 let is_room = |name: &str| ROOMS.contains(&name) || name == MARKER;
                 let entries = self.calls.list(self.root()).map_err(|e| self.fail("", "listing", e))?;
                 let mut is_new = marker.is_none();
@@ -442,51 +436,7 @@ impl DirectoryBackend {
         }
         Ok(())
     }
-
-    fn open_lock_of(&self, name_of_lock: &str, create: OFlags) -> Result<File, StoreError> {
-        let flags = create | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        rustix::fs::openat(&self.root, name_of_lock, flags, Mode::RUSR | Mode::WUSR)
-            .map(File::from)
-            .map_err(|e| self.fail(name_of_lock, "opening the lock of a conversation", e.into()))
-    }
-
-    /// Whether the name still leads to this file.
-    fn is_still(&self, name: &str, file: &File) -> bool {
-        let there = rustix::fs::statat(&self.root, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW);
-        let (Ok(there), Ok(open)) = (there, rustix::fs::fstat(file)) else { return false };
-        (there.st_dev, there.st_ino) == (open.st_dev, open.st_ino)
-    }
-
-    fn take_lock(&mut self) -> Result<File, StoreError> {
-        let file = self.calls.open_lock(self.root(), LOCK).map_err(|e| self.fail(LOCK, "opening the lock file", e))?;
-        let (deadline, begun) = (moment_in(self.lock_wait), self.ended_waits.load(Ordering::Relaxed));
-        loop {
-            if self.calls.try_lock(self.root(), LOCK, &file).map_err(|e| self.fail(LOCK, "locking", e))? {
-                return Ok(file);
-            }
-            if Instant::now() >= deadline {
-                return Err(self.locked(&file, "nothing was changed; try again when it is done"));
-            }
-            let ended = self.ended_waits.load(Ordering::Relaxed);
-            if ended != begun || ended == conversation::FOR_GOOD {
-                return Err(self.locked(&file, "the wait for it was ended, and nothing was changed"));
-            }
-            std::thread::sleep(LOOK_AGAIN);
-        }
-    }
 }
-
-impl DirectoryBackend {
-    /// Somebody else has the lock, who is named where the system tells it.
-    fn locked(&self, file: &File, then: &str) -> StoreError {
-        let who = holder(file).unwrap_or_else(|| "another process or handle".to_owned());
-        let detail = format!("{who} holds the lock of device memory; {then}");
-        StoreError::new(StoreErrorKind::Locked, self.path.display().to_string(), detail)
-    }
-}
-
-/// How often another's lock is looked at.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 impl Backend for DirectoryBackend {
     fn read(&mut self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
@@ -527,7 +477,7 @@ impl Backend for DirectoryBackend {
     fn list(&mut self, prefix: &str) -> Result<Vec<String>, StoreError> {
         let mut keys = Vec::new();
         self.walk(prefix.trim_end_matches('/'), &mut |_, at, name, kind| {
-            let is_own = at.key.is_empty() && (name == LOCK || name == MARKER || name.starts_with(BUSY_LOCK));
+            let is_own = at.key.is_empty() && (name == MARKER || Self::is_lock(name));
             if kind != FileType::Directory && !name.starts_with(TEMPORARY) && !is_own {
                 keys.push(join(at.key, name));
             }
@@ -553,62 +503,23 @@ impl Backend for DirectoryBackend {
     }
 
     fn converse(&mut self, name: &str, who: &str) -> Result<Box<dyn Send>, StoreError> {
-        self.look_again()?;
-        let name_of_lock = format!("{BUSY_LOCK}{name}");
-        let file = loop {
-            let file = self.open_lock_of(&name_of_lock, OFlags::CREATE)?;
-            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) if self.is_still(&name_of_lock, &file) => break file,
-                // Its identity was removed, and the lock with it, between the two calls.
-                Ok(()) => {}
-                Err(rustix::io::Errno::WOULDBLOCK) => {
-                    return Err(conversation::taken(
-                        name,
-                        &said(&file).unwrap_or_else(|| "another process".to_owned()),
-                    ));
-                }
-                Err(e) => return Err(self.fail(&name_of_lock, "locking", e.into())),
-            }
-        };
-        // For people only: the lock holds without it. Never empty in between: somebody may be reading it.
-        let _ = (&file).write_all(who.as_bytes()).and_then(|()| file.set_len(who.len() as u64));
-        Ok(Box::new(Talk(file)))
+        self.begin_conversation(name, who)
     }
 
     fn at_work(&mut self, name: &str) -> Result<Option<String>, StoreError> {
-        self.look_again()?;
-        // Not by trying the lock: whoever begins meanwhile would take that for a conversation.
-        let Ok(file) = self.open_lock_of(&format!("{BUSY_LOCK}{name}"), OFlags::empty()) else { return Ok(None) };
-        Ok(holder(&file).map(|process| said(&file).unwrap_or(process)))
+        self.who_converses(name)
     }
 
     fn forget_conversation(&mut self, name: &str, is_ours: bool) -> Result<(), StoreError> {
-        let name_of_lock = format!("{BUSY_LOCK}{name}");
-        if !is_ours {
-            let Ok(file) = self.open_lock_of(&name_of_lock, OFlags::empty()) else { return Ok(()) };
-            // It is unlinked by who has it: whoever waits for it looks again.
-            let talk = Talk(file);
-            if rustix::fs::flock(&talk.0, FlockOperation::NonBlockingLockExclusive).is_err() {
-                return Ok(());
-            }
-            return self.unlink("", &name_of_lock, false);
-        }
-        self.unlink("", &name_of_lock, false)
+        self.remove_conversation(name, is_ours)
     }
 
     fn lock(&mut self) -> Result<(), StoreError> {
-        if self.lock_depth == 0 {
-            self.follow_path()?;
-            let mut lock = self.take_lock()?;
-            // It may have been moved while another one had the lock.
-            if self.follow_path()? {
-                let _ = rustix::fs::flock(&lock, FlockOperation::Unlock);
-                lock = self.take_lock()?;
-            }
-            self.lock = Some(lock);
-        }
-        self.lock_depth += 1;
-        Ok(())
+        self.enter()
+    }
+
+    fn unlock(&mut self) {
+        self.leave();
     }
 
     fn home(&mut self) -> Option<PathBuf> {
@@ -636,19 +547,6 @@ impl Backend for DirectoryBackend {
         self.sync()?;
         self.settled.insert(part.to_owned());
         Ok(())
-    }
-
-    fn unlock(&mut self) {
-        self.lock_depth = self.lock_depth.saturating_sub(1);
-        if self.lock_depth > 0 {
-            return;
-        }
-        self.opened.clear();
-        if let Some(file) = self.lock.take() {
-            // By name, not by closing alone: a child that was forked meanwhile has the same open file, and would hold the
-            // lock until it ends.
-            let _ = self.calls.unlock(self.root(), LOCK, &file);
-        }
     }
 
     fn inspect(&mut self, mend: bool) -> Result<Vec<Problem>, StoreError> {
@@ -689,23 +587,6 @@ impl Backend for DirectoryBackend {
         }
         Ok(problems)
     }
-}
-
-/// The lock of a conversation. It is given back by name, not by closing: see [`DirectoryBackend::unlock`].
-struct Talk(File);
-
-impl Drop for Talk {
-    fn drop(&mut self) {
-        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
-    }
-}
-
-/// What the process in a conversation says of itself.
-fn said(file: &File) -> Option<String> {
-    let mut text = String::new();
-    file.take(MOST_SAID_BYTES).read_to_string(&mut text).ok()?;
-    let text = text.trim();
-    (!text.is_empty()).then(|| text.escape_debug().to_string())
 }
 
 /// Whether a marker names a version, and another one than this library's: what is cut off names none. Nor does a number that one bit

@@ -33,14 +33,13 @@ mod problem;
 mod record;
 mod removal;
 mod repair;
+mod turn;
 mod waited_for;
 mod weak;
 
 use std::any::Any;
-use std::cell::Cell;
-use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 pub use backend::{Backend, key_names};
 pub use callback::{CallbackBackend, RawStorage};
@@ -59,12 +58,14 @@ pub use memory::MemoryBackend;
 pub use opener::{KeyMaker, KeyOpener, Seen, open_key};
 pub use problem::{Problem, ProblemKind};
 pub use record::{REVOKED_RECORD, is_own_record};
+pub use turn::Hold;
 
 use crate::cmp::SavedCredential;
 use crate::crypto::{Provider, keys};
 pub(crate) use backend::check_name;
 pub(crate) use beside::Beside;
 use generations::{Home, Unreadable, identity_key};
+use turn::{Entered, Locked, SharedBackend, Turns, this_thread};
 
 /// Called with device memory when a key that it names could not be had.
 type OnFailedKey = Arc<dyn Fn(&Store) + Send + Sync>;
@@ -80,16 +81,14 @@ type OnFailedKey = Arc<dyn Fn(&Store) + Send + Sync>;
 /// the home is a place that outlives this process.
 #[derive(Clone)]
 pub struct Store {
-    backend: Arc<Mutex<Box<dyn Backend>>>,
+    backend: Arc<SharedBackend>,
     /// What was there at the start is durable.
     is_settled: Arc<AtomicBool>,
     /// How often waits for another's lock were ended.
     ended_waits: Arc<AtomicU64>,
     provider: Arc<dyn Provider>,
     options: StoreOptions,
-    /// Which thread changes something, or holds the lock, and how many calls deep.
-    turn: Arc<Mutex<Option<(usize, usize)>>>,
-    freed: Arc<Condvar>,
+    turns: Arc<Turns>,
     conversations: conversation::Conversations,
     on_change: Arc<Mutex<Option<change::OnChange>>>,
     opener: Arc<Mutex<Option<KeyOpener>>>,
@@ -104,7 +103,7 @@ impl Store {
     /// Which handle this is: its clones have the same.
     #[cfg(feature = "pkcs11")]
     pub(crate) fn handle(&self) -> usize {
-        Arc::as_ptr(&self.turn) as usize
+        Arc::as_ptr(&self.turns) as usize
     }
 
     /// In any home.
@@ -118,8 +117,7 @@ impl Store {
             is_settled: Arc::default(),
             provider,
             options,
-            turn: Arc::default(),
-            freed: Arc::default(),
+            turns: Arc::default(),
             conversations: Arc::default(),
             on_change: Arc::default(),
             opener: Arc::default(),
@@ -480,7 +478,7 @@ impl Store {
     /// cannot be told. Nobody is kept out by the question.
     pub fn at_work(&self, name: &str) -> Result<Option<String>, StoreError> {
         check_name(name)?;
-        let _entered = Entered::by(self)?;
+        let _entered = Entered::by(&self.backend)?;
         match conversation::who(&self.conversations, name) {
             Some(who) => Ok(Some(who)),
             None => self.backend.lock().unwrap_or_else(PoisonError::into_inner).at_work(name),
@@ -490,10 +488,8 @@ impl Store {
     /// Keeps the home's lock until the guard is dropped, over as many calls as this thread makes meanwhile. Other threads that
     /// change something through this store wait, as other processes do.
     pub fn hold(&self) -> Result<Hold<'_>, StoreError> {
-        let _entered = Entered::by(self)?;
-        let turn = self.turn();
-        self.backend.lock().unwrap_or_else(PoisonError::into_inner).lock()?;
-        Ok(Hold { turn })
+        let _entered = Entered::by(&self.backend)?;
+        Hold::of(&self.turns, &self.backend)
     }
 
     /// Keeps others, in this process and in others, from a conversation about this identity until what is answered is dropped. Nests
@@ -502,26 +498,14 @@ impl Store {
     /// Errors: [`StoreErrorKind::AtWork`] if somebody is in one, with who; the home cannot be written.
     pub(crate) fn converse(&self, name: &str, who: &str) -> Result<Conversation, StoreError> {
         check_name(name)?;
-        let _entered = Entered::by(self)?;
+        let _entered = Entered::by(&self.backend)?;
         Conversation::begin(&self.conversations, (name, who, this_thread()), || {
             self.backend.lock().unwrap_or_else(PoisonError::into_inner).converse(name, who)
         })
     }
 
-    /// This thread's turn to change something; turns of one thread nest. Taken before the home's own mutex and lock, which are no
-    /// thread's.
-    fn turn(&self) -> Turn<'_> {
-        let me = this_thread();
-        let mut holder = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        while holder.is_some_and(|(thread, _)| thread != me) {
-            holder = self.freed.wait(holder).unwrap_or_else(PoisonError::into_inner);
-        }
-        *holder = Some((me, holder.map_or(0, |(_, depth)| depth) + 1));
-        Turn { store: self, of_one_thread: PhantomData }
-    }
-
     fn reading<T>(&self, call: impl FnOnce(&mut Home<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let _entered = Entered::by(self)?;
+        let _entered = Entered::by(&self.backend)?;
         let mut backend = self.backend.lock().unwrap_or_else(PoisonError::into_inner);
         backend.look_again()?;
         call(&mut Home { backend: &mut **backend, provider: &self.provider, options: &self.options })
@@ -533,8 +517,8 @@ impl Store {
         part: &str,
         call: impl FnOnce(&mut Home<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let _entered = Entered::by(self)?;
-        let _turn = self.turn();
+        let _entered = Entered::by(&self.backend)?;
+        let _turn = self.turns.take();
         let mut backend = self.backend.lock().unwrap_or_else(PoisonError::into_inner);
         backend.lock()?;
         let locked = Locked(&mut **backend);
@@ -600,86 +584,11 @@ impl std::fmt::Debug for Store {
     }
 }
 
-thread_local! {
-    /// The stores in whose calls this thread is, by address; 0 where there is none. Nothing here needs to be dropped, so that
-    /// it is still there when a thread ends and its other values are.
-    static ENTERED: Cell<[usize; MAX_ENTERED]> = const { Cell::new([0; MAX_ENTERED]) };
-}
-
 impl Drop for Store {
     fn drop(&mut self) {
         // A home of the program's own is not called then: its own end may have come.
         if self.beside.leave() && self.has_path() && !std::thread::panicking() {
             self.write_unwritten();
-        }
-    }
-}
-
-/// Most stores in whose calls one thread is at the same time: a backend of one that asks another, and so on.
-const MAX_ENTERED: usize = 8;
-
-/// A call of a store on this thread. A callback that called the store again would wait for itself for ever: it is refused.
-struct Entered(usize);
-
-impl Entered {
-    fn by(store: &Store) -> Result<Self, StoreError> {
-        let address = Arc::as_ptr(&store.backend).addr();
-        let mut entered = ENTERED.get();
-        if entered.contains(&address) {
-            let words = "a callback of device memory must not use it";
-            return Err(StoreError::new(StoreErrorKind::Reentrant, "", words));
-        }
-        let Some(place) = entered.iter_mut().find(|place| **place == 0) else {
-            let words = format!("more than {MAX_ENTERED} stores call each other");
-            return Err(StoreError::new(StoreErrorKind::Reentrant, "", words));
-        };
-        *place = address;
-        ENTERED.set(entered);
-        Ok(Entered(address))
-    }
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        ENTERED.set(ENTERED.get().map(|address| if address == self.0 { 0 } else { address }));
-    }
-}
-
-/// Gives the lock back, also when a callback panics.
-struct Locked<'a>(&'a mut dyn Backend);
-
-impl Drop for Locked<'_> {
-    fn drop(&mut self) {
-        self.0.unlock();
-    }
-}
-
-/// Holds the lock; see [`Store::hold`].
-#[derive(Debug)]
-#[must_use = "the lock is given back when this is dropped"]
-pub struct Hold<'a> {
-    turn: Turn<'a>,
-}
-
-impl Drop for Hold<'_> {
-    fn drop(&mut self) {
-        self.turn.store.backend.lock().unwrap_or_else(PoisonError::into_inner).unlock();
-    }
-}
-
-/// A thread's turn; see [`Store::hold`]. It ends in the thread that took it.
-#[derive(Debug)]
-struct Turn<'a> {
-    store: &'a Store,
-    of_one_thread: PhantomData<*const ()>,
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        let mut holder = self.store.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        *holder = holder.take().filter(|(_, depth)| *depth > 1).map(|(thread, depth)| (thread, depth - 1));
-        if holder.is_none() {
-            self.store.freed.notify_one();
         }
     }
 }
@@ -710,13 +619,6 @@ impl Home<'_> {
     fn only_if_full(&self, error: StoreError) -> Result<(), StoreError> {
         if error.kind == StoreErrorKind::Full { Ok(()) } else { Err(error) }
     }
-}
-
-/// What tells this thread from all others that live: the address of something of its own. `thread::current` would panic in
-/// destructors of a thread's data, where C programs may call, and keeps memory for threads that Rust has not begun.
-fn this_thread() -> usize {
-    thread_local!(static OWN: u8 = const { 0 });
-    OWN.with(|own| std::ptr::from_ref(own).addr())
 }
 
 fn absent(name: &str, detail: &str) -> StoreError {

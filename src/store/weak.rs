@@ -3,22 +3,22 @@
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, Condvar, Mutex, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use super::beside::WeakBesideHome;
 use super::change::OnChange;
 use super::opener::{KeyMaker, KeyOpener, Missed};
-use super::{Backend, OnFailedKey, Store, StoreOptions, conversation};
+use super::turn::{SharedBackend, Turns};
+use super::{OnFailedKey, Store, StoreOptions, conversation};
 use crate::crypto::Provider;
 
 /// All of a [`Store`] but the secret for keys at rest, for as long as somebody else has it.
 pub(super) struct WeakStore {
-    backend: Weak<Mutex<Box<dyn Backend>>>,
+    backend: Weak<SharedBackend>,
     is_settled: Weak<AtomicBool>,
     ended_waits: Weak<AtomicU64>,
     provider: Arc<dyn Provider>,
-    turn: Weak<Mutex<Option<(usize, usize)>>>,
-    freed: Weak<Condvar>,
+    turns: Weak<Turns>,
     conversations: Weak<conversation::All>,
     on_change: Weak<Mutex<Option<OnChange>>>,
     opener: Weak<Mutex<Option<KeyOpener>>>,
@@ -36,8 +36,7 @@ impl Store {
             is_settled: Arc::downgrade(&self.is_settled),
             ended_waits: Arc::downgrade(&self.ended_waits),
             provider: Arc::clone(&self.provider),
-            turn: Arc::downgrade(&self.turn),
-            freed: Arc::downgrade(&self.freed),
+            turns: Arc::downgrade(&self.turns),
             conversations: Arc::downgrade(&self.conversations),
             on_change: Arc::downgrade(&self.on_change),
             opener: Arc::downgrade(&self.opener),
@@ -59,8 +58,7 @@ impl WeakStore {
             ended_waits: self.ended_waits.upgrade()?,
             provider: Arc::clone(&self.provider),
             options: StoreOptions::default(),
-            turn: self.turn.upgrade()?,
-            freed: self.freed.upgrade()?,
+            turns: self.turns.upgrade()?,
             conversations: self.conversations.upgrade()?,
             on_change: self.on_change.upgrade()?,
             opener: self.opener.upgrade()?,

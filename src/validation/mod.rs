@@ -27,6 +27,7 @@ mod report;
 pub mod revocation;
 pub(crate) mod revocation_policy;
 pub(crate) mod revoked;
+mod revoked_fact;
 mod revoked_lost;
 mod signed;
 mod status;

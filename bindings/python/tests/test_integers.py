@@ -10,8 +10,9 @@ from typing import Any, Callable, Dict, Iterator, List, Tuple
 import pytest
 
 import devid
-from devid import _abi, _library
+from devid import _abi
 from devid._integers import SIZE, UINT32, Choice, Kind, Switch
+from devid._library import library
 
 WALK: List[Tuple[str, int, str, Kind]] = [
     (function, *parameter) for function, parameters in _abi.INTEGERS.items() for parameter in parameters
@@ -52,7 +53,7 @@ def wrong_values(kind: Kind) -> Iterator[Any]:
 def test_what_does_not_fit_is_refused_with_the_name_of_the_parameter(
     function: str, position: int, name: str, kind: Kind
 ) -> None:
-    call = getattr(_library.library(), function)
+    call = getattr(library(), function)
     for value in wrong_values(kind):
         with pytest.raises((TypeError, devid.UsageError)) as refusal:
             call(*harmless(function, position, value))
@@ -86,7 +87,7 @@ FALLIBLE = [
 def test_a_negative_number_of_a_c_program_is_not_taken_for_a_large_one(
     function: str, position: int, name: str, kind: Kind
 ) -> None:
-    lib = _library.library()
+    lib = library()
     # As a C compiler makes it of -1, without a word.
     raw = ctypes.CDLL(lib._name)[function]
     raw.restype, raw.argtypes = ctypes.c_int32, _abi.FUNCTIONS[function][1]
