@@ -127,10 +127,20 @@ fn who_is_trusted_elsewhere_lifts_no_hold_of_the_issuers() {
         assert!(by_others.is_valid(), "it is its owner's to trust: {:?}", by_others.findings());
         let report = device.meets(&[&root], &[&peer, &ca], &[], std::slice::from_ref(&old), &[]);
         assert!(!report.is_valid(), "responder {is_responder}: the hold is gone");
-        // The dark twin: the issuer lifts its own, for all.
-        let lifted = device.meets(&[&root], &[&peer, &ca], &[], &[good(&peer, &ca, OcspBuilder::by(&ca), 2)], &[]);
-        assert!(lifted.is_valid(), "{:?}", lifted.findings());
     }
+    // The issuer's own word lifts it, for all, though one of the others is newer.
+    let device = Device::new();
+    assert!(!device.meets(&[&root], &[&peer, &ca], &held, &[], &[]).is_valid());
+    let newer = good(&peer, &ca, OcspBuilder::by(&responder), 1);
+    let lists = [list(&ca, 20).build()];
+    assert!(device.meets(&[&root], &[&peer, &ca], &lists, &[newer], &[&responder]).is_valid());
+    let report = device.meets(&[&root], &[&peer, &ca], &[], std::slice::from_ref(&old), &[]);
+    assert!(report.is_valid(), "{:?}", report.findings());
+    // By that alone, too.
+    let device = Device::new();
+    assert!(!device.meets(&[&root], &[&peer, &ca], &held, &[], &[]).is_valid());
+    let lifted = device.meets(&[&root], &[&peer, &ca], &[], &[good(&peer, &ca, OcspBuilder::by(&ca), 2)], &[]);
+    assert!(lifted.is_valid(), "{:?}", lifted.findings());
 }
 
 /// The CA has lifted its hold; that somebody else says something good later takes nothing of that away, with and without a memory.
