@@ -498,12 +498,17 @@ fn carry(call: &mut HttpCall) -> Result<(), TransportError> {
     while !call.is_done() {
         while !call.output().is_empty() {
             let piece = call.output().len().min(50);
-            stream.write_all(&call.output()[..piece]).unwrap();
+            if stream.write_all(&call.output()[..piece]).is_err() {
+                // The server has closed: what it said before that is read below.
+                break;
+            }
             call.sent(piece);
         }
-        let outcome = match stream.read(&mut buffer).unwrap() {
-            0 => call.closed(),
-            count => call.received(&buffer[..count]).map(|_| ()),
+        let outcome = match stream.read(&mut buffer) {
+            Ok(0) => call.closed(),
+            Ok(count) => call.received(&buffer[..count]).map(|_| ()),
+            Err(err) if err.kind() == std::io::ErrorKind::ConnectionReset => call.closed(),
+            Err(err) => panic!("{err}"),
         };
         if outcome.is_err() {
             // The server is told why.
