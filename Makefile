@@ -139,6 +139,8 @@ test-docs: build-dir
 # The licences of everything that is linked, and a list of it (CycloneDX).
 notices: build-dir
 	python3 packaging/notices.py build/notices
+	python3 packaging/notices.py build/notices/devid-cli --package devid-cli
+	python3 packaging/notices.py build/notices/devid-testca --package devid-testca
 
 header:
 	$(CARGO) run --quiet -p devid-header
@@ -155,7 +157,7 @@ test: setup-test new-left-out test-dependencies test-rust test-header test-abi t
 new-left-out: build-dir
 	@: > build/left-out
 
-test-dependencies:
+test-dependencies: notices
 	python3 scripts/check_dependencies.py
 
 # The test CA keeps one of each shape of the messages that it gets, for `test-messages`.

@@ -19,8 +19,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS = re.compile(r"(licen[cs]e|copying|notice|unlicense)", re.I)
-# Crates that ship no text of their own: their manifest's words stand for it.
-BARE: set[str] = set()
+# Crates whose package holds no text, each with the words of its manifest. Of those Apache-2.0 is taken, whose text is ours too.
+BARE = {"coap-message": "MIT OR Apache-2.0"}
 
 
 def metadata(package: str, features: str | None) -> dict[str, Any]:
@@ -107,9 +107,14 @@ def main() -> int:
     missing, pages, known = [], [f"# What is in {options.package} besides its own\n"], {}
     for crate in crates:
         found = texts(crate)
-        if not found and crate["name"] not in BARE:
+        is_bare = not found and BARE.get(crate["name"]) == crate["license"]
+        if is_bare:
+            found = [ROOT / "LICENSE-APACHE"]
+        if not found:
             missing.append(f"{crate['name']} {crate['version']} ({crate['license']})")
         pages.append(f"## {crate['name']} {crate['version']}\n\n{crate['license']}; {crate['repository'] or crate['name']}\n")
+        if is_bare:
+            pages.append("Its package holds no text; Apache-2.0 is taken.\n")
         for one in found:
             text = one.read_text(errors="replace").strip()
             # The same text again is named, not repeated.

@@ -277,6 +277,9 @@ pub struct Renew {
     pub now: bool,
     #[command(flatten)]
     pub talk: Talk,
+    /// Print the request that would go out and send nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Debug, Args)]
@@ -369,6 +372,9 @@ pub struct Revoke {
     pub reason: String,
     #[command(flatten)]
     pub talk: Talk,
+    /// Print the request that would go out and send nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Debug, Args)]

@@ -485,3 +485,69 @@ fn an_identity_that_cannot_be_read_takes_nothing_from_the_others() {
         assert!(document["identities"].as_array().unwrap().iter().all(|one| one["error"].is_null()), "{what}");
     }
 }
+
+#[test]
+fn a_dry_run_shows_the_request_and_sends_nothing() {
+    const RR: i32 = 11;
+    let story = Story::new("dry");
+    story.init_with_secret();
+    let shown = story.good(&["enroll", "--dry-run"]);
+    assert!(shown.contains("router-7") && story.got(IR) == 0, "{shown}");
+    story.good(&["enroll"]);
+    for (arguments, body, field) in [
+        (&["renew", "--now", "--dry-run"][..], "kur", "router-7"),
+        (&["revoke", "--reason", "key-compromise", "--dry-run"], "rr", "keyCompromise"),
+    ] {
+        let shown = story.good(arguments);
+        assert!(shown.contains(body) && shown.contains(field), "{body}: {shown}");
+    }
+    assert_eq!((story.got(KUR), story.got(RR)), (0, 0));
+    assert_eq!(json(&story.good(&["--json", "store", "list"]))["pending_keys"].as_array().unwrap().len(), 0);
+    // What is not due goes out neither now nor dry.
+    let told = json(&story.good(&["--json", "renew", "--dry-run"]));
+    assert!(told["changed"] == false && told["request"].is_null(), "{told}");
+
+    // A request that waits is gone on with: there is no new one to show.
+    story.knob("waiting", "1");
+    assert_eq!(status(&story.run(&["renew", "--now", "--no-wait"])), 21);
+    let (code, words) = story.bad(&["renew", "--now", "--dry-run"]);
+    assert!(code == 8 && words.contains("under way"), "{code} {words}");
+    // Sent for real, each is seen by the CA.
+    story.knob("waiting", "0");
+    story.good(&["renew"]);
+    story.good(&["revoke", "--reason", "key-compromise"]);
+    assert_eq!((story.got(KUR), story.got(RR)), (1, 1));
+}
+
+#[test]
+fn a_name_that_nobody_knows_is_a_slip_of_the_pen_in_every_command() {
+    let story = Story::new("slip");
+    story.init_with_secret();
+    story.good(&["enroll"]);
+    for arguments in [
+        &["status", "devcie"][..],
+        &["status", "device", "devcie"],
+        &["keep", "devcie"],
+        &["keep", "--dry-run", "devcie"],
+        &["enroll", "devcie"],
+        &["renew", "devcie"],
+        &["renew", "--now", "devcie"],
+        &["request", "devcie"],
+        &["revoke", "devcie", "--reason", "superseded"],
+        &["ca", "certs", "--name", "devcie"],
+        &["show", "devcie"],
+        &["export", "devcie", "pem", "out"],
+        &["store", "abandon", "devcie"],
+        &["store", "reset", "devcie"],
+        &["store", "rollback", "devcie"],
+        &["store", "remove", "devcie", "--yes"],
+    ] {
+        let (code, words) = story.bad(arguments);
+        assert!(code == 8 && words.contains("devcie") && words.contains("device"), "{arguments:?}: {code} {words}");
+    }
+    assert!(!story.folder.join("memory/identity/devcie").exists());
+    for known in ["device", "idevid"] {
+        // The factory's identity is known where it is there, and not before.
+        assert_eq!(status(&story.run(&["status", known])) == 0, known == "device");
+    }
+}

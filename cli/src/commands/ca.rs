@@ -6,7 +6,6 @@ use devid::cmp::{Information, Question};
 use serde_json::json;
 
 use super::status::pem_of;
-use super::store::known;
 use super::traced;
 use crate::arguments::{Ca, CaQuestion};
 use crate::attendant::{Attendant, cancel, watch_signals};
@@ -16,7 +15,6 @@ use crate::output::Output;
 
 pub fn run(command: &Ca, device: &Device, output: Output) -> Result<Exit, Failure> {
     let name = device.name(command.name.as_deref())?;
-    command.name.as_deref().map_or(Ok(()), |name| known(device, name))?;
     watch_signals();
     let question = match command.question {
         CaQuestion::Certs => Question::CaCerts,

@@ -18,6 +18,7 @@ pub fn run(command: &Export, device: &Device, output: Output) -> Result<Exit, Fa
         owner: command.owner.clone(),
         then: Vec::new(),
     };
+    device.check_known(&command.name)?;
     let exported = device.store.export(&command.name, &device.export_of(&wanted)?)?;
     let files: Vec<String> = exported.files.iter().map(|path| path.display().to_string()).collect();
     output.result("export", &files.join("\n"), json!({ "generation": exported.generation, "files": files }));

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
+use devid::client::Step;
 use devid::client::renewal::{Done, Plan, Reason, Report};
 use devid::client::run::sleep_unless;
-use devid::client::{Client, Step};
-use devid::cmp::Signer;
-use devid::crypto::{PrivateKey, default_provider};
+use devid::crypto::PrivateKey;
 use devid::store::{Identity as Kept, StoreErrorKind};
 use devid::{Code, Error};
 use serde_json::{Value, json};
 
 use super::hooks::Failed;
-use super::{hooks, status, traced};
+use super::{dry, hooks, status, traced};
 use crate::arguments::{Enroll, Keep, Renew, Talk};
 use crate::attendant::{Attendant, cancel, interrupted, watch_signals};
 use crate::device::Device;
@@ -41,7 +40,6 @@ const LOCKED_SECONDS: u32 = 60;
 /// The first certificate, waited for.
 pub fn enroll(command: &Enroll, device: &Device, output: Output) -> Result<Exit, Failure> {
     let name = device.name(command.name.as_deref())?;
-    let identity = device.identity(&name);
     if device.store.state(&name)?.current.is_some() {
         let words = match device.store.current(&name) {
             Err(error) if error.kind == StoreErrorKind::Secret => {
@@ -52,7 +50,7 @@ pub fn enroll(command: &Enroll, device: &Device, output: Output) -> Result<Exit,
         return Err(Failure::Own(Exit::Store, words));
     }
     if command.dry_run {
-        return dry_run(device, &name, &identity, output);
+        return dry::enroll(device, &name, output);
     }
     let outcome = talk(&command.talk, "enroll", |trace| attend(device, &name, output, command.talk.no_wait, trace))?;
     conclude("enroll", device, &name, outcome, output)
@@ -246,6 +244,9 @@ pub fn renew(command: &Renew, device: &Device, output: Output) -> Result<Exit, F
         );
         return Ok(Exit::Done);
     }
+    if command.dry_run {
+        return dry::renew(device, &name, output);
+    }
     let outcome = talk(&command.talk, "renew", |trace| match command.now && !is_unfinished {
         true => renew_now(device, &name, &identity, output, command.talk.no_wait, trace),
         false => attend(device, &name, output, command.talk.no_wait, trace),
@@ -382,10 +383,7 @@ fn renew_now(
     let (client, subject) = device.next_client(name)?;
     let client = client.with_cancel(Some(cancel().clone()));
     let key: Arc<dyn PrivateKey> = match identity.renew.same_key && subject.is_none() {
-        true => device
-            .store
-            .open_key(&device.store.current(name)?.key)?
-            .ok_or_else(|| Failure::Own(Exit::Crypto, format!("the key of \"{name}\" cannot be opened here")))?,
+        true => key_in_use(device, name)?,
         false => device.new_key(name, identity)?,
     };
     let mut attendant = Attendant::new(output, no_wait, trace);
@@ -402,6 +400,12 @@ fn renew_now(
             _ => Err(error.into()),
         },
     }
+}
+
+/// For the same key again.
+pub fn key_in_use(device: &Device, name: &str) -> Result<Arc<dyn PrivateKey>, Failure> {
+    let key = device.store.open_key(&device.store.current(name)?.key)?;
+    key.ok_or_else(|| Failure::Own(Exit::Crypto, format!("the key of \"{name}\" cannot be opened here")))
 }
 
 /// What is waited for: the CA, or the time of a certificate that it has issued for later.
@@ -459,19 +463,6 @@ fn whole(exit: Exit) -> Result<(), Failure> {
         true => Err(interrupted("what is to be done behind the certificate is done by the next call")),
         false => Ok(()),
     }
-}
-
-fn dry_run(device: &Device, name: &str, identity: &Identity, output: Output) -> Result<Exit, Failure> {
-    let missing = || Failure::settings(format!("identity.{name} says no name to ask for: set its subject or dns"));
-    let subject = device.subject(name, identity)?.ok_or_else(missing)?;
-    let client: Client = device.config(true)?.build()?;
-    let key = default_provider().generate_key(device.key_kind(name, identity)?)?;
-    let mut operation = client.enroll(Signer::Key(key), &subject)?;
-    operation.step(devid::client::run::system_time())?;
-    let message = operation.output().unwrap_or_default();
-    let text = devid::inspect::inspect(message, devid::inspect::Format::Text)?;
-    output.result("enroll", &text, json!({ "request": text }));
-    Ok(Exit::Done)
 }
 
 fn worse(a: Exit, b: Exit) -> Exit {

@@ -4,6 +4,7 @@ pub mod anchors;
 pub mod ca;
 pub mod config;
 pub mod doctor;
+pub mod dry;
 pub mod export;
 pub mod factory_reset;
 pub mod help;

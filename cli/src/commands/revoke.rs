@@ -30,6 +30,9 @@ pub fn run(command: &Revoke, device: &Device, output: Output) -> Result<Exit, Fa
         Failure::usage(format!("--reason {}: {} are reasons", command.reason, known.join(", ")))
     })?;
     let name = device.name(command.name.as_deref())?;
+    if command.dry_run {
+        return super::dry::revoke(device, &name, reason, output);
+    }
     let certificate = device.store.current(&name)?.certificate;
     let _busy = device.busy(&name, "devid revoke")?;
     watch_signals();

@@ -139,6 +139,7 @@ pub fn under_way(request: &UnderWay) -> Vec<String> {
 
 /// A part of an identity. The private key is no part that is printed: `export` writes it where it belongs.
 pub fn show(command: &Show, device: &Device, output: Output) -> Result<Exit, Failure> {
+    device.check_known(&command.name)?;
     let identity = device.store.current(&command.name)?;
     let certificate = pem_of(&identity.certificate);
     let chain: String = identity.chain.iter().map(pem_of).collect();

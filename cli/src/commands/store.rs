@@ -23,6 +23,7 @@ pub fn run(command: &Store, device: &Device, output: Output) -> Result<Exit, Fai
         | StoreAction::ForgetNumbers { .. }
         | StoreAction::FactoryReset(_) => None,
     };
+    changed.map(|name| device.check_known(name)).transpose()?;
     // What somebody is at work on is not taken from under them.
     let _busy = changed.map(|name| device.busy(name, "devid store")).transpose()?;
     match &command.action {
@@ -53,13 +54,11 @@ pub fn run(command: &Store, device: &Device, output: Output) -> Result<Exit, Fai
             output.result("store rollback", &status::line(device, name)?, json!({ "generation": kept.generation }));
         }
         StoreAction::Abandon { name } => {
-            known(device, name)?;
             let identity = device.identity(name);
             abandon(device.destination(name, &identity))?;
             output.result("store abandon", "", json!({ "name": name }));
         }
         StoreAction::Reset { name } => {
-            known(device, name)?;
             device.planner(&device.identity(name)).reset(store, name)?;
             output.result("store reset", "", json!({ "name": name }));
         }
@@ -79,25 +78,4 @@ pub fn run(command: &Store, device: &Device, output: Output) -> Result<Exit, Fai
         }
     }
     Ok(Exit::Done)
-}
-
-/// A name that neither the settings nor device memory know is a slip of the pen.
-pub fn known(device: &Device, name: &str) -> Result<(), Failure> {
-    let there = [device.store.identities()?, device.store.operations()?, device.store.pending_keys()?].concat();
-    let mut names: Vec<&str> = device.settings.identity.keys().map(String::as_str).collect();
-    names.extend(there.iter().map(String::as_str));
-    match names.contains(&name) {
-        true => Ok(()),
-        false => {
-            names.sort_unstable();
-            names.dedup();
-            let listed =
-                if names.is_empty() { "there is none".to_owned() } else { format!("there are {}", names.join(", ")) };
-            let words = format!(
-                "{}: there is no such identity, neither in the settings nor in device memory; {listed}",
-                name.escape_debug()
-            );
-            Err(Failure::Own(Exit::Store, words))
-        }
-    }
 }

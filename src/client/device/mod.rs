@@ -180,9 +180,11 @@ impl Device {
         idle::without_effect(&self.table, &self.settings)
     }
 
-    /// The names to work on: the given ones, or all in the settings, or all in device memory.
+    /// The names to work on: the given ones, or all in the settings, or all in device memory. A given name that neither knows is a slip
+    /// of the pen: [`Code::NotFound`], with those that there are.
     pub fn names(&self, given: &[String]) -> Result<Vec<String>, Error> {
         if !given.is_empty() {
+            given.iter().try_for_each(|name| self.check_known(name))?;
             return Ok(given.to_vec());
         }
         let mut names: Vec<String> = self.settings.identity.keys().cloned().collect();
@@ -194,6 +196,25 @@ impl Device {
             true => Err(wrong("no identity is named: neither in the settings ([identity.NAME]) nor here")),
             false => Ok(names),
         }
+    }
+
+    /// Settings or device memory know the name: an identity, a request that is under way, or a key that waits for its certificate.
+    pub fn check_known(&self, name: &str) -> Result<(), Error> {
+        let there = [self.store.identities()?, self.store.operations()?, self.store.pending_keys()?].concat();
+        let mut names: Vec<&str> = self.settings.identity.keys().map(String::as_str).collect();
+        names.extend(there.iter().map(String::as_str));
+        if names.contains(&name) {
+            return Ok(());
+        }
+        crate::order::sort(&mut names);
+        names.dedup();
+        let listed =
+            if names.is_empty() { "there is none".to_owned() } else { format!("there are {}", names.join(", ")) };
+        let words = format!(
+            "{}: there is no such identity, neither in the settings nor in device memory; {listed}",
+            name.escape_debug()
+        );
+        Err(Error::new(Code::NotFound, words))
     }
 
     /// The one name to work on.
