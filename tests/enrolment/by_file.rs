@@ -232,6 +232,7 @@ impl Courier {
             let is_installed = matches!(report.outcome, Ok(Done::Installed(_)));
             let outcome = report.outcome.as_ref().map_or_else(ToString::to_string, |done| format!("{done:?}"));
             log.push(format!("{:?} {outcome} / {wait}", report.plan.step));
+            assert_eq!(report.plan.attempts, 0, "nothing has failed: {log:#?}");
             reports.push(report);
             if is_installed {
                 return (life, reports);
@@ -300,6 +301,38 @@ fn by_a_courier_a_device_without_a_clock_asks_one_question_at_a_time_and_renews_
         assert!(life.clock < end, "{every}");
         let questions = life.ca.received.iter().filter(|message| message.body_type() == BodyType::GENM).count();
         assert!((1..70).contains(&questions), "{every}: {questions}");
+    }
+}
+
+/// Looks for an answer are further and further apart, from the first of each message on; a medium that is away is a failure.
+#[test]
+fn by_a_courier_a_look_that_finds_no_answer_yet_is_no_attempt_that_failed() {
+    let mut life = Life::new().with_right_ca();
+    let stick = Stick::new("looks");
+    for body in [BodyType::IR, BodyType::CERTCONF] {
+        let mut waits = Vec::new();
+        for _ in 0..12 {
+            let report = life.run_over(Some(life.clock), &mut stick.exchange());
+            assert_eq!(report.outcome.unwrap_err().code(), Code::Busy);
+            assert_eq!(life.plan().attempts, 0);
+            waits.push(report.wait_seconds);
+            life = life.later(i64::from(report.wait_seconds));
+        }
+        assert!(waits[0] <= 900 && waits[11] == 86_400, "{body:?}: {waits:?}");
+        assert!(waits.is_sorted_by(|a, b| *b == (2 * a).min(86_400)), "{body:?}: {waits:?}");
+        assert_eq!(stick.carry(&mut life.ca), 1);
+    }
+    let report = life.run_over(Some(life.clock), &mut stick.exchange());
+    assert!(matches!(report.outcome, Ok(Done::Installed(_))), "{report:?}");
+
+    let away = Stick::new("away");
+    std::fs::remove_dir_all(&away.0).unwrap();
+    let life = Life::due().with_right_ca();
+    for count in 1..3 {
+        let report = life.run_over(Some(life.clock), &mut away.exchange());
+        assert_ne!(report.outcome.unwrap_err().code(), Code::Busy);
+        assert_eq!(life.plan().attempts, count);
+        life.planner.hurry(&life.store, "router").unwrap();
     }
 }
 

@@ -46,6 +46,31 @@ fn a_valid_identity_does_not_give_way_to_one_that_begins_later_by_its_own_clock(
     }
 }
 
+/// An identity that the CA's time has ended is exchanged, whichever clock is right: its word is asked for again soon, and once it is right
+/// the generation before is back.
+#[test]
+fn a_certificate_in_use_by_the_cas_word_alone_is_asked_about_within_a_day() {
+    for (by_secret, has_clock) in [(false, true), (true, true), (false, false), (true, false)] {
+        let mut world = World::at_renewal(by_secret);
+        world.ca_off.set(200 * DAY);
+        let (begun, mut log, mut exchanged, mut lost) = (world.truth.get(), Vec::new(), false, 0);
+        while world.truth.get().since(begun) < 60 * DAY {
+            if world.truth.get().since(begun) > DAY {
+                world.ca_off.set(0);
+            }
+            let report = world.run(has_clock.then(|| world.truth.get()));
+            let wait = i64::from(report.wait_seconds.max(1));
+            log.push(format!("{:?} {:?}/{wait}", report.plan.step, report.outcome));
+            exchanged |= !is_usable(&world);
+            lost += if is_usable(&world) { 0 } else { wait };
+            world.later(wait);
+            assert!(log.len() < 100, "{log:#?}");
+        }
+        assert!(exchanged && is_usable(&world), "{by_secret} {has_clock}: {log:#?}");
+        assert!(lost < 9 * DAY / 4, "{by_secret} {has_clock}, {lost} s: {log:#?}");
+    }
+}
+
 /// Without a clock the CA's word is the time. Once it is right again, the generation before is in use until the new one begins.
 #[test]
 fn without_a_clock_the_generation_before_comes_back_where_the_new_one_begins_later_after_all() {

@@ -301,6 +301,30 @@ fn whatever_the_clock_says_and_however_long_the_ca_lets_wait_the_device_gets_its
     }
 }
 
+/// A CA that asks for no time at all, and never issues: neither is each second of an hour's sleep a poll, nor each look an hour of polls.
+#[test]
+fn a_ca_that_asks_for_a_second_without_end_is_polled_more_and_more_slowly() {
+    for asks in [0, 1, 5, 29, 31] {
+        let mut world = World::new(true);
+        world.lets_wait = (u32::MAX, asks);
+        let end = world.truth.get().plus(2 * DAY);
+        let mut before = 0;
+        while world.truth.get() < end {
+            let report = world.run(Some(world.truth.get()));
+            assert!(matches!(report.outcome, Ok(Done::Waiting | Done::Nothing)), "{asks}: {report:?}");
+            assert!(world.asked.len() - before <= 32, "{asks}: {} polls in one step", world.asked.len() - before);
+            before = world.asked.len();
+            world.later(i64::from(report.wait_seconds));
+        }
+        assert!(world.busiest_day() < 500, "{asks}: {} in a day", world.busiest_day());
+    }
+    // The dark twin: a few short waits are slept through.
+    let mut world = World::new(true);
+    world.lets_wait = (3, 5);
+    let (log, _) = world.until_installed(Odd::Right, 0, "three short waits");
+    assert_eq!((log.len(), world.count(BodyType::POLLREQ)), (1, 4), "{log:#?}");
+}
+
 /// The other way round: the device's clock is right, and the CA's is not.
 #[test]
 fn a_ca_whose_clock_is_off_enrols_the_device_all_the_same_and_the_doubt_ends_when_it_is_put_right() {

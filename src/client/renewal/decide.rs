@@ -170,7 +170,7 @@ fn waits(plan: &Plan, facts: &Facts) -> (i64, Reason) {
         wait if facts.waits > 0 && facts.is_unfinished => (wait, Reason::CaAsksToWait),
         wait if plan.has_given_up => (wait, Reason::GivenUp),
         // The CA's time has said that nothing is due before. Where the clock tells that, a function of the program has failed.
-        wait if plan.attempts == 0 && !plan.clock.is_known() => (wait, Reason::NothingDue),
+        wait if plan.attempts == 0 && !plan.clock.is_known() && !facts.is_unfinished => (wait, Reason::NothingDue),
         wait => (wait, Reason::Retrying),
     }
 }

@@ -80,6 +80,12 @@ const DEVICE_HEAD: &str = "devid device 1\n";
 /// that begins with the device, are taken for looks after two starts.
 const LONGEST_START_SECONDS: i64 = 300;
 
+/// The time is asked for so soon again, in seconds, after a certificate that begins later by the device's clock came into use, and then
+/// after twice the time, each time.
+const SECOND_WORD_SECONDS: u32 = 3600;
+/// The same without a clock, once.
+const ONLY_WORD_SECONDS: u32 = 86_400;
+
 /// The time that an answer has told last, if any has.
 fn last_told(store: &Store) -> Result<Option<Time>, Error> {
     match store.last_known_time() {
@@ -164,29 +170,41 @@ impl Planner {
         Ok(scene.plan(&self.policy))
     }
 
-    /// The plan by a time that an answer has told just now: it is not asked for again.
-    fn plan_by_answer(&self, store: &Store, name: &str, now: Time) -> Result<Plan, Error> {
-        let mut scene = self.scene(store, name, Some(now))?;
-        scene.believe(now);
-        Ok(scene.plan(&self.policy))
-    }
-
-    /// Whether the time would be asked for again by the one that an answer has just told: that changes nothing. `plan`: by which it was
-    /// asked for; the attempt itself does not count.
-    fn asks_again(&self, store: &Store, name: &str, now: Time, plan: &Plan) -> Result<bool, Error> {
+    /// The plan by a time that an answer has told just now: it is not asked for again, but where that changes nothing. `plan`: by which it
+    /// was asked for; the attempt itself does not count.
+    fn plan_by_answer(&self, store: &Store, name: &str, now: Time, plan: &Plan) -> Result<Plan, Error> {
         let mut scene = self.scene(store, name, Some(now))?;
         scene.believe(now);
         scene.facts.end_wait();
         scene.facts.attempts.count = plan.attempts;
-        Ok(scene.plan(&self.policy).step == Step::LearnTime)
+        Ok(scene.plan(&self.policy))
     }
 
     /// By a time that an answer has told nothing is due for so many seconds; `None`: something is. Where the answer is behind what was
     /// known before, what is left is left by its own time: nothing is due before it has got there, and until then it would say
     /// the same again. A CA whose clock stands still or is set back again is not asked without end either.
-    fn rest_by_answer(&self, store: &Store, name: &str, told: Told) -> Result<Option<u32>, Error> {
+    ///
+    /// `clock`: what the device's own says. Where the certificate begins later by that, or there is none and it came into use just now, it
+    /// was exchanged by one answer's word alone: another answer is asked for its word sooner. `before`: how long the rest before was; `None`:
+    /// the certificate came into use just now.
+    fn rest_by_answer(
+        &self,
+        store: &Store,
+        name: &str,
+        told: Told,
+        clock: Option<Time>,
+        before: Option<u32>,
+    ) -> Result<Option<u32>, Error> {
         let mut scene = self.scene(store, name, Some(told.now))?;
         scene.believe(told.now);
+        scene.facts.own_clock = Clock::new(clock, None).plausible();
+        let longest = match (scene.facts.is_early_by_own_clock(), before) {
+            (true, None) => SECOND_WORD_SECONDS,
+            (true, Some(before)) => before.saturating_mul(2).max(SECOND_WORD_SECONDS),
+            // One question, as nobody may be there to measure another rest.
+            (false, None) if clock.is_none() && !self.is_carried => ONLY_WORD_SECONDS,
+            (false, _) => u32::MAX,
+        };
         let plan = scene.plan(&self.policy);
         if plan.step != Step::Nothing {
             return Ok(None);
@@ -198,7 +216,7 @@ impl Planner {
         };
         let wait = plan.ask_again_seconds.saturating_add(u32::try_from(is_behind_by).unwrap_or(u32::MAX));
         let left = scene.facts.validity.map(|(_, end)| end.since(told.said));
-        Ok(Some(wait.max(Policy::least_rest_seconds(left))))
+        Ok(Some(wait.max(Policy::least_rest_seconds(left)).min(longest)))
     }
 
     /// What is due at this moment where the time cannot be asked for: the question has failed. `None`: nothing is, without the time.

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use super::progress::stretched;
 use crate::client::run::{Decision, Event, Owner};
 use crate::cmp::{Issued, Operation, SignRequest};
 use crate::codes::{Class, Code};
@@ -13,12 +14,17 @@ use crate::time::Time;
 pub(super) struct Napped {
     /// The CA's answer, an authentic one, asked for a wait that ended the step.
     pub refused_seconds: Cell<Option<u32>>,
+    /// How often in a row the CA has asked to wait, with what was remembered before the step. The waits that are slept through grow like those
+    /// that are not: a CA that asks for a second without end is not polled each second.
+    pub waits: Cell<u32>,
     /// What keeps the unfinished operation from going on.
     pub obstacle: Cell<Option<Obstacle>>,
     /// The saved request that is sent again was never answered.
     pub is_unanswered: Cell<bool>,
     /// The CA's answer, as it seems, was refused for its time alone, and is kept.
     pub doubts_clock: Cell<bool>,
+    /// The message was out before this step, and no answer has come in it.
+    pub is_still_out: Cell<bool>,
     /// The owner itself has ended the step: its decision, its signature, its wait, its look at the operation failed.
     pub has_owner_failed: Cell<bool>,
 }
@@ -84,6 +90,18 @@ pub(super) struct Napping<'a> {
     is_confirmed: bool,
 }
 
+impl Napping<'_> {
+    /// One more wait that the CA asks for. One for the time of a certificate is none of the CA's.
+    fn stretched(&self, seconds: u32) -> u32 {
+        if self.is_confirmed {
+            return seconds;
+        }
+        let waits = self.napped.waits.get().saturating_add(1);
+        self.napped.waits.set(waits);
+        stretched(seconds, waits)
+    }
+}
+
 impl<'a> Napping<'a> {
     pub fn new(owner: &'a mut dyn Owner, longest_seconds: u32, napped: &'a Napped) -> Self {
         Napping { owner, longest_seconds, napped, is_retrying: false, is_confirmed: false }
@@ -97,6 +115,7 @@ impl Owner for Napping<'_> {
 
     fn wait(&mut self, seconds: u32, reason: &[String]) -> Result<(), Error> {
         let is_retrying = std::mem::take(&mut self.is_retrying);
+        let seconds = if is_retrying { seconds } else { self.stretched(seconds) };
         if seconds > self.longest_seconds {
             if !is_retrying {
                 self.napped.refused_seconds.set(Some(seconds));
@@ -130,6 +149,9 @@ impl Owner for Napping<'_> {
 
     fn observe(&mut self, event: Event<'_>) {
         self.is_retrying = matches!(event, Event::Retrying { .. });
+        if matches!(event, Event::Received { .. }) {
+            self.napped.is_still_out.set(false);
+        }
         self.owner.observe(event);
     }
 }

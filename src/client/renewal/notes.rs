@@ -155,9 +155,23 @@ impl Planner {
     /// Remembers that the CA asked to wait: no failure, and no attempt before then. What failed before is not forgotten.
     /// Returns the seconds to wait: a CA that asks for hardly any time, over and over, is asked more and more slowly.
     pub fn note_waiting(&self, store: &Store, name: &str, seconds: u32, clock: Option<Time>) -> Result<u32, Error> {
+        let (progress, _) = Progress::load(store, &*self.provider, name)?;
+        self.note_waits(store, name, seconds, progress.waits.saturating_add(1), clock)
+    }
+
+    /// The same; `waits`: how often in a row it has, with this one.
+    pub(super) fn note_waits(
+        &self,
+        store: &Store,
+        name: &str,
+        seconds: u32,
+        waits: u32,
+        clock: Option<Time>,
+    ) -> Result<u32, Error> {
         let mut scene = self.scene(store, name, clock)?;
         let longest = self.policy.longest_retry_seconds.max(LONGEST_WAIT_SECONDS);
         let now = scene.booked();
+        scene.progress.waits = waits.max(1) - 1;
         scene.progress.wait(seconds, now, longest);
         scene.measure();
         let wait = scene.progress.attempts.wait_seconds;
@@ -196,8 +210,13 @@ impl Planner {
     /// Remembers that the time was learnt: what is due by it need not wait, and if that fails it waits as long as it would
     /// have without this attempt.
     pub fn note_time_learnt(&self, store: &Store, name: &str, plan: &Plan) -> Result<(), Error> {
+        self.note_told(store, name, plan.attempts)
+    }
+
+    /// The same; `count`: how many failures are remembered. None where nothing is due by that time: then it was all there was to do.
+    pub(super) fn note_told(&self, store: &Store, name: &str, count: u32) -> Result<(), Error> {
         let (mut progress, _) = Progress::load(store, &*self.provider, name)?;
-        progress.attempts = Attempts { count: plan.attempts, ..Attempts::default() };
+        progress.attempts = Attempts { count, ..Attempts::default() };
         progress.doubts_clock = false;
         progress.save(store, &*self.provider, name)
     }
@@ -253,6 +272,42 @@ impl Planner {
         scene.progress.attempts = Attempts { last: Some(scene.booked()), wait_seconds, ..scene.progress.attempts };
         scene.measure();
         scene.progress.save(store, &*self.provider, name)
+    }
+
+    /// Whether the answer is on its way with its carrier.
+    pub(super) fn is_under_way(&self, error: &Error) -> bool {
+        self.is_carried && error.code() == Code::Busy
+    }
+
+    /// Remembers that an answer which people carry is not there yet: no attempt that failed. `was_out`: the message was out before this look.
+    /// `before`: what was remembered before it. Returns the seconds until the next one, each time twice as many.
+    pub(super) fn note_under_way(
+        &self,
+        store: &Store,
+        name: &str,
+        step: &Step,
+        was_out: bool,
+        clock: Option<Time>,
+        before: &Progress,
+    ) -> Result<u32, Error> {
+        let mut scene = self.scene(store, name, clock)?;
+        let (mark, left) = match step {
+            Step::AskForRoot(anchor) => (Some(self.anchor_mark(store, anchor)?), None),
+            _ => (None, scene.left_seconds()),
+        };
+        let attempts = mark.map_or(before.attempts, |mark| before.anchor(&mark));
+        let looked = was_out.then_some(attempts.wait_seconds);
+        let wait_seconds = self.policy.look_seconds(scene.seed, looked, left);
+        let attempts = Attempts { count: attempts.count, last: Some(scene.booked()), wait_seconds };
+        match mark {
+            Some(mark) => scene.progress.set_anchor(mark, attempts),
+            None => {
+                (scene.progress.attempts, scene.progress.waits) = (attempts, 0);
+                scene.measure();
+            }
+        }
+        scene.progress.save(store, &*self.provider, name)?;
+        Ok(wait_seconds)
     }
 
     /// Remembers that an attempt ended by the program's own doing, which says nothing about the CA and counts as no failure. What its

@@ -200,13 +200,14 @@ impl Renewal<'_> {
                 Ok(told) => {
                     let now = told.now;
                     learnt = Some(told);
-                    if planner.asks_again(store, name, now, &plan)? {
+                    let then = planner.plan_by_answer(store, name, now, &plan)?;
+                    if then.step == Step::LearnTime {
                         return self.after_learning(plan, now, clock);
                     }
-                    planner.note_time_learnt(store, name, &plan)?;
-                    let then = planner.plan_by_answer(store, name, now)?;
-                    if then.step == Step::Nothing {
-                        let wait_seconds = self.rest(told, clock)?;
+                    let is_due = then.step != Step::Nothing;
+                    planner.note_told(store, name, if is_due { plan.attempts } else { 0 })?;
+                    if !is_due {
+                        let wait_seconds = self.rest(told, clock, Some(seen.attempts.wait_seconds))?;
                         return Ok(Report { plan, outcome: Ok(Done::TimeLearnt), learnt: Some(now), wait_seconds });
                     }
                     plan = then;
@@ -218,7 +219,7 @@ impl Renewal<'_> {
                     let is_own = napped.is_own(&error);
                     match planner.plan_unasked(store, name, clock)? {
                         Some(then) if !is_own && is_about_the_question(&error) => (plan, has_begun) = (then, true),
-                        _ => return self.nothing_learnt(plan, error, is_own, clock, &seen),
+                        _ => return self.nothing_learnt(plan, error, &napped, clock, &seen),
                     }
                 }
             }
@@ -236,6 +237,7 @@ impl Renewal<'_> {
             return self.somebody_is_at_work(plan, clock);
         }
         let napped = Napped::default();
+        napped.waits.set(seen.waits);
         let mut napping = Napping::new(owner, planner.policy.longest_nap_seconds, &napped);
         let at_least = self.at_least(plan.clock);
         let mut keeper = match plan.clock {
@@ -290,10 +292,11 @@ impl Renewal<'_> {
         Ok(off.abs() > CLOSE_SECONDS)
     }
 
-    /// Nothing is due by the time that was learnt; how long. A clock that is not believed measures it.
-    fn rest(&self, told: Told, clock: Option<Time>) -> Result<u32, Error> {
+    /// Nothing is due by the time that was learnt; how long. A clock that is not believed measures it. `before`: how long the rest before
+    /// was; `None`: a certificate came into use just now.
+    fn rest(&self, told: Told, clock: Option<Time>, before: Option<u32>) -> Result<u32, Error> {
         let (planner, store, name) = (self.planner(), self.to.store, self.to.name);
-        let Some(wait_seconds) = planner.rest_by_answer(store, name, told)? else { return Ok(1) };
+        let Some(wait_seconds) = planner.rest_by_answer(store, name, told, clock, before)? else { return Ok(1) };
         planner.note_rest(store, name, wait_seconds, clock)?;
         Ok(wait_seconds)
     }
@@ -302,14 +305,17 @@ impl Renewal<'_> {
         &self,
         plan: Plan,
         error: Error,
-        is_own: bool,
+        napped: &Napped,
         clock: Option<Time>,
         seen: &Progress,
     ) -> Result<Report, Error> {
         let (planner, store, name) = (self.planner(), self.to.store, self.to.name);
-        let wait_seconds = match is_own {
-            true => planner.note_own(store, name, &error, clock, seen)?,
-            false => planner.note_failure(store, name, &plan.step, &error, clock)?,
+        let wait_seconds = match () {
+            () if napped.is_own(&error) => planner.note_own(store, name, &error, clock, seen)?,
+            () if planner.is_under_way(&error) => {
+                planner.note_under_way(store, name, &plan.step, napped.is_still_out.get(), clock, seen)?
+            }
+            () => planner.note_failure(store, name, &plan.step, &error, clock)?,
         };
         Ok(Report { plan, outcome: Err(error), learnt: None, wait_seconds })
     }
@@ -336,7 +342,8 @@ impl Renewal<'_> {
             }
             (Err(_), Some(seconds)) => {
                 planner.note_in_vain(store, name, false)?;
-                let wait = planner.note_waiting(store, name, seconds, book)?;
+                let waits = napped.waits.get().max(seen.waits.saturating_add(1));
+                let wait = planner.note_waits(store, name, seconds, waits, book)?;
                 if napped.doubts_clock.get() {
                     planner.note_doubt(store, name)?;
                 }
@@ -347,7 +354,7 @@ impl Renewal<'_> {
                 let wait = planner.note_own(store, name, &error, book, seen)?;
                 (Err(error), wait)
             }
-            (Err(error), None) => self.after_failure(&plan, error, napped, book)?,
+            (Err(error), None) => self.after_failure(&plan, error, napped, book, seen)?,
             (Ok(done), _) if is_about_identity => {
                 let is_new = matches!(done, Done::Installed(_));
                 let now = book.or(plan.clock.at_least()).filter(|_| is_new);
@@ -362,7 +369,10 @@ impl Renewal<'_> {
         let wait_seconds = match (&outcome, told, clock.or(learnt)) {
             (Ok(Done::Abandoned(_)), ..) => wait_seconds,
             (Ok(Done::Waiting), Some(_), _) if !is_about_identity => wait_seconds.max(1),
-            (Ok(done), Some(told), _) if !matches!(done, Done::Waiting) => self.rest(told, clock)?,
+            (Ok(done), Some(told), _) if !matches!(done, Done::Waiting) => {
+                let before = (!matches!(done, Done::Installed(_))).then_some(seen.attempts.wait_seconds);
+                self.rest(told, clock, before)?
+            }
             (.., Some(now)) => planner.plan(store, name, Some(now))?.ask_again_seconds.max(1),
             (.., None) => wait_seconds.max(1),
         };
@@ -375,6 +385,7 @@ impl Renewal<'_> {
         error: Error,
         napped: &Napped,
         clock: Option<Time>,
+        seen: &Progress,
     ) -> Result<(Result<Done, Error>, u32), Error> {
         let (planner, store, name) = (self.planner(), self.to.store, self.to.name);
         // One that nobody has answered within its time, such as before the clock was set, waits for nothing.
@@ -382,6 +393,11 @@ impl Renewal<'_> {
         if is_forgotten || is_too_old(&plan.step, &error) {
             self.give_up(Some(plan))?;
             return Ok((Ok(Done::Abandoned(error)), 0));
+        }
+        if planner.is_under_way(&error) {
+            planner.note_in_vain(store, name, false)?;
+            let wait = planner.note_under_way(store, name, &plan.step, napped.is_still_out.get(), clock, seen)?;
+            return Ok((Err(error), wait));
         }
         let wait = planner.note_failure(store, name, &plan.step, &error, clock)?;
         if is_unknown_to_all(&plan.step, &error) {
@@ -472,7 +488,7 @@ impl Renewal<'_> {
             Step::Resume => self.resume(plan, exchange, owner, napped).map(installed),
             Step::AskForRoot(anchor) => {
                 let client = self.best_client(plan.standing, now)?;
-                self.ask_for_root(&client, anchor, exchange, owner)
+                self.ask_for_root(&client, anchor, exchange, owner, napped)
             }
             Step::Nothing | Step::LearnTime => Ok(Done::Nothing),
         }
@@ -504,6 +520,7 @@ impl Renewal<'_> {
         let saved = napped.records(self.to.unfinished())?;
         let is_out = |saved: &SavedOperation| saved.polls == 0 && saved.state == SavedState::Sending(saved.request);
         napped.is_unanswered.set(saved.as_ref().is_some_and(is_out));
+        napped.is_still_out.set(saved.is_some());
         let client = match &saved {
             Some(saved) => self.client_of(&saved.credential, now, napped)?,
             None => None,

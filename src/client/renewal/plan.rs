@@ -82,7 +82,7 @@ pub enum Reason {
     NothingDue,
     /// The step is due.
     Due,
-    /// An attempt failed, and its wait runs.
+    /// An attempt failed, or the answer that people carry was not there yet, and the wait until the next look runs.
     Retrying,
     /// The CA asked to wait.
     CaAsksToWait,

@@ -175,6 +175,14 @@ impl Policy {
         u32::try_from(least.clamp(1, LONGEST_LEAST_REST_SECONDS)).expect("an hour")
     }
 
+    /// Seconds until the next look for an answer that people carry; `looked`: how many it were before this one, if it was not the first.
+    pub(super) fn look_seconds(&self, seed: Seed, looked: Option<u32>, left_seconds: Option<i64>) -> u32 {
+        let first = self.retry_seconds(seed, 1, None, left_seconds);
+        let longest =
+            left_seconds.filter(|left| *left > 0).map_or(u32::MAX, |left| u32::try_from(left / 4).unwrap_or(u32::MAX));
+        looked.map_or(first, |before| self.own_retry_seconds(before).min(longest).max(first))
+    }
+
     /// Seconds to wait after a function of the program has failed, when the wait before was so long.
     pub(super) fn own_retry_seconds(&self, before: u32) -> u32 {
         let shortest = u32::try_from(SHORTEST_RETRY_SECONDS).expect("half a minute");

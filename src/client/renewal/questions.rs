@@ -34,9 +34,11 @@ impl Renewal<'_> {
         anchor: &Anchor,
         exchange: &mut dyn Exchange,
         owner: &mut dyn Owner,
+        napped: &Napped,
     ) -> Result<Done, Error> {
         let label = format!("{QUESTION}{}", self.planner.anchor_label(self.to.store, anchor)?);
-        let mut operation = self.question(client, anchor, &label)?;
+        let (mut operation, is_out) = self.question(client, anchor, &label)?;
+        napped.is_still_out.set(is_out);
         if let Err(error) = client.complete_over(&mut operation, exchange, owner) {
             // What the CA lets wait is polled on (RFC 9483 section 4.4); what it has answered is over.
             let goes_on = error.class() == Class::Transport || error.code() == Code::Cancelled;
@@ -54,14 +56,14 @@ impl Renewal<'_> {
         Ok(if is_added { Done::RootAdded(Box::new(update.new_root().clone())) } else { Done::NoSuccessor })
     }
 
-    /// The question that waits for its answer, or a new one.
-    fn question(&self, client: &Client, anchor: &Anchor, label: &str) -> Result<Operation, Error> {
+    /// The question that waits for its answer, or a new one; whether it is out.
+    fn question(&self, client: &Client, anchor: &Anchor, label: &str) -> Result<(Operation, bool), Error> {
         match self.to.store.load_operation(label) {
             Ok(saved) => match client.restore_keyless(&saved) {
                 Ok(mut operation) => {
                     // The planner has measured the wait.
                     operation.end_wait();
-                    return Ok(operation);
+                    return Ok((operation, true));
                 }
                 // Asked with another credential, or by another version: it is asked anew.
                 Err(_) => self.to.store.remove_operation(label)?,
@@ -69,7 +71,7 @@ impl Renewal<'_> {
             Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => {}
             Err(error) => return Err(error.into()),
         }
-        client.ask(Question::RootUpdate { old: anchor_of(self.to.store, anchor)? })
+        Ok((client.ask(Question::RootUpdate { old: anchor_of(self.to.store, anchor)? })?, false))
     }
 
     pub(super) fn learn_time(
@@ -156,6 +158,7 @@ impl Renewal<'_> {
     ) -> Result<Asked, Error> {
         // Whoever stands under the anchors could say that it is another year.
         let client = client.heeding_authority_alone();
+        napped.is_still_out.set(out.is_some());
         let mut operation = match out.map_or_else(|| client.ask(Question::CaCerts), Ok) {
             Ok(operation) => operation,
             Err(error) => return Ok((Err(error), Err(Learnt::Nothing))),

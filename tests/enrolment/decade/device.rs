@@ -322,7 +322,8 @@ impl Device {
             }
             Err(_) => (0, false),
         };
-        if generation < self.generation {
+        // One that begins later by the CA's time gives way to the one before, which is whole and valid.
+        if generation < self.generation && !is_usable {
             let text = self.note(&format!("generation {} became {generation}", self.generation));
             self.tally.lost.push(text);
         }

@@ -145,21 +145,29 @@ fn many_devices() {
     assert!(tally.faults().is_empty(), "{:#?}", &tally.faults()[..tally.faults().len().min(40)]);
 }
 
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// A step of SplitMix64.
+fn mixed(state: u64) -> u64 {
+    let mut z = state.wrapping_add(STEP);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
 /// Choices that depend on a number alone.
 pub struct Dice(u64);
 
 impl Dice {
     pub fn new(number: u64) -> Self {
-        Dice(number.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1))
+        // Mixed: numbers that follow each other would otherwise draw the same row, one place further on.
+        Dice(mixed(number))
     }
 
     pub fn below(&mut self, limit: i64) -> i64 {
-        // splitmix64.
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        i64::try_from((z ^ (z >> 31)) % limit.unsigned_abs()).unwrap()
+        let drawn = mixed(self.0);
+        self.0 = self.0.wrapping_add(STEP);
+        i64::try_from(drawn % limit.unsigned_abs()).unwrap()
     }
 
     pub fn one_of<T: Copy>(&mut self, list: &[T]) -> T {
