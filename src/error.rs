@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use core::fmt;
 
 use crate::codes::{Class, Code};
+use crate::phase::Phase;
 use crate::prelude::*;
 
 /// Why a call failed. The message says what was expected, what came, and where; it never holds a secret.
@@ -74,8 +75,8 @@ pub struct Facts {
     pub retry_after_seconds: Option<u32>,
     /// Index in the chain, 0 is the end entity.
     pub certificate_index: Option<u32>,
-    /// Where in the operation: `ir`, `pollReq`, `certConf`, ...
-    pub phase: Option<&'static str>,
+    /// Where in the operation; `None`: before anything was to be sent, in what is the device's own.
+    pub phase: Option<Phase>,
     /// Path of the URL that the message went to.
     pub http_path: Option<String>,
     /// The rule that was broken, such as `RFC 9483 section 3.5 (P5)`; the letters name rows of `docs/requirements.md`.
@@ -115,6 +116,10 @@ pub(crate) enum Refused {
     StatusUnknown,
     /// The MAC is another one.
     Mac,
+    /// The MAC's salt is longer than the limit.
+    MacSalt,
+    /// The MAC is stretched more often than the limit.
+    MacIterations,
     /// A certificate is not valid yet, or not any more.
     Validity,
     /// The path ends at a name that an anchor has, with another key.
@@ -219,6 +224,12 @@ impl Error {
         &self.0.message
     }
 
+    /// Whether it came up before anything was to be sent, in what is the device's own: its records, keys and settings. What comes up
+    /// with a message, its way or its answer has a phase, by the doors that all of those go through.
+    pub fn is_own(&self) -> bool {
+        self.0.facts.phase.is_none()
+    }
+
     /// Everything that is known of the failure, one fact per line: for logs, and for who asks "why?".
     pub fn report(&self) -> String {
         let facts = &self.0.facts;
@@ -228,7 +239,7 @@ impl Error {
                 lines.push(format!("  {what}: {words}"));
             }
         };
-        tell("phase", facts.phase.map(str::to_owned));
+        tell("phase", facts.phase.map(|phase| phase.name().to_owned()));
         tell("rule", facts.requirement.map(str::to_owned));
         tell("expected", facts.expected.clone());
         tell("found", facts.found.clone());

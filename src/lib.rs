@@ -41,6 +41,7 @@ pub mod files;
 pub mod inspect;
 pub mod limits;
 mod order;
+mod phase;
 mod prelude;
 #[cfg(feature = "std")]
 pub mod store;
@@ -54,4 +55,5 @@ mod words;
 pub use codes::{Class, Code};
 pub use error::{Error, Facts, Rule};
 pub use features::{features, supports};
+pub use phase::{ExchangePhase, Phase};
 pub use time::Time;

@@ -275,7 +275,7 @@ fn a_dead_server_is_a_transport_error_and_the_operation_can_be_run_again() {
     let mut operation = dead.enroll(bench.signer(), &Subject::new().name("CN=device").unwrap()).unwrap();
     let error = dead.run(&mut operation, &mut Story::default()).unwrap_err();
     assert_eq!(error.code(), Code::Connect);
-    assert_eq!(error.facts().phase, Some("ir"));
+    assert_eq!(error.facts().phase, Some(devid::asn1::cmp::BodyType::IR.into()));
 
     let server = bench.serve(&[]);
     config.server.url = Some(server.url());

@@ -4,7 +4,7 @@ use std::fmt;
 
 use devid::client::device::in_settings;
 use devid::store::is_at_work;
-use devid::{Class, Code, Error};
+use devid::{Class, Code, Error, Phase};
 use serde_json::{Value, json};
 
 /// Exit status by what a caller can do about it. `docs/command.md` has the table.
@@ -176,7 +176,7 @@ pub fn error_json(error: &Error) -> Value {
         "number": error.number(),
         "class": format!("{:?}", error.class()).to_lowercase(),
         "message": error.message(),
-        "phase": facts.phase,
+        "phase": facts.phase.map(Phase::name),
         "rule": facts.requirement,
         "expected": facts.expected,
         "found": facts.found,

@@ -122,7 +122,7 @@ impl Config {
         let mut probe = Probe::default();
         let client = self.build()?;
         let mut asked = ask(&client, exchange, now)?;
-        let mut present = now;
+        let (mut present, mut is_time_told) = (now, false);
         // Whether the answer is taken by its own time tells a clock that is wrong from everything else.
         let is_taken = |asked: &Asked| {
             matches!(asked.tells(self, &client.context().credential), Tells::Answered | Tells::Believed)
@@ -131,12 +131,12 @@ impl Config {
             let again = ask(&client, exchange, said)?;
             if is_taken(&again) {
                 if !follows_time {
-                    judge_time(&mut probe, self, now, said);
+                    is_time_told = judge_time(&mut probe, self, now, said);
                 }
                 (asked, present) = (again, said);
             }
         }
-        judge_own(&mut probe, self, &client, &asked, now);
+        judge_own(&mut probe, self, &client, &asked, now, is_time_told);
         judge_issuers(&mut probe, self, &asked);
         let by_mac = self.judge_mac(&mut probe, &asked, exchange, present)?;
         if asked.reached() {
@@ -193,7 +193,7 @@ impl Config {
     }
 }
 
-fn judge_own(probe: &mut Probe, config: &Config, client: &Client, asked: &Asked, now: Time) {
+fn judge_own(probe: &mut Probe, config: &Config, client: &Client, asked: &Asked, now: Time, is_time_told: bool) {
     let tells = asked.tells(config, &client.context().credential);
     match &asked.outcome {
         Ok(_) => probe.says("caCerts is answered, and the answer is taken: credential, anchors and switches fit"),
@@ -203,7 +203,10 @@ fn judge_own(probe: &mut Probe, config: &Config, client: &Client, asked: &Asked,
         probe.says("the Content-Type is not application/pkixcmp; taken by default");
     }
     let Some(message) = &asked.message else { return };
-    judge_header(probe, config, message, asked, tells, now);
+    judge_header(probe, message, asked);
+    if !is_time_told {
+        judge_time_of_answer(probe, config, asked, tells, now);
+    }
     if matches!(client.context().credential, Credential::Mac { .. }) && is_signed(message) {
         let words = "a MAC-protected question is answered with a signature";
         probe.says(format!("{words}: the signer's root is needed among the CMP anchors"));
@@ -264,20 +267,19 @@ fn judge_refused(probe: &mut Probe, asked: &Asked, tells: Tells, error: &Error) 
     }
 }
 
-/// How a clock is told by which an operation without device memory fails.
-const APART: &str = "an operation by itself refuses answers of another time";
-
-/// An answer that is taken by its own time and not by the device's.
-fn judge_time(probe: &mut Probe, config: &Config, now: Time, said: Time) {
-    let Some(window) = config.message_time_window_seconds else { return };
+/// An answer that is taken by its own time and not by the device's, by which an operation without device memory fails. Whether that
+/// was told: without a window for messageTime, nothing is.
+fn judge_time(probe: &mut Probe, config: &Config, now: Time, said: Time) -> bool {
+    let Some(window) = config.message_time_window_seconds else { return false };
     probe.fails(
-        format!("{APART}: the answer is of {said} or later, the device's clock says {now}, {window} seconds apart are accepted"),
+        format!("an operation by itself refuses answers of another time: the answer is of {said} or later, the device's clock says {now}, {window} seconds apart are accepted"),
         "set the clock that is wrong, or the window for messageTime: set_time_window (devid_config_set_time_window, ca.time-window); the planner and the command keep account of their clock, and go by both times",
     );
+    true
 }
 
 /// What a header shows, whether it is believed or not.
-fn judge_header(probe: &mut Probe, config: &Config, message: &PkiMessage, asked: &Asked, tells: Tells, now: Time) {
+fn judge_header(probe: &mut Probe, message: &PkiMessage, asked: &Asked) {
     let header = message.header();
     if let Some(words) = crate::cmp::describe_message(message.as_der(), &Limits::default()) {
         probe.says(format!("what came: {words}"));
@@ -293,23 +295,21 @@ fn judge_header(probe: &mut Probe, config: &Config, message: &PkiMessage, asked:
         probe.needs("unmatched_errors");
         probe.says("it answers out of the transaction: such words are told and never believed");
     }
-    if let Some(said) = asked.time_of_answer(now) {
-        let words = format!("the answer is of {said} or later, the device's clock says {now}");
-        match (config.message_time_window_seconds, tells) {
-            // It is told by itself that this fails.
-            _ if probe.findings.iter().any(|finding| finding.words.starts_with(APART)) => {}
-            // A device without a clock learns the time so.
-            (None, _) => probe.says(words),
-            (Some(_), Tells::Fails) => {
-                probe.fails(words, "set one of the clocks, or clock_skew_seconds and the window for messageTime");
-            }
-            (Some(_), _) => {
-                let words = format!("{words}: enrolment and renewal go by both times");
-                probe.warns(
-                    words,
-                    "set the clock that is wrong, or device.clock = \"none\" (no window for messageTime)",
-                );
-            }
+}
+
+/// An answer of another time than the device's.
+fn judge_time_of_answer(probe: &mut Probe, config: &Config, asked: &Asked, tells: Tells, now: Time) {
+    let Some(said) = asked.time_of_answer(now) else { return };
+    let words = format!("the answer is of {said} or later, the device's clock says {now}");
+    match (config.message_time_window_seconds, tells) {
+        // A device without a clock learns the time so.
+        (None, _) => probe.says(words),
+        (Some(_), Tells::Fails) => {
+            probe.fails(words, "set one of the clocks, or clock_skew_seconds and the window for messageTime");
+        }
+        (Some(_), _) => {
+            let words = format!("{words}: enrolment and renewal go by both times");
+            probe.warns(words, "set the clock that is wrong, or device.clock = \"none\" (no window for messageTime)");
         }
     }
 }

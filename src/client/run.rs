@@ -359,7 +359,7 @@ fn not_sent(body: BodyType, error: TransportError) -> Error {
                 _ => HEARD_BEFORE,
             });
         }
-        (facts.phase, facts.is_unsent, facts.is_about_time) = (Some(body.name()), is_unsent, is_about_time);
+        (facts.phase, facts.is_unsent, facts.is_about_time) = (Some(body.into()), is_unsent, is_about_time);
     })
 }
 

@@ -128,7 +128,7 @@ impl Client {
     pub fn with_path(&self, error: Error) -> Error {
         let url = self.way.server.url.as_deref().and_then(|url| Url::parse(url).ok());
         match url {
-            Some(url) if error.facts().phase.is_some() => error
+            Some(url) if !error.is_own() => error
                 .with(|facts| facts.http_path = Some(url.target().split('?').next().unwrap_or_default().to_owned())),
             _ => error,
         }

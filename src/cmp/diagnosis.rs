@@ -195,11 +195,11 @@ const HINTS: &[Rule] = &[
         "one of the clocks is wrong: the CA's, or the device's; set_time_window (devid_config_set_time_window, ca.time-window) says how far they may be apart, and off for a device without a reliable clock (device.clock = \"none\")",
     ),
     (
-        |c| c.is(Code::MacParameters) && c.error.message().contains("salt has"),
+        |c| c.is(Code::MacParameters) && c.refused() == Some(Refused::MacSalt),
         "the salt of the server's MAC is longer than the limit: it may be raised (max_mac_salt_bytes)",
     ),
     (
-        |c| c.is(Code::MacParameters) && c.error.message().contains("the limit is"),
+        |c| c.is(Code::MacParameters) && c.refused() == Some(Refused::MacIterations),
         "the server wants the MAC stretched beyond the limit: it may be raised (max_mac_iterations), and costs the device time",
     ),
     (
@@ -301,8 +301,12 @@ impl Case<'_> {
             || (self.texts_contain(any) && self.error.facts().fail_info.is_some_and(|bits| bits >> bit & 1 == 1))
     }
 
+    fn refused(&self) -> Option<Refused> {
+        self.error.facts().refused
+    }
+
     fn was(&self, refused: Refused) -> bool {
-        self.is(Code::ProtectionInvalid) && self.error.facts().refused == Some(refused)
+        self.is(Code::ProtectionInvalid) && self.refused() == Some(refused)
     }
 
     /// Whether more anchors could help.

@@ -13,7 +13,7 @@ use crate::asn1::x509::read_oid;
 use crate::codes::Code;
 use crate::crypto::algorithm::encode_oid;
 use crate::crypto::{CryptoError, DigestAlgorithm, DigestValue, Provider};
-use crate::error::{Error, Rule};
+use crate::error::{Error, Refused, Rule};
 use crate::limits::Limits;
 use crate::prelude::*;
 
@@ -158,10 +158,11 @@ impl Recipe {
 
     /// Bounds what a peer may impose before anything is computed (BC CVE-2026-59647).
     fn check(&self, limits: &Limits) -> Result<(), Error> {
-        let refuse = |what: String| {
+        let refuse = |what: String, refused: Option<Refused>| {
             let (most, salt) = (limits.max_mac_iterations, limits.max_mac_salt_bytes);
             let expected = format!("MAC parameters within the limits: at most {most} iterations, {salt} bytes of salt");
-            Err(Error::new(Code::MacParameters, what).breaks_expecting(PARAMETERS, expected))
+            let error = Error::new(Code::MacParameters, what).breaks_expecting(PARAMETERS, expected);
+            Err(error.with(|facts| facts.refused = refused))
         };
         // PBKDF2 makes a key of several blocks by as many passes (RFC 8018 section 5.2).
         let passes = match self.stretch {
@@ -170,15 +171,17 @@ impl Recipe {
         };
         if u64::from(self.iterations).saturating_mul(passes as u64) > u64::from(limits.max_mac_iterations) {
             let (found, most) = (self.iterations, limits.max_mac_iterations);
-            return refuse(format!("the MAC's iteration count is {found}, in {passes} passes, the limit is {most}"));
+            let words = format!("the MAC's iteration count is {found}, in {passes} passes, the limit is {most}");
+            return refuse(words, Some(Refused::MacIterations));
         }
         if self.salt.len() > limits.max_mac_salt_bytes {
             let (found, most) = (self.salt.len(), limits.max_mac_salt_bytes);
-            return refuse(format!("the MAC's salt has {found} bytes, the limit is {most}"));
+            let words = format!("the MAC's salt has {found} bytes, the limit is {most}");
+            return refuse(words, Some(Refused::MacSalt));
         }
         if let Stretch::Pbkdf2 { key_len, .. } = self.stretch {
             if !(16..=128).contains(&key_len) {
-                return refuse(format!("PBMAC1 with a key of {key_len} bytes; 16 to 128 are accepted"));
+                return refuse(format!("PBMAC1 with a key of {key_len} bytes; 16 to 128 are accepted"), None);
             }
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::io;
 
 use crate::codes::Code;
 use crate::error::Error;
+pub use crate::phase::ExchangePhase as Phase;
 
 /// Why an exchange or a fetch failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +80,8 @@ pub enum Cause {
     ClosedUnanswered,
     /// What answers does not speak HTTP.
     NotHttp,
+    /// What answers speaks TLS, and was spoken to by HTTP alone.
+    TlsForHttp,
     /// What answers does not speak TLS.
     NotTls,
     /// The server ended the handshake by an alert, or sent what ends it, for another reason than those below.
@@ -112,48 +115,6 @@ pub enum Party {
     Directory,
     /// The caller's own transport.
     Program,
-}
-
-/// How far an exchange had come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Phase {
-    /// Before anything was done.
-    Prepare = 0,
-    /// Looking up the address.
-    Resolve = 1,
-    /// Connecting.
-    Connect = 2,
-    /// Asking a proxy for a tunnel, and the TLS handshake.
-    Tls = 3,
-    /// Sending the request.
-    Send = 4,
-    /// Waiting for the answer to begin, up to the end of its header.
-    Await = 5,
-    /// Reading the answer's body.
-    Body = 6,
-}
-
-impl Phase {
-    /// For people and logs.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Phase::Prepare => "prepare",
-            Phase::Resolve => "resolve",
-            Phase::Connect => "connect",
-            Phase::Tls => "tls",
-            Phase::Send => "send",
-            Phase::Await => "await",
-            Phase::Body => "body",
-        }
-    }
-
-    #[cfg(feature = "http")]
-    pub(super) fn from_number(number: u8) -> Self {
-        use Phase::{Await, Body, Connect, Prepare, Resolve, Send, Tls};
-        const ALL: [Phase; 7] = [Prepare, Resolve, Connect, Tls, Send, Await, Body];
-        ALL[usize::from(number).min(6)]
-    }
 }
 
 impl TransportErrorKind {
@@ -213,7 +174,8 @@ impl TransportError {
             TransportErrorKind::HttpStatus => !self.status.is_some_and(is_passing),
             // A success without a message; another service at this port.
             TransportErrorKind::Broken => {
-                self.cause == Some(Cause::NotHttp) || self.status.is_some_and(|status| (200..300).contains(&status))
+                matches!(self.cause, Some(Cause::NotHttp | Cause::TlsForHttp))
+                    || self.status.is_some_and(|status| (200..300).contains(&status))
             }
             TransportErrorKind::ContentType | TransportErrorKind::TooLarge => true,
             _ => false,
@@ -273,7 +235,7 @@ impl From<TransportError> for Error {
             facts.http_status = error.status;
             facts.server_texts.extend(error.server_words);
             facts.retry_after_seconds = error.retry_after_seconds;
-            facts.phase = Some(error.phase.name());
+            facts.phase = Some(error.phase.into());
             facts.was_answered = was_answered;
             if let Some((requirement, expected, hint)) = rule {
                 facts.requirement = Some(requirement);
@@ -353,14 +315,12 @@ fn rule_of(error: &TransportError) -> Option<(&'static str, &'static str, Option
         (Party::Server, Kind::Broken)
             if error.phase == Phase::Await || error.cause == Some(Cause::ClosedUnanswered) =>
         {
-            let hint = match &error.detail {
-                words if words.contains("TLS record") => {
-                    Some("the server speaks TLS at this port: https:// in place of http://")
-                }
-                _ if error.cause == Some(Cause::ClosedUnanswered) => Some(
+            let hint = match error.cause {
+                Some(Cause::TlsForHttp) => Some("the server speaks TLS at this port: https:// in place of http://"),
+                Some(Cause::ClosedUnanswered) => Some(
                     "servers that expect TLS at this port (https://), and those that the request frightened away, close without a word",
                 ),
-                words if words.contains("not an HTTP answer") => {
+                Some(Cause::NotHttp) => {
                     Some("another service listens at this port: it is not the one for CMP over HTTP")
                 }
                 _ => None,

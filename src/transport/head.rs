@@ -123,8 +123,12 @@ fn broken(words: String) -> TransportError {
 }
 
 /// Something else than HTTP speaks there, and will at the next call.
-fn not_http(what: &str) -> TransportError {
-    TransportError { cause: Some(Cause::NotHttp), ..broken(format!("not an HTTP answer: {what}")) }
+fn not_http(cause: Cause, what: &str) -> TransportError {
+    TransportError { cause: Some(cause), ..broken(format!("not an HTTP answer: {what}")) }
+}
+
+fn is_tls(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x15 | 0x16, 3, ..])
 }
 
 fn too_large() -> TransportError {
@@ -138,14 +142,17 @@ fn check_begins_as_http(bytes: &[u8]) -> Result<(), TransportError> {
     let seen = bytes.len().min(MARK.len());
     match bytes[..seen].eq_ignore_ascii_case(&MARK[..seen]) {
         true => Ok(()),
-        false => Err(not_http(&what_came(bytes))),
+        false => {
+            let cause = if is_tls(bytes) { Cause::TlsForHttp } else { Cause::NotHttp };
+            Err(not_http(cause, &what_came(bytes)))
+        }
     }
 }
 
 /// What speaks there, from its first bytes.
 fn what_came(bytes: &[u8]) -> String {
     let known = match bytes {
-        [0x15 | 0x16, 3, ..] => "a TLS record came: the server speaks TLS at this port (https)",
+        _ if is_tls(bytes) => "a TLS record came: the server speaks TLS at this port (https)",
         [b'S', b'S', b'H', b'-', ..] => "the greeting of an SSH server came",
         [b'2', b'2', b'0', b' ' | b'-', ..] => "the greeting of a mail or FTP server came",
         [0, 0, _, 4, 0, 0, 0, 0, 0, ..] => "HTTP/2 came; HTTP/1.0 and HTTP/1.1 are spoken here",
@@ -295,7 +302,7 @@ fn status_line(line: &[u8]) -> Result<(u8, u16), TransportError> {
     let text = String::from_utf8_lossy(line);
     let refused = || {
         let begin = text.chars().take(60).collect::<String>();
-        not_http(&format!("it begins with {}", quoted(begin.trim())))
+        not_http(Cause::NotHttp, &format!("it begins with {}", quoted(begin.trim())))
     };
     let mut words = text.split_ascii_whitespace();
     let minor = match words.next().map(str::to_ascii_uppercase).as_deref() {

@@ -3,6 +3,7 @@
 mod circles;
 mod names;
 mod no_std;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -22,8 +23,8 @@ const FLOORS: [(&str, u8); 9] = [
 ];
 
 /// What every room may use: it knows nothing of any of them.
-const GROUND: [&str; 11] =
-    ["codes", "error", "features", "files", "limits", "order", "prelude", "sync", "time", "words", "Code"];
+const GROUND: [&str; 12] =
+    ["codes", "error", "features", "files", "limits", "order", "phase", "prelude", "sync", "time", "words", "Code"];
 
 /// Steps upwards that are accepted, each with its reason.
 const EXCEPTIONS: [(&str, &str, &str); 1] =

@@ -145,7 +145,7 @@ fn a_refusal_brings_status_failure_bits_and_words() {
         assert_eq!(error.facts().fail_info, Some(1 << 9));
         assert_eq!(error.facts().server_texts, ["unknown device"]);
         assert!(error.facts().server_authenticated);
-        assert_eq!(error.facts().phase, Some("ir"));
+        assert_eq!(error.facts().phase, Some(devid::asn1::cmp::BodyType::IR.into()));
     }
 }
 

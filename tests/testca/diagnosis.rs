@@ -23,7 +23,11 @@ fn every_refused_answer_names_phase_rule_expectation_and_finding() {
     for &(name, value, code) in REFUSED {
         let error = failure(&bench, &bench.config(), &[(name, value)]);
         let facts = error.facts();
-        assert_eq!((error.code(), facts.phase, facts.http_path.as_deref()), (code, Some("ir"), Some("/cmp")), "{name}");
+        assert_eq!(
+            (error.code(), facts.phase, facts.http_path.as_deref()),
+            (code, Some(devid::asn1::cmp::BodyType::IR.into()), Some("/cmp")),
+            "{name}"
+        );
         if code.class() == Class::Transport {
             continue;
         }

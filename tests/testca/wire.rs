@@ -49,7 +49,7 @@ fn a_connection_that_closes_while_the_certificate_is_confirmed_can_be_tried_agai
         let mut story = Meddling { story: Story::default(), meddle: Box::new(cut) };
         let error = client.run(&mut operation, &mut story).unwrap_err();
         assert_eq!(error.code(), Code::Transport, "closed after {count} bytes: {error}");
-        assert_eq!(error.facts().phase, Some("certConf"));
+        assert_eq!(error.facts().phase, Some(BodyType::CERTCONF.into()));
         assert_eq!(story.story.sent, ["ir", "certConf"]);
         assert!(!operation.has_failed(), "the certificate is not lost");
 

@@ -206,7 +206,7 @@ fn devid_error_certificate_index(error: &devid_error) -> i32 {
 /// @return Such as "ir", "pollReq", "certConf"; NULL if it was outside an operation; valid until the error is freed.
 #[export]
 fn devid_error_phase(error: &devid_error) -> Option<&CStr> {
-    error.phase.find(|| error.error.facts().phase.map(str::to_owned))
+    error.phase.find(|| error.error.facts().phase.map(|phase| phase.name().to_owned()))
 }
 
 /// The path of the URL that the message went to.

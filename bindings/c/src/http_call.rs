@@ -123,7 +123,7 @@ fn devid_http_call_closed(call: &mut devid_http_call) -> Result<(), Error> {
 fn devid_op_feed_http_call(op: &mut devid_op, call: &mut devid_http_call) -> Result<(), Error> {
     call.call()?;
     let call = call.call.take().expect("looked at before");
-    let phase = op.body_under_way();
+    let phase = op.body_under_way().map(Into::into);
     let reply = call.into_reply().map_err(|error| diagnose(error).with(|facts| facts.phase = phase));
     let reply = reply.map_err(|error| op.session.client.with_path(error))?;
     feed(op.operation_mut(), &reply)

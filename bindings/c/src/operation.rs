@@ -7,7 +7,7 @@ use super::install::Installing;
 use super::prelude::*;
 use super::run::Callbacks;
 use super::texts::{Text, Texts};
-use devid_core::asn1::cmp::{PkiStatus, PkiStatusInfo};
+use devid_core::asn1::cmp::{BodyType, PkiStatus, PkiStatusInfo};
 use devid_core::cmp::{Action, ActionKind, Issued, Operation, SignRequest, SignRole};
 
 /// One enrolment or renewal, from the request to the confirmed certificate; or a revocation, or a question. It does nothing by
@@ -148,9 +148,9 @@ impl Op {
     }
 
     /// What the message under way is.
-    pub(super) fn body_under_way(&self) -> Option<&'static str> {
+    pub(super) fn body_under_way(&self) -> Option<BodyType> {
         let Some(Action::Send { body, .. }) = self.operation.action() else { return None };
-        Some(body.name())
+        Some(body)
     }
 
     /// What is to be signed.
@@ -264,7 +264,7 @@ fn devid_op_output(op: &devid_op) -> Option<&[u8]> {
 /// @return NULL if none is to be sent; valid until the operation is changed or freed.
 #[export]
 fn devid_op_output_name(op: &devid_op) -> Option<&CStr> {
-    op.texts.output.find(|| op.body_under_way().map(str::to_owned))
+    op.texts.output.find(|| op.body_under_way().map(|body| body.name().to_owned()))
 }
 
 /// Hands in the server's answer; the next step looks at it.

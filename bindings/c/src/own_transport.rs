@@ -147,7 +147,7 @@ fn devid_reply_free(reply: Owned<devid_reply>) {
 fn devid_op_feed_reply(op: &mut devid_op, reply: &mut devid_reply) -> Result<(), Error> {
     let max_bytes = reply.max_bytes;
     let came = std::mem::replace(reply, Answer { max_bytes, ..Answer::default() });
-    let phase = op.body_under_way();
+    let phase = op.body_under_way().map(Into::into);
     let judged = came.judged().map_err(|error| Error::from(error).with(|facts| facts.phase = phase))?;
     op.operation_mut().feed(&judged.body)
 }

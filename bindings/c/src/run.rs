@@ -123,7 +123,7 @@ fn devid_op_exchange(op: &mut devid_op) -> Result<(), Error> {
             return Err(Error::new(Code::State, "no message is to be sent"));
         };
         let reply = exchange.exchange(message, session.client.exchange_limits());
-        let reply = reply.map_err(|e| diagnose(e).with(|facts| facts.phase = Some(body.name())))?;
+        let reply = reply.map_err(|e| diagnose(e).with(|facts| facts.phase = Some(body.into())))?;
         session.client.ask_about_signer(operation, &reply.body, system_time());
         feed(operation, &reply)
     })

@@ -12,6 +12,7 @@ use super::revocation::RevRepContent;
 use super::status::ErrorMsgContent;
 use crate::asn1::der::{Asn1Error, Tlv, element};
 use crate::limits::Limits;
+use crate::phase::{Phase, body_name};
 use crate::prelude::*;
 
 /// The tag number of a body.
@@ -42,12 +43,20 @@ impl BodyType {
 
     /// The standard's name for it.
     pub const fn name(self) -> &'static str {
-        const NAMES: [&str; 27] = [
-            "ir", "ip", "cr", "cp", "p10cr", "popdecc", "popdecr", "kur", "kup", "krr", "krp", "rr", "rp", "ccr",
-            "ccp", "ckuann", "cann", "rann", "crlann", "pkiconf", "nested", "genm", "genp", "error", "certConf",
-            "pollReq", "pollRep",
-        ];
-        if (self.0 as usize) < NAMES.len() { NAMES[self.0 as usize] } else { "an unknown body" }
+        body_name(self.0)
+    }
+
+    /// Of the message that something failed with.
+    pub(crate) const fn of(phase: Phase) -> Option<Self> {
+        match phase {
+            Phase::Message(tag) => Some(BodyType(tag)),
+            Phase::Exchange(_) => None,
+        }
+    }
+
+    /// Whether it asks for a certificate, so that a refusal of it is one of the request itself.
+    pub(crate) const fn asks_for_certificate(self) -> bool {
+        matches!(self, BodyType::IR | BodyType::CR | BodyType::P10CR | BodyType::KUR)
     }
 
     /// What answers this request, besides an error.
@@ -78,6 +87,12 @@ impl BodyType {
             BodyType::POPDECR,
         ];
         REQUESTS.contains(&self)
+    }
+}
+
+impl From<BodyType> for Phase {
+    fn from(body: BodyType) -> Self {
+        Phase::Message(body.0)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::crypto::SignatureAlgorithm;
 use crate::error::{Error, Refused};
 use crate::limits::Limits;
 use crate::time::Time;
-use crate::transport::{Exchange, ExchangeLimits, Reply, Scheme, Url};
+use crate::transport::{self, Exchange, ExchangeLimits, Reply, Scheme, Url};
 use crate::validation::same_name;
 
 /// What a question led to.
@@ -172,7 +172,7 @@ pub(super) fn is_closing(error: &Error) -> bool {
     let facts = error.facts();
     error.code() == Code::Transport
         && facts.http_status.is_none()
-        && facts.phase == Some(crate::transport::Phase::Await.name())
+        && facts.phase == Some(transport::Phase::Await.into())
 }
 
 fn put_off() -> Error {

@@ -114,7 +114,8 @@ impl Planner {
             && facts.server_authenticated
             && facts.fail_info.is_none_or(|bits| bits & ANOTHER_TIME == 0);
         // Only what the CA has issued for the new key gets as far as that.
-        let is_issued = error.code() == Code::WrongCertificate && matches!(facts.phase, Some("ir" | "cr" | "kur"));
+        let is_issued = error.code() == Code::WrongCertificate
+            && facts.phase.and_then(BodyType::of).is_some_and(BodyType::asks_for_certificate);
         let is_refusal = is_refusal_of_theirs || is_issued || error.code() == Code::Refused;
         progress.refusals = progress.refusals.saturating_add(u32::from(is_refusal));
         // Whose certificate is not valid now, by this clock, may be told so by a clock that is wrong. Doubt costs a question.
@@ -141,7 +142,7 @@ impl Planner {
             true => wait.max(self.policy.rare_seconds(scene.seed, attempts.count, left)),
             false => wait,
         };
-        let was_signed_by_it = *step == Step::Update || facts.phase == Some(BodyType::KUR.name());
+        let was_signed_by_it = *step == Step::Update || facts.phase == Some(BodyType::KUR.into());
         let is_called_revoked = is_refusal_of_theirs && facts.fail_info.is_some_and(|bits| bits & CERT_REVOKED != 0);
         if was_signed_by_it && is_called_revoked {
             // Another way is open at once, the first time: it is not made to wait for the one that is closed.

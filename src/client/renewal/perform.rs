@@ -13,6 +13,7 @@ use super::nap::{Napped, Napping, Obstacle};
 use super::plan::{Alarm, Plan, Standing, Step};
 use super::progress::Progress;
 use super::questions::not_learnt;
+use crate::asn1::cmp::BodyType;
 use crate::asn1::x509::Certificate;
 use crate::client::bearers;
 use crate::client::install::{Saved, give_up, signer_of};
@@ -407,7 +408,7 @@ impl Renewal<'_> {
             return Ok((Err(error), wait));
         }
         // A key that was there and cannot sign now is no better than one that is away.
-        let is_unsigned = error.code() == Code::Signer && error.facts().phase.is_none();
+        let is_unsigned = error.code() == Code::Signer && error.is_own();
         let obstacle = napped.obstacle.get();
         let lacks_credential = is_unsigned || matches!(obstacle, Some(Obstacle::Credential | Obstacle::Newer));
         if obstacle == Some(Obstacle::Records) || is_taken_for_another(&error) {
@@ -562,7 +563,7 @@ impl Renewal<'_> {
                 self.ask_with_staged(now, Some(known), exchange, owner, napped)?.ok_or(error)
             }
             // What came over the way to the server, which has a phase, says nothing about device memory.
-            Err(error) if error.facts().phase.is_none() => napped.records(Err(error)),
+            Err(error) if error.is_own() => napped.records(Err(error)),
             outcome => outcome,
         }
     }
@@ -625,22 +626,26 @@ fn is_about_the_question(error: &Error) -> bool {
     error.code() != Code::Cancelled && (error.class() != Class::Transport || error.code() == Code::HttpStatus)
 }
 
+/// Whether it came up with the request for a certificate itself, and not with what follows it.
+fn is_about_request(error: &Error) -> bool {
+    error.facts().phase.and_then(BodyType::of).is_some_and(BodyType::asks_for_certificate)
+}
+
 /// Whether a new request certainly reached nobody: a fresh one with a fresh time replaces it, instead of this one growing
 /// old in device memory.
 fn is_unknown_to_all(step: &Step, error: &Error) -> bool {
     let is_new = matches!(step, Step::Enroll | Step::EnrollAgain | Step::Update);
-    is_new && error.facts().is_unsent && matches!(error.facts().phase, Some("ir" | "kur"))
+    is_new && error.facts().is_unsent && is_about_request(error)
 }
 
 /// Whether the CA has refused a saved request for its age alone: it was made before an outage. That says nothing about the clock or the
 /// identity, and nothing was taken: one with a fresh time follows at once.
 fn is_too_old(step: &Step, error: &Error) -> bool {
     let facts = error.facts();
-    let is_request = matches!(facts.phase, Some("ir" | "kur"));
     *step == Step::Resume
         && error.code() == Code::Rejected
         && facts.server_authenticated
-        && is_request
+        && is_about_request(error)
         && facts.fail_info == Some(BAD_TIME)
 }
 

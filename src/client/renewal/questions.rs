@@ -105,7 +105,7 @@ impl Renewal<'_> {
             }
             first = match first.take() {
                 // Of what could not even be asked, nothing is told beside an answer.
-                Some((Err::<(), Error>(error), _)) if error.facts().phase.is_none() => Some((outcome, told)),
+                Some((Err::<(), Error>(error), _)) if error.is_own() => Some((outcome, told)),
                 None => Some((outcome, told)),
                 kept => kept,
             };
@@ -225,7 +225,7 @@ impl Renewal<'_> {
             Err(_) if napped.refused_seconds.get().is_some() => {}
             Ok(()) => {}
             // The CA was not asked: its key is away.
-            Err(error) if error.facts().phase.is_none() && error.code() != Code::Cancelled => {
+            Err(error) if error.is_own() && error.code() != Code::Cancelled => {
                 return outer.credential(Err(error));
             }
             Err(_) => return Ok(None),

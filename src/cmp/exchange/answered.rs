@@ -405,5 +405,5 @@ fn does_not_belong_here() -> Error {
 
 fn in_phase(error: Error, body: BodyType) -> Error {
     let name = body.name();
-    error.context(&format!("answer to {name}")).with(|facts| facts.phase = Some(name))
+    error.context(&format!("answer to {name}")).with(|facts| facts.phase = Some(body.into()))
 }

@@ -286,7 +286,7 @@ impl Exchange {
                 let body = request.kind.body();
                 let error = if came.leaves_out { error.followed_by(LEFT_OUT) } else { error };
                 let error =
-                    diagnose(error, &self.plan.context, body, &[]).with(|facts| facts.phase = Some(body.name()));
+                    diagnose(error, &self.plan.context, body, &[]).with(|facts| facts.phase = Some(body.into()));
                 ((Vec::new(), None), Some(error))
             }
         };
