@@ -1,10 +1,7 @@
 //! A certificate comes back by any means: it finds its pending key, is checked like one that came online, and is
 //! installed in one atomic step. A PKCS#12 file may bring the key as well.
 
-use std::fmt;
 use std::sync::Arc;
-
-use zeroize::Zeroizing;
 
 use crate::asn1::Asn1Error;
 use crate::asn1::crmf::CertTemplate;
@@ -20,7 +17,7 @@ use crate::cms::pkcs12::is_pkcs12;
 use crate::cms::{Pkcs12, Pkcs12Key};
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
-use crate::crypto::{Provider, default_provider};
+use crate::crypto::{Provider, Signer, default_provider};
 use crate::error::Error;
 use crate::features::{self, needs};
 use crate::store::{Identity, NewIdentity, NewKey, Store, StoreError, StoreErrorKind};
@@ -62,17 +59,8 @@ pub struct Imported {
     chain: Vec<Certificate>,
     request: Option<CertificationRequest>,
     differences: Vec<Difference>,
-    brought: Option<Brought>,
-}
-
-/// The private key that came along, PKCS#8.
-#[derive(Clone)]
-struct Brought(Zeroizing<Vec<u8>>);
-
-impl fmt::Debug for Brought {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Brought")
-    }
+    /// The private key that came along.
+    brought: Option<Signer>,
 }
 
 impl Imported {
@@ -201,7 +189,7 @@ impl<'a> Import<'a> {
             return Ok(identity);
         }
         let new = NewIdentity {
-            key: imported.brought.as_ref().map_or(NewKey::Pending(name), |key| NewKey::Pkcs8(&key.0)),
+            key: imported.brought.clone().map_or(NewKey::Pending(name), NewKey::Given),
             certificate: &imported.certificate,
             chain: &imported.chain,
             purpose: self.purpose,
@@ -249,7 +237,7 @@ impl<'a> Import<'a> {
         certificates: &[Certificate],
         keys: &[Pkcs12Key],
         unread: &[Asn1Error],
-    ) -> Result<(String, Certificate, Option<Brought>), Error> {
+    ) -> Result<(String, Certificate, Option<Signer>), Error> {
         let mut labels = self.store.pending_keys()?;
         // Keys of operations that go on beside a request get their certificates by themselves.
         let beside = labels.iter().map(|label| self.store.label_beside_request(label));
@@ -269,8 +257,8 @@ impl<'a> Import<'a> {
         if pairs.is_empty() {
             let mut unusable = None;
             for key in keys {
-                let spki = match self.provider.import_pkcs8(&key.pkcs8) {
-                    Ok(key) => key.spki().to_vec(),
+                let brought = match self.provider.import_pkcs8(&key.pkcs8) {
+                    Ok(key) => Signer::Key(key),
                     // One that is not for us does not spoil the right one beside it.
                     Err(error) => {
                         unusable.get_or_insert(error);
@@ -278,9 +266,9 @@ impl<'a> Import<'a> {
                     }
                 };
                 let name = self.name.unwrap_or_default();
-                let brought = Brought(key.pkcs8.clone());
                 pairs.extend(
-                    certified(&spki, certificates).map(|c| (name.to_owned(), c.clone(), Some(brought.clone()))),
+                    certified(brought.spki(), certificates)
+                        .map(|c| (name.to_owned(), c.clone(), Some(brought.clone()))),
                 );
             }
             if let (true, Some(error)) = (pairs.is_empty(), unusable) {

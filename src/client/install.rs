@@ -25,7 +25,7 @@ use crate::codes::{Class, Code};
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{KeyKind, PrivateKey};
 use crate::error::Error;
-use crate::store::{Conversation, Identity, IdentityKey, NewIdentity, NewKey, PendingKey, Store, StoreErrorKind};
+use crate::store::{Conversation, Identity, NewIdentity, NewKey, PendingKey, Store, StoreErrorKind};
 use crate::time::Time;
 use crate::transport::Exchange;
 
@@ -38,6 +38,15 @@ pub struct Destination<'a> {
     pub name: &'a str,
     /// What the identity is for, such as `ldevid`.
     pub purpose: &'a str,
+}
+
+/// What a PKCS#10 request that is out means for another operation under the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::client) enum RequestOut {
+    /// It is not begun.
+    Stops,
+    /// It is begun; request and key stay where they are.
+    Stays,
 }
 
 impl Client {
@@ -54,7 +63,7 @@ impl Client {
         owner: &mut dyn Owner,
     ) -> Result<Identity, Error> {
         let operation = self.enroll(Signer::Key(Arc::clone(key)), subject)?;
-        self.install_new(to, Some(&**key), operation, exchange, owner)
+        self.install(to, operation, RequestOut::Stops, exchange, owner)
     }
 
     /// ir, cr or kur over a key that the CA's side makes (RFC 9483 section 4.1.6), installed under `to`. The key goes into
@@ -68,7 +77,7 @@ impl Client {
         owner: &mut dyn Owner,
     ) -> Result<Identity, Error> {
         let operation = self.enroll_central(kind, key_kind, subject)?;
-        self.install_new(to, None, operation, exchange, owner)
+        self.install(to, operation, RequestOut::Stops, exchange, owner)
     }
 
     /// kur with a new key for the identity of the client's credential, installed under `to`: the new generation comes
@@ -81,7 +90,7 @@ impl Client {
         owner: &mut dyn Owner,
     ) -> Result<Identity, Error> {
         let operation = self.renew(Signer::Key(Arc::clone(key)))?;
-        self.install_new(to, Some(&**key), operation, exchange, owner)
+        self.install(to, operation, RequestOut::Stops, exchange, owner)
     }
 
     /// Continues what was interrupted: a crash, a reboot, a server out of reach, a CA that takes days.
@@ -101,33 +110,17 @@ impl Client {
         }
     }
 
-    /// A renewal's operation, installed under `to`; a PKCS#10 request that is out under the same name stays.
-    pub(in crate::client) fn install_beside_request(
+    /// A new operation, installed under `to`.
+    pub(in crate::client) fn install(
         &self,
         to: Destination<'_>,
-        key: &dyn PrivateKey,
         mut operation: Operation,
+        is_out: RequestOut,
         exchange: &mut dyn Exchange,
         owner: &mut dyn Owner,
     ) -> Result<Identity, Error> {
         let _alone = to.converse()?;
-        to.begin_as(&mut operation, &NewKey::Held(key), true)?;
-        self.complete_into(to, &mut operation, exchange, owner)
-    }
-
-    fn install_new(
-        &self,
-        to: Destination<'_>,
-        key: Option<&dyn PrivateKey>,
-        mut operation: Operation,
-        exchange: &mut dyn Exchange,
-        owner: &mut dyn Owner,
-    ) -> Result<Identity, Error> {
-        let _alone = to.converse()?;
-        match key {
-            Some(key) => to.begin(&mut operation, &NewKey::Held(key))?,
-            None => to.begin_central(&mut operation)?,
-        }
+        to.begin_as(&mut operation, None, is_out)?;
         self.complete_into(to, &mut operation, exchange, owner)
     }
 
@@ -240,55 +233,45 @@ impl Destination<'_> {
         operation.set_signer_status(status);
     }
 
-    /// Keeps the new key of an operation that has not begun, and has it ask this device memory about who answers.
+    /// Keeps the new key of an operation that has not begun, and has it ask this device memory about who answers. A key that the CA's
+    /// side is to make is kept as soon as it comes. `reference`: the words by which a key is found that cannot leave its home
+    /// ([`Signer::to_keep`]).
     ///
     /// Errors: [`Code::State`] if an earlier enrolment under this name is unfinished, or the operation is under way.
-    pub fn begin(&self, operation: &mut Operation, key: &NewKey<'_>) -> Result<(), Error> {
-        self.begin_as(operation, key, false)
+    pub fn begin(&self, operation: &mut Operation, reference: Option<&str>) -> Result<(), Error> {
+        self.begin_as(operation, reference, RequestOut::Stops)
     }
 
-    /// `may_go_beside`: a PKCS#10 request that is out for the same name, and its key, stay where they are.
-    fn begin_as(&self, operation: &mut Operation, key: &NewKey<'_>, may_go_beside: bool) -> Result<(), Error> {
+    fn begin_as(&self, operation: &mut Operation, reference: Option<&str>, is_out: RequestOut) -> Result<(), Error> {
         self.bind(operation);
-        let Some(signer) = operation.request().new_key() else {
-            return Err(Error::new(Code::InvalidArgument, "the operation is not about a new key: nothing to install"));
+        let (key, kind) = match operation.request().certificate().map(|request| &request.key) {
+            Some(RequestedKey::Own(key)) => (Some(key), Some(key.kind())),
+            Some(RequestedKey::Central(kind)) => (None, *kind),
+            None => {
+                let words = "the operation is not about a new key: nothing to install";
+                return Err(Error::new(Code::InvalidArgument, words));
+            }
         };
-        check_can_sign(KeyKind::of_spki(signer.spki())?)?;
+        kind.map_or(Ok(()), check_can_sign)?;
         // In one turn of the lock: who looks at the same moment sees all of it, or nothing.
         let _hold = self.store.hold()?;
         self.check_unused(operation)?;
         if let Some(kept) = self.store.request_out(self.name)? {
             let is_this_one =
                 operation.request().certificate().and_then(|r| r.pkcs10()).is_some_and(|csr| *csr == kept);
-            if is_this_one && same_public_key(kept.spki(), signer.spki()) {
+            if is_this_one && key.is_some_and(|key| same_public_key(kept.spki(), key.spki())) {
                 return Ok(());
             }
-            if !may_go_beside {
-                return Err(self.request_is_out());
-            }
+            // The answer would not tell a key of the CA's side from the one that waits.
+            let (Some(key), RequestOut::Stays) = (key, is_out) else { return Err(self.request_is_out()) };
+            let key = key.to_keep(reference)?;
             self.remove_key_beside_request()?;
-            return Ok(self.store.put_pending_key(&self.store.label_beside_request(self.name)?, key)?);
+            return Ok(self.store.put_pending_key(&self.store.label_beside_request(self.name)?, &key)?);
         }
+        let key = key.map(|key| key.to_keep(reference)).transpose()?;
         // A pending key without an operation or a request is left from a crash before anything was sent: nobody knows it.
         self.store.remove_pending_key(self.name)?;
-        Ok(self.store.put_pending_key(self.name, key)?)
-    }
-
-    /// The same for an operation whose key the CA's side is to make: it is kept as soon as it comes.
-    pub fn begin_central(&self, operation: &mut Operation) -> Result<(), Error> {
-        self.bind(operation);
-        if operation.request().certificate().is_none_or(|request| request.key.own().is_some()) {
-            return Err(Error::new(Code::InvalidArgument, "the operation does not ask for a key: nothing will come"));
-        }
-        if let Some(RequestedKey::Central(Some(kind))) = operation.request().certificate().map(|request| &request.key) {
-            check_can_sign(*kind)?;
-        }
-        let _hold = self.store.hold()?;
-        self.check_unused(operation)?;
-        if self.store.request_out(self.name)?.is_some() {
-            return Err(self.request_is_out());
-        }
-        Ok(self.store.remove_pending_key(self.name)?)
+        key.map_or(Ok(()), |key| Ok(self.store.put_pending_key(self.name, &key)?))
     }
 
     /// The pending key of the saved operation: under the identity's name, or beside a request that was out under that when the
@@ -373,7 +356,7 @@ impl Destination<'_> {
         };
         let signer = match key {
             Some(key) if !Operation::awaits_key(&saved)? => Some(key),
-            _ => self.key_of_saved(&saved)?.map(|pending| signer_of(self.store, &pending.key)).transpose()?,
+            _ => self.key_of_saved(&saved)?.map(|pending| self.store.usable_key(&pending.key)).transpose()?,
         };
         let mut operation = client.restored(signer, &saved)?;
         self.bind(&mut operation);
@@ -410,7 +393,7 @@ impl Destination<'_> {
             Err(error) if error.kind == StoreErrorKind::NotFound => {}
             Err(error) => return Err(error.into()),
         }
-        Ok(self.store.put_pending_key(self.name, &NewKey::Held(&**key))?)
+        Ok(self.store.put_pending_key(self.name, &Signer::from(key))?)
     }
 
     /// Stages the certificate that is about to be accepted: what the CA considers confirmed is never lost.
@@ -460,14 +443,6 @@ impl Destination<'_> {
     /// The operation failed: if nothing can come of it any more, it is given up.
     pub fn settle(&self, operation: &Operation, error: &Error) -> Result<(), Error> {
         if is_final(operation, error) { give_up(*self) } else { Ok(()) }
-    }
-}
-
-/// A key of device memory as it can sign: at hand, or as a step of the operation.
-pub(in crate::client) fn signer_of(store: &Store, key: &IdentityKey) -> Result<Signer, Error> {
-    match store.open_key(key)? {
-        Some(key) => Ok(Signer::Key(key)),
-        None => Signer::deferred(key.spki().to_vec()),
     }
 }
 

@@ -7,17 +7,17 @@
 //!   request      -> device memory      beside its key, before it goes out: the certificate will find both
 //! ```
 
+use std::sync::Arc;
+
 use zeroize::Zeroizing;
 
 use super::install::Destination;
 use super::subject::Subject;
 use crate::asn1::pkcs10::{CertificationRequest, certification_request_info};
-use crate::cmp::Signer;
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
-use crate::crypto::{KeyKind, PrivateKey, Provider, SignatureAlgorithm, default_provider};
+use crate::crypto::{KeyKind, PrivateKey, Provider, SignatureAlgorithm, Signer, default_provider};
 use crate::error::Error;
-use crate::store::{KeyReference, NewKey};
 
 /// Longest challengePassword in characters (RFC 2985, pkcs-9-ub-challengePassword).
 const MAX_CHALLENGE_PASSWORD: usize = 255;
@@ -127,16 +127,14 @@ pub fn verify_request(provider: &dyn Provider, request: &CertificationRequest) -
 /// memory is to hold.
 pub fn request_into(
     to: Destination<'_>,
-    key: &dyn PrivateKey,
+    key: &Arc<dyn PrivateKey>,
     reference: Option<&str>,
     subject: &Subject,
     options: &RequestOptions,
 ) -> Result<CertificationRequest, Error> {
-    let signer = Signer::deferred(key.spki().to_vec())?;
-    let request = UnsignedRequest::new(subject, &signer, options)?.sign(key)?;
-    let reference = reference.map(|words| KeyReference { reference: words.to_owned(), spki: key.spki().to_vec() });
-    let new_key = reference.as_ref().map_or(NewKey::Held(key), NewKey::External);
-    keep_request(to, &new_key, &request)?;
+    let signer = Signer::from(key);
+    let request = UnsignedRequest::new(subject, &signer, options)?.sign(&**key)?;
+    keep_request(to, &signer.to_keep(reference)?, &request)?;
     Ok(request)
 }
 
@@ -145,7 +143,7 @@ pub fn request_into(
 ///
 /// Errors: [`Code::State`] if an online enrolment under this name is unfinished; [`Code::Exists`] if another key is
 /// pending under it: [`abandon`](super::abandon) what is there first.
-pub fn keep_request(to: Destination<'_>, key: &NewKey<'_>, request: &CertificationRequest) -> Result<(), Error> {
+pub fn keep_request(to: Destination<'_>, key: &Signer, request: &CertificationRequest) -> Result<(), Error> {
     if to.store.state(to.name)?.pending.is_some() || to.store.operations()?.iter().any(|name| name == to.name) {
         let words = format!("an enrolment for \"{}\" is unfinished: resume or abandon it first", to.name);
         return Err(Error::new(Code::State, words));

@@ -6,10 +6,10 @@ use core::ops::{Deref, DerefMut};
 
 use super::credential::{Credential, MacParameters};
 use super::options::Options;
-use super::signer::Signer;
 use super::signer_authorisation::has_signing_usage;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
+use crate::crypto::Signer;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{DigestAlgorithm, Provider};
 use crate::error::Error;

@@ -3,9 +3,9 @@
 use core::fmt;
 
 use super::shared_secret::SharedSecret;
-use super::signer::Signer;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
+use crate::crypto::Signer;
 use crate::crypto::{DigestAlgorithm, SignatureAlgorithm};
 use crate::error::Error;
 use crate::prelude::*;

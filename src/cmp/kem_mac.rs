@@ -15,13 +15,13 @@ use ::der::Tag;
 use super::context::Context;
 use super::credential::Credential;
 use super::protection::MacKey;
-use super::signer::Signer;
 use super::transaction::Transaction;
 use crate::asn1::der::Cursor;
 use crate::asn1::pkcs8::algorithm_identifier;
 use crate::cms::kem::kem_identifier;
 use crate::codes::Code;
 use crate::crypto::CryptoError;
+use crate::crypto::Signer;
 use crate::error::Error;
 
 /// The key from the ciphertext of this transaction.

@@ -69,7 +69,6 @@ mod revoke;
 mod saved;
 mod saved_form;
 mod shared_secret;
-mod signer;
 mod signer_authorisation;
 mod snapshot;
 mod state;
@@ -78,6 +77,7 @@ mod transaction;
 
 pub(crate) use bearer::KnownBearers;
 
+pub use crate::crypto::Signer;
 pub use action::{Action, ActionKind, Outcome, SignRequest, SignRole};
 pub use compare::{Acceptance, Deviation, Difference, differences};
 pub use context::Context;
@@ -97,7 +97,6 @@ pub use request::{CertificateRequest, Request, RequestKind, RevocationRequest};
 pub use revoke::{Revocations, Revoked};
 pub use saved::{SavedCredential, SavedOperation, SavedState};
 pub use shared_secret::SharedSecret;
-pub use signer::Signer;
 pub use signer_authorisation::SignerAuthorisation;
 pub(crate) use signer_authorisation::can_protect;
 pub use tolerance::Tolerance;

@@ -6,7 +6,6 @@ use alloc::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::context::Context;
-use super::signer::Signer;
 use crate::asn1::cmp::challenge::{Challenge, Rand, pop_dec_key_resp};
 use crate::asn1::crmf::{SubsequentMessage, popo_subsequent};
 use crate::asn1::der::element;
@@ -15,6 +14,7 @@ use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::cms::{self, CmsError, OpenOptions};
 use crate::codes::Code;
+use crate::crypto::Signer;
 use crate::crypto::algorithm::digest_identifier;
 use crate::crypto::public_key::encode_spki;
 use crate::crypto::{CryptoError, KeyKind, PrivateKey, RsaEncryption, SignatureAlgorithm};

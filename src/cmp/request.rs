@@ -11,10 +11,10 @@ pub use revocation::RevocationRequest;
 use super::context::Context;
 use super::info::Question;
 use super::proof::Possession;
-use super::signer::Signer;
 use crate::asn1::cmp::BodyType;
 use crate::codes::Code;
 use crate::crypto::PrivateKey;
+use crate::crypto::Signer;
 use crate::error::Error;
 use crate::prelude::*;
 

@@ -25,7 +25,6 @@ use super::saved::SavedCredential;
 use super::saved_form::{
     SavedPhase, SavedUnderWay, VERSION, WHAT, check_version, octets, opened, read_octets, read_reason, read_under_way,
 };
-use super::signer::Signer;
 use super::state::{Confirming, Phase, Sent, State, Then, UnderWay, Waiting};
 use super::transaction::Transaction;
 use crate::asn1::cmp::{BodyType, CrlSource, InfoTypeAndValue, PkiStatus, PkiStatusInfo};
@@ -36,6 +35,7 @@ use crate::asn1::name::Name;
 use crate::asn1::oid::Oid;
 use crate::asn1::x509::{Certificate, read_oid};
 use crate::codes::Code;
+use crate::crypto::Signer;
 use crate::crypto::algorithm::encode_oid;
 use crate::crypto::{DigestAlgorithm, KeyKind, SignatureAlgorithm};
 use crate::error::Error;

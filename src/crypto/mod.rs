@@ -30,6 +30,7 @@ mod rsa_pss;
 pub mod rust;
 mod scrypt;
 mod signature_algorithm;
+mod signer;
 #[cfg(test)]
 mod tests;
 
@@ -41,6 +42,7 @@ pub use external::ExternalKey;
 pub(crate) use key_identity::KeyIdentity;
 pub use provider::{CipherAlgorithm, DigestStream, DigestValue, PrivateKey, Provider, RsaEncryption};
 pub use public_key::{PublicKey, RsaPublicKey};
+pub use signer::{KeyReference, Signer};
 
 #[cfg(not(any(feature = "crypto-awslc", feature = "crypto-rust-p256")))]
 compile_error!("devid needs cryptography: enable the feature crypto-awslc (needs a C compiler) or crypto-rust");

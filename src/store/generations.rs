@@ -17,13 +17,11 @@ use std::sync::Arc;
 
 use super::backend::{Backend, check_name};
 use super::error::{StoreError, StoreErrorKind};
-use super::identity::{
-    Identity, IdentityKey, IdentityState, KeyReference, NewIdentity, NewKey, PublicPart, StoreOptions,
-};
+use super::identity::{Identity, IdentityState, NewIdentity, NewKey, PublicPart, StoreOptions};
 use super::record::{Record, digest_hex};
 use crate::asn1::x509::Certificate;
 use crate::asn1::{pem, x509};
-use crate::crypto::{CryptoError, PrivateKey, Provider, keys};
+use crate::crypto::{CryptoError, KeyReference, PrivateKey, Provider, Signer, keys};
 use crate::time::Time;
 use crate::validation::names::same_name;
 
@@ -36,7 +34,7 @@ pub(super) struct Home<'a> {
 
 /// A key ready to be written: the record's name and bytes beside the usable key.
 pub(super) struct KeyRecord {
-    pub key: IdentityKey,
+    pub key: Signer,
     pub file: &'static str,
     pub bytes: zeroize::Zeroizing<Vec<u8>>,
 }
@@ -162,7 +160,7 @@ impl Home<'_> {
             let secret = self.options.key_secret.as_ref().map(|secret| secret()).transpose()?;
             let key = keys::load_private_key(&**self.provider, &bytes, secret.as_ref().map(|s| s.as_slice()))
                 .map_err(|e| about_seal(StoreError::key(&held, &e)))?;
-            return Ok(KeyRecord { key: IdentityKey::Held(key), file: HELD, bytes });
+            return Ok(KeyRecord { key: Signer::Key(key), file: HELD, bytes });
         }
         let reference = format!("{place}/{REFERENCE}");
         let Some(bytes) = self.backend.read(&reference)? else {
@@ -172,8 +170,9 @@ impl Home<'_> {
         let record = Record::parse(&bytes, "key-reference", &reference, &**self.provider)?;
         let spki = from_hex(record.field("spki", &reference)?)
             .ok_or_else(|| StoreError::corrupt(&reference, "the line spki is not hexadecimal"))?;
-        let key = KeyReference { reference: record.field("reference", &reference)?.to_owned(), spki };
-        Ok(KeyRecord { key: IdentityKey::External(key), file: REFERENCE, bytes })
+        let key = KeyReference::new(record.field("reference", &reference)?, spki)
+            .map_err(|error| StoreError::asn1(&reference, &error))?;
+        Ok(KeyRecord { key: Signer::Deferred(key), file: REFERENCE, bytes })
     }
 
     fn check_key_record(&self, record: &str, bytes: &[u8], digest: Option<&str>) -> Result<(), StoreError> {
@@ -330,9 +329,7 @@ impl Home<'_> {
 
     fn new_key(&mut self, name: &str, state: IdentityState, key: &NewKey<'_>) -> Result<KeyRecord, StoreError> {
         match key {
-            NewKey::Held(key) => self.hold(name, *key),
-            NewKey::Pkcs8(pkcs8) => self.seal(name, pkcs8),
-            NewKey::External(reference) => self.refer(name, reference),
+            NewKey::Given(key) => self.record_of(name, key),
             NewKey::Pending(label) => {
                 check_name(label)?;
                 let place = format!("pending/{label}");
@@ -352,8 +349,16 @@ impl Home<'_> {
         }
     }
 
+    /// A key as its record.
+    pub fn record_of(&mut self, place: &str, key: &Signer) -> Result<KeyRecord, StoreError> {
+        match key {
+            Signer::Key(key) => self.hold(place, &**key),
+            Signer::Deferred(reference) => self.refer(place, reference),
+        }
+    }
+
     /// A software key as its record: PKCS#8 in PEM, encrypted if there is a secret.
-    pub fn seal(&mut self, place: &str, pkcs8: &[u8]) -> Result<KeyRecord, StoreError> {
+    fn seal(&mut self, place: &str, pkcs8: &[u8]) -> Result<KeyRecord, StoreError> {
         let failed = |e: CryptoError| StoreError::key(place, &e);
         let key = self.provider.import_pkcs8(pkcs8).map_err(failed)?;
         let text = match &self.options.key_secret {
@@ -370,17 +375,14 @@ impl Home<'_> {
             }
         };
         let bytes = zeroize::Zeroizing::new(text.as_bytes().to_vec());
-        Ok(KeyRecord { key: IdentityKey::Held(key), file: HELD, bytes })
+        Ok(KeyRecord { key: Signer::Key(key), file: HELD, bytes })
     }
 
     /// A key at hand: sealed, or referred to if it cannot leave its home and knows where that is.
-    pub fn hold(&mut self, place: &str, key: &dyn PrivateKey) -> Result<KeyRecord, StoreError> {
-        match (key.to_pkcs8(), key.reference()) {
+    fn hold(&mut self, place: &str, key: &dyn PrivateKey) -> Result<KeyRecord, StoreError> {
+        match (key.to_pkcs8(), KeyReference::of(key)) {
             (Some(pkcs8), _) => self.seal(place, &pkcs8),
-            (None, Some(reference)) => {
-                let reference = reference.to_owned();
-                self.refer(place, &KeyReference { reference, spki: key.spki().to_vec() })
-            }
+            (None, Some(reference)) => self.refer(place, &reference),
             (None, None) => {
                 let detail = "the key cannot leave its home; keep a reference to it";
                 Err(StoreError::new(StoreErrorKind::Key, place, detail))
@@ -389,7 +391,7 @@ impl Home<'_> {
     }
 
     /// A reference as its record.
-    pub fn refer(&mut self, place: &str, reference: &KeyReference) -> Result<KeyRecord, StoreError> {
+    fn refer(&mut self, place: &str, reference: &KeyReference) -> Result<KeyRecord, StoreError> {
         let words = &reference.reference;
         if words.is_empty() || words.len() > 1024 || words.chars().any(char::is_control) {
             let detail = "a key reference is one line of 1 to 1024 bytes";
@@ -399,7 +401,7 @@ impl Home<'_> {
             .with("reference", words)
             .with("spki", x509::hex(&reference.spki))
             .encode("key-reference", &**self.provider)?;
-        let key = IdentityKey::External(reference.clone());
+        let key = Signer::Deferred(reference.clone());
         Ok(KeyRecord { key, file: REFERENCE, bytes: zeroize::Zeroizing::new(bytes) })
     }
 
@@ -458,20 +460,15 @@ fn about_seal(error: StoreError) -> StoreError {
 }
 
 /// The key signs, its own public half verifies, and the certificate certifies that one.
-fn check_pair(
-    provider: &dyn Provider,
-    name: &str,
-    key: &IdentityKey,
-    certificate: &Certificate,
-) -> Result<(), StoreError> {
+fn check_pair(provider: &dyn Provider, name: &str, key: &Signer, certificate: &Certificate) -> Result<(), StoreError> {
     let place = identity_key(name);
     if !keys::same_public_key(key.spki(), certificate.spki()) {
         let detail = "the certificate is for another key";
         return Err(StoreError::new(StoreErrorKind::KeyMismatch, place, detail));
     }
     match key {
-        IdentityKey::Held(key) => self_test(provider, &**key).map_err(|e| StoreError::key(&place, &e)),
-        IdentityKey::External(_) => Ok(()),
+        Signer::Key(key) => self_test(provider, &**key).map_err(|e| StoreError::key(&place, &e)),
+        Signer::Deferred(_) => Ok(()),
     }
 }
 

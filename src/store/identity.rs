@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::error::StoreError;
 use crate::asn1::x509::Certificate;
-use crate::crypto::PrivateKey;
+use crate::crypto::Signer;
 use crate::time::Time;
 
 /// One generation of an identity: a private key, the certificate for it, and the certificates above that one.
@@ -17,7 +17,7 @@ pub struct Identity {
     /// Counts up with each installation.
     pub generation: u32,
     /// The private key, or where it is.
-    pub key: IdentityKey,
+    pub key: Signer,
     /// The certificate.
     pub certificate: Certificate,
     /// Its issuer's certificate, that one's issuer's, and so on; perhaps empty, with or without the root.
@@ -48,7 +48,7 @@ pub struct PublicPart {
 
 impl PublicPart {
     /// With its key.
-    pub(super) fn with(self, key: IdentityKey) -> Identity {
+    pub(super) fn with(self, key: Signer) -> Identity {
         let PublicPart { name, generation, certificate, chain, purpose, created } = self;
         Identity { name, generation, key, certificate, chain, purpose, created }
     }
@@ -61,52 +61,12 @@ impl From<Identity> for PublicPart {
     }
 }
 
-/// An identity's private key.
-#[derive(Clone, Debug)]
-pub enum IdentityKey {
-    /// In device memory.
-    Held(Arc<dyn PrivateKey>),
-    /// Elsewhere: in an HSM, a TPM, behind the caller's callback.
-    External(KeyReference),
-}
-
-impl IdentityKey {
-    /// The public half as SubjectPublicKeyInfo, DER.
-    pub fn spki(&self) -> &[u8] {
-        match self {
-            IdentityKey::Held(key) => key.spki(),
-            IdentityKey::External(reference) => &reference.spki,
-        }
-    }
-
-    /// The key, if device memory holds it.
-    pub fn held(&self) -> Option<&Arc<dyn PrivateKey>> {
-        match self {
-            IdentityKey::Held(key) => Some(key),
-            IdentityKey::External(_) => None,
-        }
-    }
-}
-
-/// Where a key is that device memory does not hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyReference {
-    /// The caller's words for it, such as a PKCS#11 URI (RFC 7512). One line.
-    pub reference: String,
-    /// The public half as SubjectPublicKeyInfo, DER.
-    pub spki: Vec<u8>,
-}
-
 /// A key on its way into device memory.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum NewKey<'a> {
-    /// A software key; kept as PKCS#8, encrypted if the store has a secret. One that cannot leave its home and knows its own
-    /// reference, such as a key in a PKCS#11 token, is kept as that.
-    Held(&'a dyn PrivateKey),
-    /// Unencrypted PKCS#8, DER.
-    Pkcs8(&'a [u8]),
-    /// A key that stays where it is.
-    External(&'a KeyReference),
+    /// This one. A key at hand is kept as PKCS#8, encrypted if the store has a secret; one that cannot leave its home, such as a key in a
+    /// PKCS#11 token, as the words by which it is found: see [`Signer::to_keep`].
+    Given(Signer),
     /// The pending key with this label; it stops being pending when the identity is in place.
     Pending(&'a str),
     /// The key of the identity's current generation: a new certificate for the same key.
@@ -114,7 +74,7 @@ pub enum NewKey<'a> {
 }
 
 /// What makes a new generation.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct NewIdentity<'a> {
     /// The private key.
     pub key: NewKey<'a>,
@@ -134,7 +94,7 @@ pub struct PendingKey {
     /// Its label.
     pub label: String,
     /// The key, or where it is.
-    pub key: IdentityKey,
+    pub key: Signer,
 }
 
 /// Which generations of an identity there are.

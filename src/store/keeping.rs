@@ -6,13 +6,13 @@ use super::Store;
 use super::backend::check_name;
 use super::error::{StoreError, StoreErrorKind};
 use super::generations::{Home, KeyRecord};
-use super::identity::{AnchorSet, NewKey, PendingKey};
+use super::identity::{AnchorSet, PendingKey};
 use super::problem::{Problem, ProblemKind};
 use super::record::{self, BLOB, NUMBER, OPERATION, RecordFolder};
 use crate::asn1::pem;
 use crate::asn1::pkcs10::CertificationRequest;
 use crate::asn1::x509::Certificate;
-use crate::crypto::keys;
+use crate::crypto::{Signer, keys};
 use crate::validation::TrustAnchors;
 
 impl Store {
@@ -20,7 +20,7 @@ impl Store {
 
     /// Keeps a key until its certificate comes, perhaps weeks and reboots later. Before a request with a new key leaves
     /// the device, its key belongs here.
-    pub fn put_pending_key(&self, label: &str, key: &NewKey<'_>) -> Result<(), StoreError> {
+    pub fn put_pending_key(&self, label: &str, key: &Signer) -> Result<(), StoreError> {
         check_name(label)?;
         self.changing(&pending_key(label), |home| {
             // It would go with what an interrupted removal has left.
@@ -29,14 +29,7 @@ impl Store {
             if home.backend.list(&format!("{place}/"))?.iter().any(|k| k.starts_with(&format!("{place}/key."))) {
                 return Err(StoreError::new(StoreErrorKind::Exists, place, "a key with this label is waiting already"));
             }
-            let record = match key {
-                NewKey::Held(key) => home.hold(&place, *key)?,
-                NewKey::Pkcs8(pkcs8) => home.seal(&place, pkcs8)?,
-                NewKey::External(reference) => home.refer(&place, reference)?,
-                NewKey::Pending(_) | NewKey::Current => {
-                    return Err(StoreError::new(StoreErrorKind::Exists, place, "the key is in device memory already"));
-                }
-            };
+            let record = home.record_of(&place, key)?;
             home.backend.write(&format!("{place}/{}", record.file), &record.bytes)?;
             home.backend.sync()?;
             let found = home.load_key(&place)?;

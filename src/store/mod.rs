@@ -51,14 +51,15 @@ pub use conversation::Conversation;
 pub use dir::{DirectoryBackend, DirectoryOptions};
 pub use error::{StoreError, StoreErrorKind, is_at_work};
 pub use identity::{
-    AnchorSet, Identity, IdentityKey, IdentityState, KeyReference, KeySecret, NewIdentity, NewKey, PendingKey,
-    PublicPart, StoreOptions,
+    AnchorSet, Identity, IdentityState, KeySecret, NewIdentity, NewKey, PendingKey, PublicPart, StoreOptions,
 };
 pub use memory::MemoryBackend;
-pub use opener::{KeyMaker, KeyOpener, Seen, open_key};
+pub use opener::{KeyMaker, KeyOpener, Seen, open_key, usable_key};
 pub use problem::{Problem, ProblemKind};
 pub use record::{REVOKED_RECORD, is_own_record};
 pub use turn::Hold;
+
+pub use crate::crypto::{KeyReference, Signer};
 
 use crate::cmp::SavedCredential;
 use crate::crypto::{Provider, keys};

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::Home;
 use super::error::StoreError;
 use super::generations::{HELD, REFERENCE, generation_number, identity_key};
-use super::identity::{IdentityKey, KeyReference};
 use super::repair::identity_names;
+use crate::crypto::{KeyReference, Signer};
 
 /// The keys that device memory only names, as far as its records can be read. Who adds a key goes by those that are found; who destroys one
 /// asks first whether they are all.
@@ -76,7 +76,7 @@ impl Home<'_> {
         for place in self.named_keys()? {
             match self.load_key(&place) {
                 Ok(record) => {
-                    if let IdentityKey::External(reference) = record.key {
+                    if let Signer::Deferred(reference) = record.key {
                         named.found.push((reference, settled.contains(&place)));
                     }
                 }

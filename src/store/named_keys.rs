@@ -6,12 +6,11 @@ use std::time::Instant;
 use super::Store;
 use super::error::{StoreError, StoreErrorKind};
 use super::generations::{REFERENCE, from_hex, identity_key};
-use super::identity::{IdentityKey, KeyReference};
 use super::named::Named;
-use super::opener::{KeyMaker, KeyOpener, Missed, Seen, open_key};
+use super::opener::{KeyMaker, KeyOpener, Missed, Seen, open_key, usable_key};
 use super::problem::{Problem, ProblemKind};
 use crate::asn1::x509::hex;
-use crate::crypto::{KeyKind, PrivateKey};
+use crate::crypto::{KeyKind, KeyReference, PrivateKey, Signer};
 use crate::error::Error;
 
 /// Device memory keeps under this name which keys it does not name any more and could not have destroyed: a public key in hexadecimal
@@ -99,10 +98,10 @@ impl Store {
 
     /// The key of an identity that has come into use is no longer among those that are about to be made: whatever becomes of its record later,
     /// it is not one that nobody knows.
-    pub(super) fn settle_announced_key(&self, key: &IdentityKey) -> Result<(), StoreError> {
+    pub(super) fn settle_announced_key(&self, key: &Signer) -> Result<(), StoreError> {
         match key {
-            IdentityKey::External(key) => self.withdraw(|(_, words)| *words == key.reference),
-            IdentityKey::Held(_) => Ok(()),
+            Signer::Deferred(key) => self.withdraw(|(_, words)| *words == key.reference),
+            Signer::Key(_) => Ok(()),
         }
     }
 
@@ -159,7 +158,7 @@ impl Store {
         })?;
         let Some(place) = place else { return Ok(None) };
         // What cannot be read is found by who looks at the records.
-        let Ok(IdentityKey::External(reference)) = self.reading(|home| Ok(home.load_key(&place)?.key)) else {
+        let Ok(Signer::Deferred(reference)) = self.reading(|home| Ok(home.load_key(&place)?.key)) else {
             return Ok(None);
         };
         if let Some((of, at, found)) = self.missed().get(name) {
@@ -177,7 +176,7 @@ impl Store {
     /// Whether it is certain that the key of an identity in use, which could not be opened, is not just away: its home is there and shows that.
     #[cfg(all(feature = "settings", unix))]
     pub(crate) fn can_see_home_of_key(&self, name: &str) -> bool {
-        let Ok(IdentityKey::External(reference)) = self.current(name).map(|identity| identity.key) else {
+        let Ok(Signer::Deferred(reference)) = self.current(name).map(|identity| identity.key) else {
             return false;
         };
         let looked = self.key_maker().map(|maker| maker.look(&reference));
@@ -207,14 +206,14 @@ impl Store {
     /// ([`Store::open_keys_with`]), if there is one. Outside the lock, as tokens take their time.
     pub(super) fn keys_not_to_be_had(&self) -> Result<Vec<Problem>, StoreError> {
         let Some(opener) = self.key_opener() else { return Ok(Vec::new()) };
-        let keys: Vec<(String, IdentityKey)> = self.reading(|home| {
+        let keys: Vec<(String, Signer)> = self.reading(|home| {
             let places = home.named_keys()?;
             // What cannot be read is found by who looks at the records.
             let read = |place: String| home.load_key(&place).ok().map(|record| (place, record.key));
             Ok(places.into_iter().filter_map(read).collect())
         })?;
-        let looked_at = |(place, key): (String, IdentityKey)| {
-            let IdentityKey::External(reference) = &key else { return None };
+        let looked_at = |(place, key): (String, Signer)| {
+            let Signer::Deferred(reference) = &key else { return None };
             match self.key_maker().map_or(Ok(Seen::Untold), |maker| maker.look(reference)) {
                 Ok(Seen::There) => return None,
                 Ok(Seen::Gone) => return Some(gone(&place, reference)),
@@ -275,7 +274,7 @@ impl Store {
         let text = std::str::from_utf8(&kept).unwrap_or_default();
         let key = |line: &str| {
             let (spki, reference) = line.split_once(' ')?;
-            Some(KeyReference { reference: reference.to_owned(), spki: from_hex(spki)? })
+            KeyReference::new(reference, from_hex(spki)?).ok()
         };
         Ok(text.lines().filter_map(key).collect())
     }
@@ -305,8 +304,13 @@ impl Store {
     /// A key that signs: the one that device memory holds, or the one that it names, opened. `None` if nobody opens it.
     ///
     /// Errors: the opener's; [`Code::KeyMismatch`](crate::Code::KeyMismatch) if another key than the one kept is there now.
-    pub fn open_key(&self, key: &IdentityKey) -> Result<Option<Arc<dyn PrivateKey>>, Error> {
+    pub fn open_key(&self, key: &Signer) -> Result<Option<Arc<dyn PrivateKey>>, Error> {
         open_key(self.key_opener().as_ref(), key)
+    }
+
+    /// The key as it can be used now: see [`usable_key`].
+    pub fn usable_key(&self, key: &Signer) -> Result<Signer, Error> {
+        usable_key(self.key_opener().as_ref(), key)
     }
 }
 

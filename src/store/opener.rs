@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::identity::{IdentityKey, KeyReference};
 use super::problem::Problem;
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
-use crate::crypto::{KeyKind, PrivateKey};
+use crate::crypto::{KeyKind, KeyReference, PrivateKey, Signer};
 use crate::error::Error;
 
 /// Opens the key that a reference names; `None` if it is none of its kind.
@@ -61,10 +60,10 @@ pub trait KeyMaker: Send + Sync {
 }
 
 /// The same by an opener at hand.
-pub fn open_key(opener: Option<&KeyOpener>, key: &IdentityKey) -> Result<Option<Arc<dyn PrivateKey>>, Error> {
+pub fn open_key(opener: Option<&KeyOpener>, key: &Signer) -> Result<Option<Arc<dyn PrivateKey>>, Error> {
     let reference = match key {
-        IdentityKey::Held(key) => return Ok(Some(Arc::clone(key))),
-        IdentityKey::External(reference) => reference,
+        Signer::Key(key) => return Ok(Some(Arc::clone(key))),
+        Signer::Deferred(reference) => reference,
     };
     let Some(opened) = opener.map_or(Ok(None), |opener| opener(reference))? else { return Ok(None) };
     if same_public_key(opened.spki(), &reference.spki) {
@@ -72,4 +71,11 @@ pub fn open_key(opener: Option<&KeyOpener>, key: &IdentityKey) -> Result<Option<
     }
     let words = format!("{} is another key than the one that device memory knows", reference.reference);
     Err(Error::new(Code::KeyMismatch, words))
+}
+
+/// The key as it can be used now: at hand where it is held or can be opened, else deferred.
+///
+/// Errors: as [`open_key`].
+pub fn usable_key(opener: Option<&KeyOpener>, key: &Signer) -> Result<Signer, Error> {
+    Ok(open_key(opener, key)?.map_or_else(|| key.clone(), Signer::Key))
 }

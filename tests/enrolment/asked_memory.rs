@@ -8,7 +8,7 @@ use devid::client::renewal::{Planner, Renewal};
 use devid::client::status::{StatusMemory, StatusOptions};
 use devid::client::{Client, Config, CrlSubject, Destination, Import, Owner, add_root, keep_crl};
 use devid::cmp::{Operation, Signer};
-use devid::store::{AnchorSet, NewKey, Store};
+use devid::store::{AnchorSet, Store};
 use devid::transport::{Exchange, ExchangeLimits, Phase, Reply, TransportError, TransportErrorKind};
 use devid::validation::{Checks, RevocationPolicy, StatusSources, TrustAnchors, validate};
 use devid::{Code, Error, Time};
@@ -113,7 +113,7 @@ const DOORS: [Door; 8] = [
     ("begin and steps", |ca, store, learn| {
         let (client, key) = (client(ca), key());
         let mut operation = client.enroll(Signer::Key(key.clone()), &Device::subject()).unwrap();
-        place(store).begin(&mut operation, &NewKey::Held(&*key)).unwrap();
+        place(store).begin(&mut operation, None).unwrap();
         learn(ca);
         Device::with(operation, key).run(ca).map(drop)
     }),
@@ -230,7 +230,7 @@ fn a_certificate_under_a_ca_that_device_memory_knows_as_revoked_is_not_imported(
     for knows in [Knows::Nothing, Knows::Record, Knows::List] {
         let (ca, store) = (MockCa::new(), Arc::new(Store::in_memory(provider().clone())));
         let key = key();
-        store.put_pending_key("router", &NewKey::Held(&*key)).unwrap();
+        store.put_pending_key("router", &Signer::from(&key)).unwrap();
         know(knows, &store, &ca.root, &[], &ca.issuing);
         let certificate = Builder::leaf("router-7").key(&key).signed_by(&ca.issuing).certificate;
         let anchors: TrustAnchors = [ca.root.certificate.clone()].into_iter().collect();

@@ -7,7 +7,7 @@ use devid::client::{Client, Config, Destination, Owner, Subject};
 use devid::cmp::{Action, ActionKind, CertificateRequest, Issued, Operation, Possession, RequestKind, Signer};
 use devid::crypto::keys::{key_matches_certificate, load_private_key, same_public_key};
 use devid::crypto::{KeyKind, PrivateKey};
-use devid::store::{IdentityKey, Store};
+use devid::store::Store;
 use devid::transport::{Exchange, ExchangeLimits, Phase, Reply, TransportError, TransportErrorKind};
 use devid::{Code, Error, Time};
 use devid_testca::{KeyType, Options, TestCa};
@@ -554,7 +554,7 @@ fn a_generated_key_goes_straight_into_device_memory_wherever_the_line_breaks() {
                 client.resume(to, &mut line, &mut Patience(now)).unwrap_or_else(|e| panic!("{breaks_after}: {e}"))
             }
         };
-        let IdentityKey::Held(key) = &identity.key else { panic!("{:?}", identity.key) };
+        let Signer::Key(key) = &identity.key else { panic!("{:?}", identity.key) };
         assert!(key_matches_certificate(&**key, &identity.certificate));
         assert_eq!(store.current("router").unwrap().certificate, identity.certificate);
         assert!(store.pending_keys().unwrap().is_empty() && store.operations().unwrap().is_empty());

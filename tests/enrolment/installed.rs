@@ -186,7 +186,7 @@ fn an_unconfirmed_certificate_stays_staged_and_out_of_use() {
 fn an_online_enrolment_does_not_run_over_a_request_that_is_out() {
     let (mut ca, store) = (MockCa::new(), memory());
     let client = Device::config(&ca).build().unwrap();
-    let request = request_into(place(&store), &*key(), None, &Device::subject(), &RequestOptions::default()).unwrap();
+    let request = request_into(place(&store), &key(), None, &Device::subject(), &RequestOptions::default()).unwrap();
 
     assert_eq!(enroll(&client, &store, &mut ca).unwrap_err().code(), Code::State);
 

@@ -126,7 +126,7 @@ fn device_memory_with_a_certificate_that_is_confirmed_and_waits_for_its_time_is_
         assert_eq!(store.verify().unwrap().len(), 1);
         let other = crate::certificates::Builder::leaf("device 1").signed_by(&ca.issuing);
         let new = NewIdentity {
-            key: NewKey::Held(&*other.key),
+            key: NewKey::Given(Signer::from(&other.key)),
             certificate: &other.certificate,
             chain: &[],
             purpose: "ldevid",

@@ -96,7 +96,7 @@ impl Life {
             .key_usage(&[KeyUsage::DigitalSignature])
             .signed_by(&ca.supplier);
         let new = NewIdentity {
-            key: NewKey::Held(&*idevid.key),
+            key: NewKey::Given(Signer::from(&idevid.key)),
             certificate: &idevid.certificate,
             chain: &[],
             purpose: "idevid",
@@ -442,7 +442,7 @@ fn a_damaged_memory_of_failures_counts_as_none_and_does_no_harm() {
 fn a_request_on_its_way_by_other_means_is_not_overtaken() {
     let mut life = Life::due();
     let to = Destination { store: &life.store, name: "router", purpose: "ldevid" };
-    request_into(to, &*key(), None, &Device::subject(), &RequestOptions::default()).unwrap();
+    request_into(to, &key(), None, &Device::subject(), &RequestOptions::default()).unwrap();
     let report = life.run();
     assert!(report.plan.is_request_out && matches!(report.outcome, Ok(Done::Nothing)));
     assert!(life.ca.received.is_empty());
@@ -451,7 +451,7 @@ fn a_request_on_its_way_by_other_means_is_not_overtaken() {
 #[test]
 fn a_damaged_saved_operation_is_given_up_for_a_fresh_one() {
     let mut life = Life::due();
-    life.store.put_pending_key("router", &NewKey::Held(&*key())).unwrap();
+    life.store.put_pending_key("router", &Signer::Key(key())).unwrap();
     life.store.save_operation("router", b"scrambled").unwrap();
     let report = life.run();
     assert!(matches!(report.outcome, Ok(Done::Abandoned(_))), "{report:?}");
@@ -499,9 +499,9 @@ fn without_a_way_to_make_a_key_the_step_says_what_is_missing() {
     builder.spki = Some(signer.spki().to_vec());
     (builder.not_before, builder.not_after) = (time(now().plus(-300 * DAY)), time(now().plus(65 * DAY)));
     let certificate = builder.signed_by(&life.ca.issuing).certificate;
-    let reference = devid::store::KeyReference { reference: "slot 9".to_owned(), spki: signer.spki().to_vec() };
+    let reference = devid::store::KeyReference::new("slot 9", signer.spki().to_vec()).unwrap();
     let new = NewIdentity {
-        key: NewKey::External(&reference),
+        key: NewKey::Given(Signer::Deferred(reference.clone())),
         certificate: &certificate,
         chain: &[],
         purpose: "ldevid",

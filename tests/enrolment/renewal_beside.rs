@@ -17,7 +17,7 @@ fn on_day(day: i64, by_secret: bool) -> (World, CertificationRequest) {
     let mut world = World::new(by_secret);
     world.until_installed(Odd::Right, 0, "the first");
     world.asked.clear();
-    let request = request_into(to(&world), &*key(), None, &Device::subject(), &RequestOptions::default()).unwrap();
+    let request = request_into(to(&world), &key(), None, &Device::subject(), &RequestOptions::default()).unwrap();
     world.later(day * DAY);
     (world, request)
 }
@@ -72,7 +72,7 @@ fn as_long_as_there_is_time_and_for_the_first_certificate_the_request_is_the_onl
     let plan = world.planner.plan(&world.store, "router", Some(world.truth.get())).unwrap();
     assert_eq!((plan.step, plan.reason, plan.alarm), (Step::Nothing, Reason::RequestOut, Alarm::Late));
     let world = World::new(true);
-    request_into(to(&world), &*key(), None, &Device::subject(), &RequestOptions::default()).unwrap();
+    request_into(to(&world), &key(), None, &Device::subject(), &RequestOptions::default()).unwrap();
     let plan = world.planner.plan(&world.store, "router", Some(now())).unwrap();
     assert_eq!((plan.step, plan.reason, plan.alarm), (Step::Nothing, Reason::RequestOut, Alarm::Unusable));
 }

@@ -8,7 +8,7 @@ use devid::asn1::der::sequence;
 use devid::asn1::oid;
 use devid::client::renewal::{Alarm, Done, Reason};
 use devid::client::{Destination, Planner, RequestOptions, Step, request_into};
-use devid::store::{Store, StoreOptions};
+use devid::store::{NewKey, Signer, Store, StoreOptions};
 use devid::validation::KeyUsage;
 use devid::{Code, Time};
 
@@ -236,7 +236,7 @@ fn people_are_told_of_a_request_that_keeps_an_identity_from_its_renewal() {
     let due = world.planner.plan(&world.store, "router", Some(world.truth.get())).unwrap();
     assert_eq!((due.step, due.alarm), (Step::Update, Alarm::Quiet));
     let to = Destination { store: &world.store, name: "router", purpose: "ldevid" };
-    request_into(to, &*key(), None, &Device::subject(), &RequestOptions::default()).unwrap();
+    request_into(to, &key(), None, &Device::subject(), &RequestOptions::default()).unwrap();
     let out = world.planner.plan(&world.store, "router", Some(world.truth.get())).unwrap();
     assert_eq!((out.step, out.reason, out.alarm), (Step::Nothing, Reason::RequestOut, Alarm::Late));
     let early = world.planner.plan(&world.store, "router", Some(now())).unwrap();
@@ -264,7 +264,7 @@ fn a_damaged_request_or_one_without_its_key_is_out_no_more() {
             world.store.set_anchors(set, std::slice::from_ref(&world.ca.root.certificate)).unwrap();
         }
         let to = Destination { store: &world.store, name: "router", purpose: "ldevid" };
-        request_into(to, &*key(), None, &Device::subject(), &RequestOptions::default()).unwrap();
+        request_into(to, &key(), None, &Device::subject(), &RequestOptions::default()).unwrap();
         assert_eq!(world.planner.plan(&world.store, "router", Some(now())).unwrap().reason, Reason::RequestOut);
         std::fs::write(home.join("pending/router").join(file), bytes).unwrap();
 
@@ -296,7 +296,7 @@ fn a_copy_of_device_memory_in_another_device_is_noticed() {
     let mut world = World::new(false);
     let (memory, idevid) = (open(&home), world.store.current("idevid").unwrap());
     let new = devid::store::NewIdentity {
-        key: devid::store::NewKey::Held(&**idevid.key.held().unwrap()),
+        key: NewKey::Given(Signer::from(idevid.key.held().unwrap())),
         certificate: &idevid.certificate,
         chain: &[],
         purpose: "idevid",
@@ -340,7 +340,7 @@ fn a_backup_that_is_put_back_goes_on_and_one_that_is_behind_is_renewed() {
     let identity = world.store.current("router").unwrap();
     let memory = open(&home);
     let new = devid::store::NewIdentity {
-        key: devid::store::NewKey::Held(&**identity.key.held().unwrap()),
+        key: NewKey::Given(Signer::from(identity.key.held().unwrap())),
         certificate: &identity.certificate,
         chain: &identity.chain,
         purpose: "ldevid",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use devid::asn1::cmp::BodyType;
 use devid::client::renewal::{Alarm, Done};
-use devid::store::{AnchorSet, DirectoryBackend, Problem, ProblemKind, Store, StoreOptions};
+use devid::store::{AnchorSet, DirectoryBackend, NewKey, Problem, ProblemKind, Signer, Store, StoreOptions};
 
 use crate::certificates::provider;
 use crate::mock_ca::Device;
@@ -167,7 +167,7 @@ fn a_pointer_of_a_newer_version_hides_nothing_else_that_is_wrong() {
     let bench = Bench::enrolled("pointer");
     let current = bench.life.store.current("router").unwrap();
     let new = devid::store::NewIdentity {
-        key: devid::store::NewKey::Held(&**current.key.held().unwrap()),
+        key: NewKey::Given(Signer::from(current.key.held().unwrap())),
         certificate: &current.certificate,
         chain: &[],
         purpose: "ldevid",

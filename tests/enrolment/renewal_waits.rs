@@ -13,7 +13,7 @@ use devid::client::{Config, Decision, Destination, Owner, Planner, Renewal, Step
 use devid::cmp::{Issued, Operation};
 use devid::crypto::PrivateKey;
 use devid::limits::Limits;
-use devid::store::{AnchorSet, NewIdentity, NewKey, Store};
+use devid::store::{AnchorSet, NewIdentity, NewKey, Signer, Store};
 use devid::transport::{Exchange, ExchangeLimits, Phase, Reply, TransportError, TransportErrorKind};
 use devid::validation::KeyUsage;
 use devid::{Code, Error, Time};
@@ -179,7 +179,7 @@ impl World {
             let idevid = Builder::leaf("IDevID 7").valid(date(2020, 1, 1), date(9999, 12, 31));
             let idevid = idevid.key_usage(&[KeyUsage::DigitalSignature]).signed_by(&ca.supplier);
             let new = NewIdentity {
-                key: NewKey::Held(&*idevid.key),
+                key: NewKey::Given(Signer::from(&idevid.key)),
                 certificate: &idevid.certificate,
                 chain: &[],
                 purpose: "idevid",

@@ -7,7 +7,7 @@ use devid::client::{Client, Config, Destination, Owner, Planner, Renewal, Subjec
 use devid::cmp::{MacParameters, Signer};
 use devid::crypto::pkcs11::{TokenKey, forget_refused_pins};
 use devid::crypto::{KeyKind, PrivateKey};
-use devid::store::{IdentityKey, Store, StoreOptions};
+use devid::store::{Store, StoreOptions};
 use devid::transport::{Exchange, ExchangeLimits, Phase, Reply, TransportError, TransportErrorKind};
 use devid::{Code, Error, Time};
 use devid_testca::{KeyType, Options, TestCa};
@@ -84,7 +84,7 @@ fn a_device_with_its_keys_in_a_token_enrols_restarts_and_renews() {
         // The program starts anew: device memory says which key it was.
         let store = open();
         let identity = store.current("router").unwrap();
-        let IdentityKey::External(reference) = &identity.key else { panic!("the key left its token") };
+        let Signer::Deferred(reference) = &identity.key else { panic!("the key left its token") };
         let key = Arc::new(TokenKey::open(Some(module), &reference.reference, pin(PIN)).unwrap());
         let renewing = client(&ca, key, identity.certificate.clone(), identity.chain.clone());
         let to = Destination { store: &store, name: "router", purpose: "ldevid" };
@@ -167,11 +167,11 @@ fn an_enrolment_that_was_interrupted_finds_its_key_in_the_token_by_itself() {
 
     // Another key under the same words is not taken for it.
     let other = new_key("other", KeyKind::P256).unwrap().reference().unwrap().to_owned();
-    let reference = devid::store::KeyReference { reference: other, spki: factory.spki().to_vec() };
-    let refused = store.open_key(&IdentityKey::External(reference)).unwrap_err();
+    let reference = devid::store::KeyReference::new(other, factory.spki().to_vec()).unwrap();
+    let refused = store.open_key(&Signer::Deferred(reference)).unwrap_err();
     assert_eq!(refused.code(), Code::KeyMismatch);
-    let elsewhere = devid::store::KeyReference { reference: "slot 1".to_owned(), spki: factory.spki().to_vec() };
-    assert!(store.open_key(&IdentityKey::External(elsewhere)).unwrap().is_none(), "not a URI of a token");
+    let elsewhere = devid::store::KeyReference::new("slot 1", factory.spki().to_vec()).unwrap();
+    assert!(store.open_key(&Signer::Deferred(elsewhere)).unwrap().is_none(), "not a URI of a token");
 }
 
 #[test]

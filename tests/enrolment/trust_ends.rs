@@ -1,7 +1,7 @@
 //! Those who are trusted end: people are told before the last one of a set does, of whatever purpose the set is.
 
 use devid::client::renewal::{Alarm, Planner, Reason, Step};
-use devid::store::{AnchorSet, ProblemKind, Store};
+use devid::store::{AnchorSet, NewKey, ProblemKind, Signer, Store};
 use devid::time::Time;
 
 use crate::certificates::{Builder, Party, now, provider};
@@ -25,7 +25,7 @@ fn device() -> Store {
     let ca = Builder::ca("Somebody").valid(now().plus(-DAY), now().plus(40_000 * DAY)).self_signed();
     let leaf = Builder::leaf("device").valid(now().plus(-DAY), now().plus(30_000 * DAY)).signed_by(&ca);
     let new = devid::store::NewIdentity {
-        key: devid::store::NewKey::Held(&*leaf.key),
+        key: NewKey::Given(Signer::from(&leaf.key)),
         certificate: &leaf.certificate,
         chain: &[],
         purpose: "ldevid",

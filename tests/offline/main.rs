@@ -18,7 +18,7 @@ use devid::client::{abandon, run::system_time};
 use devid::cmp::Signer;
 use devid::crypto::external::ExternalKey;
 use devid::crypto::{CryptoError, KeyKind, PrivateKey, SignatureAlgorithm};
-use devid::store::{KeyReference, NewKey, ProblemKind, Store, StoreOptions};
+use devid::store::{KeyReference, ProblemKind, Store, StoreOptions};
 use devid::validation::TrustAnchors;
 use devid::{Code, Error};
 use devid_test_support::{certificates, left_out, status};
@@ -111,7 +111,7 @@ fn subject() -> Subject {
 }
 
 fn request(store: &Store, name: &str, key: &Arc<dyn PrivateKey>) -> CertificationRequest {
-    request_into(place(store, name), &**key, None, &subject(), &RequestOptions::default()).unwrap()
+    request_into(place(store, name), key, None, &subject(), &RequestOptions::default()).unwrap()
 }
 
 fn import<'a>(store: &'a Store, anchors: &'a TrustAnchors) -> Import<'a> {
@@ -391,7 +391,7 @@ fn a_crash_between_the_switch_and_the_clearing_up_is_no_second_installation() {
     let take = Import::new(&store, &anchors, "ldevid", now());
     let first = take.run(certificate.as_der()).unwrap();
     // As the crash left it: in use, and pending.
-    store.put_pending_key("router", &NewKey::Held(&*key)).unwrap();
+    store.put_pending_key("router", &Signer::from(&key)).unwrap();
     let again = take.run(certificate.as_der()).unwrap();
     assert_eq!(again.generation, first.generation);
     assert!(store.pending_keys().unwrap().is_empty());
@@ -403,7 +403,8 @@ fn keys_that_live_elsewhere_sign_here_and_now_or_later() {
     let (store, anchors) = (memory(), anchor(&root));
     let chip = key();
     let signing = chip.clone();
-    let external = ExternalKey::new(chip.spki(), move |algorithm, message| signing.sign(algorithm, message)).unwrap();
+    let external = ExternalKey::new(chip.spki(), move |algorithm, message| signing.sign(algorithm, message));
+    let external: Arc<dyn PrivateKey> = Arc::new(external.unwrap());
     let (to, options) = (place(&store, "chip"), RequestOptions::default());
     // Device memory cannot hold such a key: it must be told how to find it.
     assert!(request_into(to, &external, None, &subject(), &options).is_err());
@@ -421,8 +422,8 @@ fn keys_that_live_elsewhere_sign_here_and_now_or_later() {
     refusal(unsigned.with_signature(&**provider(), &wrong), Code::Signer, "the request");
     refusal(unsigned.sign(&*key()), Code::KeyMismatch, "another key");
     let sent = unsigned.with_signature(&**provider(), &signature).unwrap();
-    let reference = KeyReference { reference: "slot 3".to_owned(), spki: remote.spki().to_vec() };
-    keep_request(place(&store, "remote"), &NewKey::External(&reference), &sent).unwrap();
+    let reference = KeyReference::new("slot 3", remote.spki().to_vec()).unwrap();
+    keep_request(place(&store, "remote"), &Signer::Deferred(reference), &sent).unwrap();
     assert_eq!(store.pending_request("remote").unwrap(), Some(sent));
 }
 
@@ -452,7 +453,7 @@ fn a_request_with_a_post_quantum_key_makes_the_round() {
 fn a_request_that_cannot_be_made_is_refused_before_anything_is_kept() {
     let store = memory();
     let ask = |subject: Subject, options: RequestOptions| {
-        request_into(place(&store, "router"), &*key(), None, &subject, &options).map(drop)
+        request_into(place(&store, "router"), &key(), None, &subject, &options).map(drop)
     };
     let with_password = |text: String| RequestOptions { challenge_password: Some(text.into()), ..Default::default() };
     let none = RequestOptions::default;
@@ -475,7 +476,7 @@ fn a_pending_request_is_not_lost_by_accident() {
     let sent = request(&store, "router", &first);
     // Another key under the same name would orphan the request that is out.
     refusal(
-        request_into(to, &*key(), None, &subject(), &RequestOptions::default()).map(drop),
+        request_into(to, &key(), None, &subject(), &RequestOptions::default()).map(drop),
         Code::Exists,
         "waiting already",
     );
@@ -491,7 +492,7 @@ fn a_pending_request_is_not_lost_by_accident() {
     abandon(to).unwrap();
     assert_eq!(store.pending_request("router").unwrap(), None);
     store.save_operation("router", b"an online enrolment under way").unwrap();
-    let late = request_into(to, &*key(), None, &subject(), &RequestOptions::default()).map(drop);
+    let late = request_into(to, &key(), None, &subject(), &RequestOptions::default()).map(drop);
     refusal(late, Code::State, "unfinished");
 }
 

@@ -67,7 +67,7 @@ fn a_record_that_cannot_be_read_stops_no_new_key_and_every_destruction() {
         store.install(name, &issued_for(named.last().unwrap().clone(), named.len()).new_identity()).unwrap();
     }
     named.push(make(&store, "router"));
-    store.put_pending_key("router", &NewKey::Held(&**named.last().unwrap())).unwrap();
+    store.put_pending_key("router", &Signer::from(named.last().unwrap())).unwrap();
     let records = references(&place);
     assert_eq!(records.len(), 4, "current, previous, pending, another identity's");
     let forgotten: Vec<KeyReference> = store.key_references().unwrap();

@@ -92,7 +92,7 @@ pub fn issued_for(key: Arc<dyn PrivateKey>, number: usize) -> Issued {
 
 impl Issued {
     pub fn new_identity(&self) -> NewIdentity<'_> {
-        self.with(NewKey::Held(&*self.key))
+        self.with(NewKey::Given(Signer::from(&self.key)))
     }
 
     pub fn with<'a>(&'a self, key: NewKey<'a>) -> NewIdentity<'a> {

@@ -83,7 +83,7 @@ fn fill(store: &Store) {
     store.install("device", &issued(1).new_identity()).unwrap();
     store.install("device", &issued(2).new_identity()).unwrap();
     store.stage("device", &issued(3).new_identity()).unwrap();
-    store.put_pending_key("device", &NewKey::Held(&*key(4))).unwrap();
+    store.put_pending_key("device", &Signer::Key(key(4))).unwrap();
     store.set_anchors(AnchorSet::Cmp, &ca_chain()).unwrap();
     store.save_operation("device", b"an operation").unwrap();
     store.put_blob("words", b"a blob").unwrap();

@@ -290,7 +290,7 @@ fn damaged_records_are_named_and_only_the_useless_ones_removed() {
         store.put_blob("crl", b"crl").unwrap();
         store.raise_number("crl", &[7]).unwrap();
         store.set_anchors(AnchorSet::Cmp, &ca_chain()).unwrap();
-        store.put_pending_key("waiting", &NewKey::Held(&*keys.key(5))).unwrap();
+        store.put_pending_key("waiting", &Signer::Key(keys.key(5))).unwrap();
         let root = place.memory();
         for path in [
             "operation/enrol",

@@ -258,8 +258,8 @@ fn folders_that_others_may_write_to_and_files_of_others_are_refused() {
 fn a_key_that_lives_elsewhere_is_not_exported() {
     let (place, device) = (Place::new(), issued(1));
     let store = place.open();
-    let reference = KeyReference { reference: "pkcs11:object=device".to_owned(), spki: device.key.spki().to_vec() };
-    store.install("device", &device.with(NewKey::External(&reference))).unwrap();
+    let reference = KeyReference::new("pkcs11:object=device", device.key.spki().to_vec()).unwrap();
+    store.install("device", &device.with(NewKey::Given(Signer::Deferred(reference.clone())))).unwrap();
     let export = export(Layout::Nginx, &place);
     assert_eq!(store.export("device", &export).unwrap_err().kind, Kind::Key);
     assert!(!export.folder.exists(), "nothing was begun");
@@ -288,7 +288,7 @@ fn the_owner_is_told_what_came_into_use_and_may_export_from_within() {
     assert_eq!(in_use(&nginx, "device").unwrap(), second.certificate);
     store.rollback("device").unwrap();
     assert_eq!(in_use(&nginx, "device").unwrap(), first.certificate);
-    assert!(store.install("device", &issued(1).with(NewKey::Held(&*issued(2).key))).is_err());
+    assert!(store.install("device", &issued(1).with(NewKey::Given(Signer::from(&issued(2).key)))).is_err());
     store.export("device", &nginx).unwrap();
 
     let told = told.lock().unwrap();
@@ -322,8 +322,13 @@ fn install_from_files(place: &Place, store: &Store) {
     let key = load_private_key(&*provider(), &read("server.key"), None).unwrap();
     let certificate = Certificate::many_from_bytes(&read("server.pem")).unwrap().remove(0);
     let chain = Certificate::many_from_bytes(&read("ca.pem")).unwrap();
-    let new =
-        NewIdentity { key: NewKey::Held(&*key), certificate: &certificate, chain: &chain, purpose: "tls", at: NOW };
+    let new = NewIdentity {
+        key: NewKey::Given(Signer::from(&key)),
+        certificate: &certificate,
+        chain: &chain,
+        purpose: "tls",
+        at: NOW,
+    };
     store.install("device", &new).unwrap();
 }
 

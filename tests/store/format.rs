@@ -45,10 +45,10 @@ fn fill(store: &Store) {
     for number in [1, 2] {
         store.install("router", &issued(number).new_identity()).unwrap();
     }
-    store.put_pending_key("router", &NewKey::Held(&*key(3))).unwrap();
+    store.put_pending_key("router", &Signer::Key(key(3))).unwrap();
     store.stage("router", &issued(3).with(NewKey::Pending("router"))).unwrap();
-    let reference = KeyReference { reference: "pkcs11:object=hsm;id=%07".to_owned(), spki: key(4).spki().to_vec() };
-    store.put_pending_key("by-file", &NewKey::External(&reference)).unwrap();
+    let reference = KeyReference::new("pkcs11:object=hsm;id=%07", key(4).spki().to_vec()).unwrap();
+    store.put_pending_key("by-file", &Signer::Deferred(reference.clone())).unwrap();
     store.save_operation("router", b"a saved operation").unwrap();
     for (set, count) in SETS {
         store.set_anchors(set, &ca_chain()[..count]).unwrap();
@@ -96,7 +96,7 @@ fn device_memory_of_format_1_is_read_and_goes_on() {
         }
         assert_eq!(store.pending_keys().unwrap(), ["by-file", "router"]);
         match store.pending_key("by-file").unwrap().key {
-            IdentityKey::External(key) => assert_eq!(key.reference, "pkcs11:object=hsm;id=%07"),
+            Signer::Deferred(key) => assert_eq!(key.reference, "pkcs11:object=hsm;id=%07"),
             other => panic!("{other:?}"),
         }
         assert_eq!(&**store.load_operation("router").unwrap(), b"a saved operation");

@@ -196,12 +196,12 @@ impl Home {
     }
 
     /// A key that was read is kept as its kind is, and signs, opened by nothing else than what was read.
-    pub fn signs(&self, key: &IdentityKey) -> Arc<dyn PrivateKey> {
+    pub fn signs(&self, key: &Signer) -> Arc<dyn PrivateKey> {
         let opened = self.reopened().open_key(key).unwrap_or_else(|error| panic!("{self}: {error}"));
         let opened = opened.unwrap_or_else(|| panic!("{self}: nobody opens the key"));
         match (self.keys.file(), key) {
-            ("key.pem", IdentityKey::Held(_)) => {}
-            ("key.ref", IdentityKey::External(reference)) => {
+            ("key.pem", Signer::Key(_)) => {}
+            ("key.ref", Signer::Deferred(reference)) => {
                 assert!(reference.reference.starts_with("pkcs11:token=device;serial="), "{}", reference.reference);
                 assert_eq!(opened.reference(), Some(reference.reference.as_str()), "the same words again");
             }

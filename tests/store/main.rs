@@ -13,6 +13,7 @@ mod export;
 mod faults;
 #[cfg(unix)]
 mod format;
+mod handle;
 #[cfg(feature = "pkcs11")]
 mod ill_mannered;
 mod kinds;

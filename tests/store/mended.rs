@@ -42,7 +42,7 @@ fn device_memory_whose_mark_is_lost_or_damaged_is_known_by_what_it_holds() {
     }
     // Nor is it while the first certificate is waited for, or where the factory has put anchors alone.
     for (what, fill) in [
-        ("a key", (|store: &Store| store.put_pending_key("device", &NewKey::Held(&*key(1))).unwrap()) as fn(&Store)),
+        ("a key", (|store: &Store| store.put_pending_key("device", &Signer::Key(key(1))).unwrap()) as fn(&Store)),
         ("a request", |store| store.save_operation("device", b"state").unwrap()),
         ("a record", |store| store.put_blob("renewal", b"state").unwrap()),
         ("the time", |store| assert_eq!(store.note_time(NOW).unwrap(), NOW)),
@@ -80,9 +80,9 @@ fn an_identity_that_is_removed_leaves_no_key_and_no_request_behind() {
     for has_identity in [true, false] {
         let place = if has_identity { two_generations() } else { Place::new() };
         let store = place.open();
-        store.put_pending_key("device", &NewKey::Held(&*key(3))).unwrap();
+        store.put_pending_key("device", &Signer::Key(key(3))).unwrap();
         store.save_operation("device", b"state").unwrap();
-        store.put_pending_key("other", &NewKey::Held(&*key(4))).unwrap();
+        store.put_pending_key("other", &Signer::Key(key(4))).unwrap();
         store.save_operation("other", b"state").unwrap();
         store.remove_identity("device").unwrap();
         let left = (store.identities().unwrap(), store.operations().unwrap(), store.pending_keys().unwrap());

@@ -54,7 +54,7 @@ fn of_a_key_in_a_token_nothing_secret_is_kept_sealed_or_exported() {
     let place = Place::new();
     let store = Keys::Token.open(&place);
     store.install("device", &Keys::Token.issued(1).new_identity()).unwrap();
-    store.put_pending_key("renewal", &NewKey::Held(&*Keys::Token.key(2))).unwrap();
+    store.put_pending_key("renewal", &Signer::Key(Keys::Token.key(2))).unwrap();
 
     let files = files_below(&place.memory());
     let references = files.iter().filter(|path| path.ends_with("key.ref")).count();
@@ -111,7 +111,7 @@ fn a_key_that_was_announced_and_never_named_is_destroyed_by_the_next_renewal_and
         |name: &str| store.make_key(name, "pkcs11:token=device;object=announced", KeyKind::P256).unwrap().unwrap();
     let is_there = |key: &Arc<dyn PrivateKey>| TokenKey::open(Some(module), key.reference().unwrap(), pin(PIN)).is_ok();
     let (lost, named, of_another) = (make("router"), make("router"), make("another"));
-    store.put_pending_key("router", &NewKey::Held(&*named)).unwrap();
+    store.put_pending_key("router", &Signer::from(&named)).unwrap();
     let blob = String::from_utf8(store.blob("announced-keys").unwrap().to_vec()).unwrap();
     assert!(blob.contains(&format!("router {}\n", lost.reference().unwrap())), "{blob}");
 

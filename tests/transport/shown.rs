@@ -3,7 +3,7 @@
 use devid::client::renewal::{Done, Report, Step};
 use devid::client::{Config, Destination, Planner, Renewal, Subject, Unattended};
 use devid::crypto::default_provider;
-use devid::store::{AnchorSet, NewIdentity, NewKey, Store};
+use devid::store::{AnchorSet, NewIdentity, NewKey, Signer, Store};
 use devid::{Code, Time};
 use devid_testca::server::system_time;
 use devid_testca::tls::{TlsOptions, TlsServer};
@@ -48,7 +48,7 @@ impl Bench {
             let idevid = ca.idevid("device 1", KeyType::P256, system_time());
             let key = key_of(&idevid);
             let new = NewIdentity {
-                key: NewKey::Held(&*key),
+                key: NewKey::Given(Signer::from(&key)),
                 certificate: &certificate(&idevid.certificate),
                 chain: &[certificate(&ca.supplier.certificate)],
                 purpose: "idevid",

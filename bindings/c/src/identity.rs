@@ -2,8 +2,8 @@
 
 use super::args::c_text;
 use super::prelude::*;
-use devid_core::cmp::{Difference, Signer};
-use devid_core::store::{Identity, IdentityKey, KeyOpener, Store, open_key};
+use devid_core::cmp::Difference;
+use devid_core::store::{Identity, KeyOpener, Store, usable_key};
 
 /// One generation of an identity: key, certificate and chain. Never changes.
 #[handle]
@@ -21,11 +21,7 @@ pub struct Kept {
 
 impl devid_identity {
     pub(super) fn of(identity: Identity, store: &Store) -> devid_identity {
-        let reference = match &identity.key {
-            IdentityKey::Held(_) => "",
-            IdentityKey::External(reference) => &reference.reference,
-        };
-        let (purpose, reference) = (c_text(&identity.purpose), c_text(reference));
+        let (purpose, reference) = (c_text(&identity.purpose), c_text(identity.key.reference().unwrap_or_default()));
         let warnings = c_text(&devid_core::client::warnings_of(&identity).join("\n"));
         Kept { opener: store.key_opener(), purpose, reference, differences: CString::default(), warnings, identity }
     }
@@ -43,7 +39,7 @@ impl devid_identity {
 ///                  devid_store_set_pkcs11(); free with devid_key_free(). Not NULL.
 #[export]
 fn devid_identity_key(identity: &devid_identity) -> Result<devid_key, Error> {
-    Ok(devid_key::of_signer(signer(identity.opener.as_ref(), &identity.identity.key)?))
+    Ok(devid_key::of_signer(usable_key(identity.opener.as_ref(), &identity.identity.key)?))
 }
 
 /// The reference by which a key that device memory does not hold is found.
@@ -119,11 +115,4 @@ fn devid_identity_created(identity: &devid_identity) -> i64 {
 #[export]
 fn devid_identity_free(identity: Owned<devid_identity>) {
     drop(identity)
-}
-
-pub(super) fn signer(opener: Option<&KeyOpener>, key: &IdentityKey) -> Result<Signer, Error> {
-    match open_key(opener, key)? {
-        Some(key) => Ok(Signer::Key(key)),
-        None => Signer::deferred(key.spki().to_vec()),
-    }
 }

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use super::operation::Op;
 use super::prelude::*;
-use super::store::{key_reference, new_key};
 use devid_core::client::{Continued, Destination, abandon};
 use devid_core::cmp::ActionKind;
-use devid_core::store::{Conversation, NewKey, Store};
+use devid_core::store::{Conversation, Store};
 
 /// A generation is in use.
 pub const DEVID_STATE_CURRENT: i32 = 1;
@@ -129,22 +128,8 @@ fn devid_op_install_into(
     if op.installing.is_some() {
         return Err(Error::new(Code::State, "the operation is bound to device memory already"));
     }
-    if op.operation.request().certificate().is_some_and(|request| request.key.own().is_none()) {
-        let installing = Installing::new(store, name, purpose).alone()?;
-        installing.destination().begin_central(&mut op.operation)?;
-        op.installing = Some(installing);
-        return Ok(());
-    }
-    let Some(signer) = op.operation.request().new_key().cloned() else {
-        return Err(Error::new(Code::InvalidArgument, "the operation is not about a new key: nothing to install"));
-    };
-    // A request that device memory knows has its key there, wherever that is.
-    let is_kept = op.operation.request().certificate().is_some_and(|request| request.pkcs10().is_some())
-        && store.pending_request(name)?.is_some();
-    let reference = if is_kept { None } else { key_reference(&signer, reference)? };
     let installing = Installing::new(store, name, purpose).alone()?;
-    let key = if is_kept { NewKey::Pending(name) } else { new_key(&signer, reference.as_ref()) };
-    installing.destination().begin(&mut op.operation, &key)?;
+    installing.destination().begin(&mut op.operation, reference)?;
     op.installing = Some(installing);
     Ok(())
 }

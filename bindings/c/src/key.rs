@@ -26,12 +26,8 @@ pub struct Key {
 impl Key {
     /// The key, if it signs when asked.
     pub(super) fn at_hand(&self) -> Result<&Arc<dyn PrivateKey>, Error> {
-        match &self.signer {
-            Signer::Key(key) => Ok(key),
-            Signer::Deferred { .. } => {
-                Err(Error::new(Code::Unsupported, "the key signs elsewhere, as a step of an operation"))
-            }
-        }
+        let words = "the key signs elsewhere, as a step of an operation";
+        self.signer.held().ok_or_else(|| Error::new(Code::Unsupported, words))
     }
 }
 
@@ -59,10 +55,7 @@ impl devid_key {
 
     pub(super) fn of_signer(signer: Signer) -> devid_key {
         let kind = c_text(&signer.kind().to_string());
-        let reference = match &signer {
-            Signer::Key(key) => c_text(key.reference().unwrap_or_default()),
-            Signer::Deferred { .. } => CString::default(),
-        };
+        let reference = c_text(signer.reference().unwrap_or_default());
         Key { signer, kind, reference }
     }
 }

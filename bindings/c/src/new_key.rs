@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::args::Slot;
 use super::prelude::*;
 use super::run::ended_by_program;
-use devid_core::cmp::Signer;
 use devid_core::crypto::{KeyKind, PrivateKey};
 use devid_core::store::Store;
 
@@ -51,8 +50,7 @@ impl NewKeys {
             }),
             NewKeys::Program(make, user) => {
                 let current = store.current(name).ok();
-                let kind = current.map(|identity| Signer::deferred(identity.key.spki().to_vec())).transpose()?;
-                made_by(*make, user, kind.map(|signer| signer.kind()))
+                made_by(*make, user, current.map(|identity| identity.key.kind()))
             }
         }
     }

@@ -6,7 +6,6 @@ use zeroize::Zeroizing;
 
 use super::key::in_form;
 use super::pkcs12::password_text;
-use super::store::{key_reference, new_key};
 use devid_core::asn1::pkcs10::CertificationRequest;
 use devid_core::client::{Destination, Import, RequestOptions, UnsignedRequest, keep_request};
 use devid_core::cmp::Signer;
@@ -133,9 +132,8 @@ fn devid_store_put_request(
     reference: Option<&str>,
     request: &devid_request,
 ) -> Result<(), Error> {
-    let reference = key_reference(&key.signer, reference)?;
     let to = Destination { store, name, purpose: "" };
-    keep_request(to, &new_key(&key.signer, reference.as_ref()), request.signed()?)
+    keep_request(to, &key.signer.to_keep(reference)?, request.signed()?)
 }
 
 /// Takes in a certificate that came by any means: it finds its pending key by the public key, is validated, compared with the

@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use super::identity::signer;
 use super::prelude::*;
 use super::storage::{constant_secret, open_directory};
-use devid_core::cmp::Signer;
-use devid_core::crypto::PrivateKey;
-use devid_core::store::{AnchorSet, KeyReference, NewIdentity, NewKey, Store, StoreOptions};
+use devid_core::store::{AnchorSet, NewIdentity, NewKey, Store, StoreOptions};
 
 /// Device memory. May be shared by threads as const, and used by several processes: calls that change something take a lock.
 ///
@@ -51,8 +48,7 @@ fn devid_store_install(
     purpose: &str,
     now: Time,
 ) -> Result<(), Error> {
-    let reference = key_reference(&key.signer, reference)?;
-    store.install(name, &new_identity(key, reference.as_ref(), cert, chain, purpose, now))?;
+    store.install(name, &new_identity(key, reference, cert, chain, purpose, now)?)?;
     Ok(())
 }
 
@@ -78,8 +74,7 @@ fn devid_store_stage(
     purpose: &str,
     now: Time,
 ) -> Result<(), Error> {
-    let reference = key_reference(&key.signer, reference)?;
-    store.stage(name, &new_identity(key, reference.as_ref(), cert, chain, purpose, now))?;
+    store.stage(name, &new_identity(key, reference, cert, chain, purpose, now)?)?;
     Ok(())
 }
 
@@ -226,8 +221,7 @@ fn devid_store_put_pending_key(
     key: &devid_key,
     reference: Option<&str>,
 ) -> Result<(), Error> {
-    let reference = key_reference(&key.signer, reference)?;
-    Ok(store.put_pending_key(label, &new_key(&key.signer, reference.as_ref()))?)
+    Ok(store.put_pending_key(label, &key.signer.to_keep(reference)?)?)
 }
 
 /// A key that is waiting for its certificate.
@@ -237,7 +231,7 @@ fn devid_store_put_pending_key(
 /// @return DEVID_OK; DEVID_E_NOT_FOUND.
 #[export]
 fn devid_store_pending_key(store: &devid_store, label: &str) -> Result<devid_key, Error> {
-    Ok(devid_key::of_signer(signer(store.key_opener().as_ref(), &store.pending_key(label)?.key)?))
+    Ok(devid_key::of_signer(store.usable_key(&store.pending_key(label)?.key)?))
 }
 
 /// Removes a key that was waiting: its identity is installed, or given up.
@@ -308,43 +302,19 @@ fn devid_store_free(store: Owned<devid_store>) {
 
 fn new_identity<'a>(
     key: &'a devid_key,
-    reference: Option<&'a KeyReference>,
+    reference: Option<&str>,
     cert: &'a devid_cert,
     chain: Option<&'a devid_cert_list>,
     purpose: &'a str,
     at: Time,
-) -> NewIdentity<'a> {
-    NewIdentity {
-        key: new_key(&key.signer, reference),
+) -> Result<NewIdentity<'a>, Error> {
+    Ok(NewIdentity {
+        key: NewKey::Given(key.signer.to_keep(reference)?),
         certificate: &cert.certificate,
         chain: chain.map_or(&[], Vec::as_slice),
         purpose,
         at,
-    }
-}
-
-/// Where a key is that does not leave its home; `None` for one that does.
-pub(super) fn key_reference(signer: &Signer, reference: Option<&str>) -> Result<Option<KeyReference>, Error> {
-    let exportable = matches!(signer, Signer::Key(key) if key.to_pkcs8().is_some());
-    let own = match signer {
-        Signer::Key(key) => key.reference(),
-        Signer::Deferred { .. } => None,
-    };
-    match (exportable, reference.or(own)) {
-        (true, _) => Ok(None),
-        (false, Some(reference)) => {
-            Ok(Some(KeyReference { reference: reference.to_owned(), spki: signer.spki().to_vec() }))
-        }
-        (false, None) => Err(invalid("a key that cannot be exported needs a reference".to_owned())),
-    }
-}
-
-pub(super) fn new_key<'a>(signer: &'a Signer, reference: Option<&'a KeyReference>) -> NewKey<'a> {
-    match (signer, reference) {
-        (_, Some(reference)) => NewKey::External(reference),
-        (Signer::Key(key), None) => NewKey::Held(&**key as &dyn PrivateKey),
-        (Signer::Deferred { .. }, None) => unreachable!("a deferred key has a reference by now"),
-    }
+    })
 }
 
 pub(super) fn anchor_set(name: &str) -> Result<AnchorSet, Error> {

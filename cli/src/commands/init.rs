@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use devid::asn1::name::{Name, display};
 use devid::asn1::x509::Certificate;
 use devid::client::run::system_time;
-use devid::store::{AnchorSet, NewIdentity, NewKey, StoreErrorKind};
+use devid::store::{AnchorSet, NewIdentity, NewKey, Signer, StoreErrorKind};
 use serde_json::json;
 
 use super::anchors;
@@ -77,8 +77,13 @@ pub fn run(command: &Init, arguments: &Arguments, output: Output) -> Result<Exit
             Err(error) if error.kind != StoreErrorKind::NotFound => return Err(error.into()),
             Ok(_) | Err(_) => {}
         }
-        let new =
-            NewIdentity { key: NewKey::Held(&*key), certificate, chain: above, purpose: "idevid", at: system_time() };
+        let new = NewIdentity {
+            key: NewKey::Given(Signer::Key(key)),
+            certificate,
+            chain: above,
+            purpose: "idevid",
+            at: system_time(),
+        };
         device.store.install(device.factory_name(), &new)?;
     }
     // Last: a pair of key and certificates that does not fit leaves nobody trusted.

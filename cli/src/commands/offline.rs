@@ -25,7 +25,7 @@ pub fn request(command: &Request, device: &Device, output: Output) -> Result<Exi
             let subject = device.subject(&name, &identity)?.ok_or_else(missing)?;
             let key = device.new_key(&name, &identity)?;
             let to = device.destination(&name, &identity);
-            request_into(to, &*key, key.reference(), &subject, &RequestOptions::default())?
+            request_into(to, &key, None, &subject, &RequestOptions::default())?
         }
     };
     let text = request.to_pem();

@@ -11,7 +11,6 @@ use super::perform::Renewal;
 use super::plan::Standing;
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
-use crate::client::install::signer_of;
 use crate::client::{Client, Config, Subject};
 #[cfg(feature = "http")]
 use crate::cmp::Credential;
@@ -19,7 +18,7 @@ use crate::cmp::{SavedCredential, Signer};
 use crate::codes::Code;
 use crate::crypto::{KeyKind, PrivateKey};
 use crate::error::Error;
-use crate::store::{AnchorSet, Identity, IdentityKey, KeyReference, StoreErrorKind};
+use crate::store::{AnchorSet, Identity, KeyReference, StoreErrorKind};
 use crate::time::Time;
 use crate::transport::tls::{TlsConfig, TlsTime};
 #[cfg(feature = "http")]
@@ -107,7 +106,7 @@ impl Renewal<'_> {
     }
 
     pub(super) fn with_identity(&self, identity: Identity) -> Result<Config, Error> {
-        let signer = signer_of(self.to.store, &identity.key)?;
+        let signer = self.to.store.usable_key(&identity.key)?;
         let mut config = self.config.clone();
         config.protect_with_certificate(signer, identity.certificate, identity.chain);
         Ok(config)
@@ -184,9 +183,7 @@ impl Renewal<'_> {
 
     pub(super) fn noted_key(&self, keys: &mut Vec<KeyReference>) -> Result<Arc<dyn PrivateKey>, Error> {
         let key = self.key()?;
-        if let Some(reference) = key.reference() {
-            keys.push(KeyReference { reference: reference.to_owned(), spki: key.spki().to_vec() });
-        }
+        keys.extend(KeyReference::of(&*key));
         Ok(key)
     }
 
@@ -201,9 +198,8 @@ impl Renewal<'_> {
         if let Some(new_key) = self.new_key {
             return new_key();
         }
-        if let Some(IdentityKey::External(reference)) = current.as_ref().map(|identity| &identity.key) {
-            let kind = Signer::deferred(reference.spki.clone())?.kind();
-            return self.to.store.make_key(self.to.name, &reference.reference, kind)?.ok_or_else(|| {
+        if let Some(Signer::Deferred(reference)) = current.as_ref().map(|identity| &identity.key) {
+            return self.to.store.make_key(self.to.name, &reference.reference, reference.kind())?.ok_or_else(|| {
                 let words = "the key in use is not in device memory: say where the new one is to be made";
                 Error::new(Code::Unsupported, words)
             });

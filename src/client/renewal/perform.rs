@@ -16,7 +16,7 @@ use super::questions::not_learnt;
 use crate::asn1::cmp::BodyType;
 use crate::asn1::x509::Certificate;
 use crate::client::bearers;
-use crate::client::install::{Saved, give_up, signer_of};
+use crate::client::install::{RequestOut, Saved, give_up};
 use crate::client::run::Owner;
 use crate::client::{Client, Config, Destination, Subject};
 use crate::cmp::{SavedOperation, SavedState, Signer};
@@ -483,8 +483,8 @@ impl Renewal<'_> {
                     client => client?,
                 };
                 let key = self.noted_key(keys)?;
-                let operation = client.renew(Signer::Key(Arc::clone(&key)))?;
-                client.install_beside_request(self.to, &*key, operation, exchange, owner).map(installed)
+                let operation = client.renew(Signer::Key(key))?;
+                client.install(self.to, operation, RequestOut::Stays, exchange, owner).map(installed)
             }
             Step::Resume => self.resume(plan, exchange, owner, napped).map(installed),
             Step::AskForRoot(anchor) => {
@@ -505,8 +505,8 @@ impl Renewal<'_> {
     ) -> Result<Identity, Error> {
         let subject = self.subject()?;
         let key = self.noted_key(keys)?;
-        let operation = client.enroll(Signer::Key(Arc::clone(&key)), &subject)?;
-        client.install_beside_request(self.to, &*key, operation, exchange, owner)
+        let operation = client.enroll(Signer::Key(key), &subject)?;
+        client.install(self.to, operation, RequestOut::Stays, exchange, owner)
     }
 
     /// Goes on with the credential of the request: whoever polls must be who asked (RFC 9483 section 4.4).
@@ -543,7 +543,7 @@ impl Renewal<'_> {
             Saved::Operation(saved) => saved,
         };
         let key = napped.records(self.to.key_of_saved(&saved))?;
-        let signer = key.map(|key| napped.credential(signer_of(self.to.store, &key.key))).transpose()?;
+        let signer = key.map(|key| napped.credential(self.to.store.usable_key(&key.key))).transpose()?;
         let mut operation = napped.records(client.restored(signer, &saved))?;
         // The planner has measured the wait for the CA, perhaps by another clock than the one by which it began; when a
         // certificate becomes valid, only the time can tell.
@@ -579,7 +579,7 @@ impl Renewal<'_> {
         let store = self.to.store;
         store.previous(self.to.name).is_ok_and(|previous| {
             let validity = previous.certificate.not_before()..previous.certificate.not_after();
-            validity.contains(&now) && signer_of(store, &previous.key).is_ok()
+            validity.contains(&now) && store.usable_key(&previous.key).is_ok()
         })
     }
 

@@ -22,9 +22,9 @@ use crate::cmp::proof::{Possession, RequestedKey, answer_challenges, open_certif
 use crate::cmp::received::Received;
 use crate::cmp::request::{CertificateRequest, RequestKind};
 use crate::cmp::response::{self, ProtectedBy, refusal};
-use crate::cmp::signer::Signer;
 use crate::cmp::state::{Confirming, Finished, Phase, State, ToProve, UnderWay};
 use crate::codes::Code;
+use crate::crypto::Signer;
 use crate::crypto::algorithm::encode_oid;
 use crate::crypto::{DigestAlgorithm, PrivateKey, SignatureAlgorithm};
 use crate::error::{Error, Rule};

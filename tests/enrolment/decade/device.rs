@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use devid::client::renewal::{Alarm, Done, Meter, Report, Standing, Uptime};
 use devid::client::{Config, Destination, Owner, Planner, Renewal, Step};
 use devid::cmp::Operation;
-use devid::store::{AnchorSet, NewIdentity, NewKey, ProblemKind, Store, is_own_record};
+use devid::store::{AnchorSet, NewIdentity, NewKey, ProblemKind, Signer, Store, is_own_record};
 use devid::validation::KeyUsage;
 use devid::{Code, Error, Time};
 
@@ -146,7 +146,7 @@ impl Device {
             let idevid = Builder::leaf("IDevID 7").valid(date(2020, 1, 1), date(9999, 12, 31));
             let idevid = idevid.key_usage(&[KeyUsage::DigitalSignature]).signed_by(&ca.mock.supplier);
             let new = NewIdentity {
-                key: NewKey::Held(&*idevid.key),
+                key: NewKey::Given(Signer::from(&idevid.key)),
                 certificate: &idevid.certificate,
                 chain: &[],
                 purpose: "idevid",

@@ -13,7 +13,7 @@ fn victim() {
     let store = Store::open_directory(path, provider(), StoreOptions::default()).unwrap();
     println!("ready");
     for number in (1..=5).cycle() {
-        store.put_pending_key("next", &NewKey::Held(&*key(number))).unwrap();
+        store.put_pending_key("next", &Signer::Key(key(number))).unwrap();
         store.install("device", &issued(number).with(NewKey::Pending("next"))).unwrap();
         store.raise_number("rounds", &(1 + count(&store)).to_be_bytes()).unwrap();
     }

@@ -18,13 +18,13 @@ fn fill(store: &Store, name: &str, (old, new): (usize, usize), parts: usize) {
     let export = format!("devid export 1\nidentity {name}\nof 00\nprogram done\n");
     let steps: [&dyn Fn(); 7] = [
         &|| {
-            store.put_pending_key(name, &NewKey::Held(&*key(3))).unwrap();
+            store.put_pending_key(name, &Signer::Key(key(3))).unwrap();
             store.put_pending_request(name, &request()).unwrap();
         },
         &|| store.save_operation(name, b"waits at the CA").unwrap(),
         &|| drop(store.install(name, &issued(old).new_identity()).unwrap()),
         &|| drop(store.install(name, &issued(new).new_identity()).unwrap()),
-        &|| store.put_pending_key(&format!("online-{mark}-{name}"), &NewKey::Held(&*key(4))).unwrap(),
+        &|| store.put_pending_key(&format!("online-{mark}-{name}"), &Signer::Key(key(4))).unwrap(),
         &|| {
             store.put_blob(&format!("renewal-{mark}-{name}"), b"devid renewal 3\nidentity 00").unwrap();
             store.put_blob(&format!("changed-{mark}"), b"00").unwrap();

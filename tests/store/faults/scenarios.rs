@@ -96,7 +96,7 @@ fn two(store: &Store) {
 
 fn two_and_a_pending_key(store: &Store) {
     two(store);
-    store.put_pending_key("next", &NewKey::Held(&*key(3))).unwrap();
+    store.put_pending_key("next", &Signer::Key(key(3))).unwrap();
 }
 
 fn staged(store: &Store) {
@@ -126,7 +126,7 @@ pub fn request() -> CertificationRequest {
 }
 
 fn reference() -> KeyReference {
-    KeyReference { reference: "pkcs11:object=device".to_owned(), spki: key(3).spki().to_vec() }
+    KeyReference::new("pkcs11:object=device", key(3).spki().to_vec()).unwrap()
 }
 
 /// Repairs all, or says what could not be.
@@ -172,7 +172,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "new certificate, same key",
         prepare: Some(|s| {
             two(s);
-            s.put_pending_key("next", &NewKey::External(&reference())).unwrap();
+            s.put_pending_key("next", &Signer::Deferred(reference())).unwrap();
             s.install("device", &issued(3).with(NewKey::Pending("next"))).unwrap();
         }),
         damage: &[],
@@ -225,7 +225,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "a new pending key and its request",
         prepare: Some(two),
         damage: &[],
-        steps: &[|s| s.put_pending_key("next", &NewKey::Held(&*key(3))), |s| s.put_pending_request("next", &request())],
+        steps: &[|s| s.put_pending_key("next", &Signer::Key(key(3))), |s| s.put_pending_request("next", &request())],
         always: anything,
     },
     Scenario {
