@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::source::{Texts, block, code_of};
+
 /// A module's place, from the crate's root: `["cmp", "request"]`.
 type Place = Vec<String>;
 
@@ -46,7 +48,7 @@ pub fn needs_within(root: &Path, files: &[PathBuf], circle: &[String]) -> Vec<St
     let name = |place: &Place| house.files[place].path.strip_prefix(root).unwrap().display().to_string();
     let mut lines = Vec::new();
     for place in house.files.keys().filter(|place| circle.contains(&name(place))) {
-        for (path, target) in house.paths_used(place) {
+        for (path, target) in house.paths_used(place).into_iter().chain(house.methods_used(place)) {
             if target != *place && circle.contains(&name(&target)) {
                 lines.push(format!("{} needs {}: {}", name(place), name(&target), path.join("::")));
             }
@@ -57,12 +59,39 @@ pub fn needs_within(root: &Path, files: &[PathBuf], circle: &[String]) -> Vec<St
     lines
 }
 
+/// What each file below a folder names: rooms, and files of the ground.
+pub fn rooms_used(root: &Path, files: &[PathBuf]) -> Vec<(PathBuf, BTreeSet<String>)> {
+    let house = House::read(root, files);
+    house.files.iter().map(|(place, file)| (file.path.clone(), house.rooms_used(place))).collect()
+}
+
+/// The files that bring in names without saying them, other than those of the ground.
+pub fn brought_unnamed(root: &Path, files: &[PathBuf]) -> Vec<String> {
+    let house = House::read(root, files);
+    let is_unnamed = |(_, path, _): &&(String, Place, bool)| {
+        path.last().is_some_and(|last| last == "*") && *path != ["prelude", "*"].map(str::to_owned)
+    };
+    let files = house.files.values();
+    let found = files.flat_map(|file| file.brought.iter().filter(is_unnamed).map(|(_, path, _)| (&file.path, path)));
+    found.map(|(file, path)| format!("{}: {}", file.display(), path.join("::"))).collect()
+}
+
 struct SourceFile {
     path: PathBuf,
     /// Names that a `use` brings in, as their path from the root; whether it is a re-export.
     brought: Vec<(String, Place, bool)>,
     /// Paths in the code besides, sorted.
     written: Vec<Place>,
+    /// By type.
+    methods: BTreeMap<String, Methods>,
+}
+
+/// What a file has of a type's own functions.
+#[derive(Default)]
+struct Methods {
+    made: BTreeSet<String>,
+    /// By the type's functions that stand here.
+    called: BTreeSet<String>,
 }
 
 struct House {
@@ -88,18 +117,51 @@ impl House {
                     }
                 }
             }
-            (place, SourceFile { path: path.clone(), brought, written: paths_in(&body) })
+            (place, SourceFile { path: path.clone(), brought, written: paths_in(&body), methods: methods_in(&body) })
         };
         let rooms = places.iter().filter_map(|place| place.split_last()).map(|(_, above)| above.to_vec()).collect();
         House { files: files.iter().map(read).collect(), places, rooms }
     }
 
     fn needs(&self, place: &Place) -> BTreeSet<Place> {
-        self.paths_used(place).into_iter().map(|(_, target)| target).filter(|target| target != place).collect()
+        let used = self.paths_used(place).into_iter().chain(self.methods_used(place));
+        used.map(|(_, target)| target).filter(|target| target != place).collect()
+    }
+
+    /// Functions of a type in several files that one file calls, with the file that has them.
+    fn methods_used(&self, place: &Place) -> Vec<(Place, Place)> {
+        let mut used = Vec::new();
+        for (name, methods) in &self.files[place].methods {
+            for called in methods.called.difference(&methods.made) {
+                let makes = |file: &SourceFile| file.methods.get(name).is_some_and(|m| m.made.contains(called));
+                // Types of the same name in several modules are several types.
+                let is_near = |other: &Place| other.first() == place.first();
+                let mut makers = self.files.iter().filter(|(other, file)| is_near(other) && makes(file));
+                if let (Some((maker, _)), None) = (makers.next(), makers.next()) {
+                    used.push((vec![name.clone(), called.clone()], maker.clone()));
+                }
+            }
+        }
+        used
+    }
+
+    /// The first segments of what a file names: rooms, and files of the ground.
+    fn rooms_used(&self, place: &Place) -> BTreeSet<String> {
+        let named = self.places_named(place);
+        let defined = named.iter().filter_map(|path| self.definer(path));
+        // A name of the crate's own front door stands for where it is defined.
+        let is_module = |first: &String| first.starts_with(char::is_lowercase);
+        named.iter().cloned().chain(defined).filter_map(|path| path.first().cloned()).filter(is_module).collect()
     }
 
     /// Paths that a file's code names, with the file that defines what they name.
     fn paths_used(&self, place: &Place) -> Vec<(Place, Place)> {
+        let named = self.places_named(place).into_iter();
+        named.filter_map(|path| self.definer(&path).map(|target| (path, target))).collect()
+    }
+
+    /// Paths that a file's code names, from the root.
+    fn places_named(&self, place: &Place) -> Vec<Place> {
         let file = &self.files[place];
         let mut used = Vec::new();
         for (name, path, is_reexport) in &file.brought {
@@ -117,7 +179,7 @@ impl House {
         used.extend(
             file.written.iter().filter(|path| path.len() > 1).filter_map(|path| from_root(&self.places, place, path)),
         );
-        used.into_iter().filter_map(|path| self.definer(&path).map(|target| (path, target))).collect()
+        used
     }
 
     /// The file that defines what a path names. A path that ends at a module with files of its own names none of them.
@@ -182,15 +244,10 @@ fn from_root(places: &BTreeSet<Place>, place: &Place, path: &[String]) -> Option
 fn uses_and_body(text: &str) -> (Vec<String>, String) {
     let (mut uses, mut body) = (Vec::new(), String::new());
     let mut open: Option<String> = None;
-    let mut after_cfg_test = false;
-    for line in text.lines() {
-        let line = line.split("//").next().unwrap_or_default().trim();
-        if after_cfg_test && line.contains("mod ") && line.ends_with('{') {
-            break;
-        }
-        let is_for_tests = std::mem::replace(&mut after_cfg_test, line == "#[cfg(test)]");
+    let mut is_for_tests = false;
+    for line in code_of(text, Texts::Emptied).lines().map(str::trim) {
         let is_use = line.starts_with("use ") || line.starts_with("pub") && line.contains(" use ");
-        if is_use && open.is_none() && !is_for_tests {
+        if is_use && open.is_none() {
             open = Some(String::new());
         }
         match &mut open {
@@ -198,19 +255,70 @@ fn uses_and_body(text: &str) -> (Vec<String>, String) {
                 statement.push_str(line);
                 statement.push(' ');
                 if line.ends_with(';') {
-                    uses.push(std::mem::take(statement).trim().to_owned());
+                    let whole = std::mem::take(statement).trim().to_owned();
+                    uses.extend((!is_for_tests).then_some(whole));
                     open = None;
                 }
             }
-            None if is_use => {}
             None => {
-                // What stands in quotes is no path.
-                body.extend(line.split('"').step_by(2));
+                body.push_str(line);
                 body.push('\n');
             }
         }
+        if open.is_none() {
+            is_for_tests = line == "#[cfg(test)]";
+        }
     }
     (uses, body)
+}
+
+/// The functions of each type that a file's code has in `impl Type`, and those that it calls there of the type itself.
+fn methods_in(code: &str) -> BTreeMap<String, Methods> {
+    let mut found: BTreeMap<String, Methods> = BTreeMap::new();
+    let heads = code.match_indices("impl").map(|(at, _)| at);
+    for at in heads.filter(|at| *at == 0 || code[..*at].ends_with('\n') || code[..*at].ends_with("unsafe ")) {
+        let Some((head, _)) = code[at + 4..].split_once('{') else { continue };
+        let head = head.split(" where").next().unwrap_or_default();
+        let is_of_a_trait = head.contains(" for ");
+        let head = after_generics(head).trim();
+        let name: String = head.chars().take_while(|c| c.is_alphanumeric() || *c == '_' || *c == ':').collect();
+        let name = name.rsplit("::").next().unwrap_or_default().to_owned();
+        if is_of_a_trait || name.is_empty() {
+            continue;
+        }
+        let block = block(&code[at..]);
+        let methods = found.entry(name).or_default();
+        methods.made.extend(block.split("fn ").skip(1).map(name_at));
+        // A chain of calls over several lines is one.
+        let chained: String = block.split('.').map(str::trim_start).collect::<Vec<_>>().join(".");
+        let chained: String = chained.split('.').map(str::trim_end).collect::<Vec<_>>().join(".");
+        for own in ["self.", "Self::"] {
+            let calls = chained.split(own).skip(1).filter(|rest| rest[name_at(rest).len()..].starts_with('('));
+            methods.called.extend(calls.map(name_at));
+        }
+    }
+    found
+}
+
+fn after_generics(head: &str) -> &str {
+    let head = head.trim_start();
+    let Some(inner) = head.strip_prefix('<') else { return head };
+    let mut depth = 1;
+    for (at, character) in inner.char_indices() {
+        match character {
+            '<' => depth += 1,
+            '>' if !inner[..at].ends_with('-') => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return &inner[at + 1..];
+        }
+    }
+    head
+}
+
+fn name_at(text: &str) -> String {
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
 }
 
 /// The names that a use tree brings in, each with its whole path: `a::{b, c as d}` brings `b` and `d`.
@@ -307,4 +415,37 @@ fn a_circle_is_found_through_a_front_door_and_a_front_door_is_in_none() {
     let found = circles(&folder, &files);
     fs::remove_dir_all(&folder).unwrap();
     assert_eq!(found, [["room/one.rs", "room/three.rs", "room/two.rs"]]);
+}
+
+#[test]
+fn a_circle_by_functions_of_one_type_in_several_files_is_found() {
+    let folder = std::env::temp_dir().join(format!("devid-methods-{}", std::process::id()));
+    let room = folder.join("room");
+    fs::create_dir_all(&room).unwrap();
+    let write = |name: &str, code: &str| {
+        let path = folder.join(name);
+        fs::write(&path, code).unwrap();
+        path
+    };
+    let files = [
+        write("lib.rs", "pub mod room;\n"),
+        write("room/mod.rs", "mod one;\nmod two;\nmod three;\n"),
+        write(
+            "room/one.rs",
+            "pub struct One<T>(T);\nimpl<T: Fn() -> u8> One<T> {\n    pub fn begin(&self) { self\n        .go() }\n}\n",
+        ),
+        write(
+            "room/two.rs",
+            "use super::one::One;\nimpl<T> One<T>\nwhere\n    T: Copy,\n{\n    fn go(&self) { Self::begin(self) }\n}\n",
+        ),
+        // Others' functions of the same name, and a trait's.
+        write(
+            "room/three.rs",
+            "use super::one::One;\nstruct Three;\nimpl Three { fn go(&self) { self.end() } }\nimpl Drop for One<u8> { fn end(&self) {} }\n",
+        ),
+    ];
+
+    let found = circles(&folder, &files);
+    fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(found, [["room/one.rs", "room/two.rs"]]);
 }

@@ -139,8 +139,8 @@ impl Store {
 mod write {
     use std::sync::atomic::AtomicU64;
 
-    use super::super::StoreErrorKind;
-    use super::*;
+    use super::super::{StoreError, StoreErrorKind};
+    use super::{Export, PathBuf, layout};
 
     pub(super) fn write(_: &layout::Plan, export: &Export, _: &AtomicU64) -> Result<Vec<PathBuf>, StoreError> {
         let place = export.folder.display().to_string();
