@@ -6,8 +6,10 @@ use std::sync::Arc;
 use crate::asn1::x509::hex;
 use crate::codes::Code;
 use crate::crypto::pkcs11::{PinSource, RefusedPin, TokenError, TokenKey, TokenUri};
-use crate::crypto::pkcs11::{forget_refused_pins, have_kept_refused_pins, merge_refused_pins, recall_refused_pins};
-use crate::crypto::{KeyKind, PrivateKey};
+use crate::crypto::pkcs11::{
+    forget_refused_pins, have_kept_refused_pins, is_about_to_try, merge_refused_pins, recall_refused_pins,
+};
+use crate::crypto::{CryptoError, KeyKind, PrivateKey};
 use crate::error::Error;
 use crate::store::{KeyMaker, KeyReference, Seen, Store, StoreError};
 use crate::time::Time;
@@ -17,7 +19,7 @@ use crate::time::Time;
 /// that is kept in device memory is never followed: whoever writes there would choose what code runs.
 pub fn open_token_keys(store: &Store, module: Option<&str>, pin: PinSource) {
     recall_kept_pins(store, None);
-    let tokens = Arc::new(Tokens { module: module.map(str::to_owned), pin });
+    let tokens = Arc::new(Tokens { module: module.map(str::to_owned), pin: written_before(store, pin) });
     let maker: Arc<dyn KeyMaker> = tokens.clone();
     store.make_keys_with(maker);
     // What a token has refused is refused to the next process as well, whatever the key was opened for.
@@ -32,43 +34,68 @@ pub fn open_token_keys(store: &Store, module: Option<&str>, pin: PinSource) {
     }));
 }
 
+/// A PIN for a token whose count is low is written down as refused before it is given: whoever comes after a process that dies with it, or
+/// cannot write, does not give it again. The record leaves when the token takes it.
+fn written_before(store: &Store, pin: PinSource) -> PinSource {
+    let memory = store.downgrade();
+    Arc::new(move |request| {
+        let pin = pin(request)?;
+        if let Some(store) = memory.upgrade().filter(|_| request.is_count_low) {
+            if is_about_to_try(request, &pin)? {
+                write_refused_pins(&store, None).map_err(|error| {
+                    let words = "it is not given, as the token says that its count of tries is low, and device memory cannot note the try";
+                    CryptoError::External(0, format!("{words}: {error}"))
+                })?;
+            }
+        }
+        Ok(pin)
+    })
+}
+
 /// Device memory keeps under this name which PINs tokens have refused: a token counts wrong ones over all processes, and locks.
 const REFUSED: &str = "refused-pins";
 const HEAD: &str = "refused pins 2";
+const COUNTED: &str = "counted";
+const TWICE: &str = "twice";
+const BOTH: &str = "counted-twice";
 
 /// What an earlier process was refused is not tried by this one, but rarely. `now`: the device's time, if known. Best effort: device memory
 /// that cannot be read is told by whoever needs it.
 pub(crate) fn recall_kept_pins(store: &Store, now: Option<Time>) {
     if let Ok(kept) = kept_pins(store) {
+        // Without a clock it is at least as late as an answer has told.
+        let now = now.or_else(|| store.last_known_time().ok().flatten()).filter(|_| !kept.is_empty());
         recall_refused_pins(store.handle(), kept, now.map(|now| now.unix()));
     }
 }
 
 /// What this process was refused is kept for the next, beside what others have kept. Best effort, and no write where it is nothing new.
 pub(crate) fn keep_refused_pins(store: &Store, now: Option<Time>) {
+    let _ = write_refused_pins(store, now);
+}
+
+fn write_refused_pins(store: &Store, now: Option<Time>) -> Result<(), StoreError> {
     let merged = || {
-        let before = kept_pins(store).ok()?;
+        let before = kept_pins(store)?;
         let mut kept = before.clone();
         merge_refused_pins(store.handle(), &mut kept, now.map(|now| now.unix()));
-        Some((before, kept))
+        Ok::<_, StoreError>((before, kept))
     };
     // The lock is for those who write.
-    if merged().is_none_or(|(before, kept)| before == kept) {
-        return;
+    let (before, kept) = merged()?;
+    if before == kept {
+        return Ok(());
     }
-    let Ok(_hold) = store.hold() else { return };
-    let Some((before, kept)) = merged() else { return };
-    let written = if kept == before {
-        Ok(())
-    } else if kept.is_empty() {
-        store.remove_blob(REFUSED)
-    } else {
+    let _hold = store.hold()?;
+    let (before, kept) = merged()?;
+    if kept.is_empty() {
+        store.remove_blob(REFUSED)?;
+    } else if kept != before {
         let lines: String = kept.iter().map(line_of).collect();
-        store.put_blob(REFUSED, format!("{HEAD}\n{lines}").as_bytes())
-    };
-    if written.is_ok() {
-        have_kept_refused_pins(store.handle(), &kept);
+        store.put_blob(REFUSED, format!("{HEAD}\n{lines}").as_bytes())?;
     }
+    have_kept_refused_pins(store.handle(), &kept);
+    Ok(())
 }
 
 /// The tokens, by their labels, that have refused a PIN as far as device memory knows.
@@ -95,9 +122,14 @@ pub(crate) fn forget_kept_pins(store: &Store) -> Result<(), Error> {
 }
 
 fn line_of(pin: &RefusedPin) -> String {
-    let RefusedPin { serial, label, salt, digest, given_at, is_counted } = pin;
+    let RefusedPin { serial, label, salt, digest, given_at, is_counted, is_twice } = pin;
     let at = given_at.map_or_else(|| "-".to_owned(), |at| at.to_string());
-    let counted = if *is_counted { "counted" } else { "-" };
+    let counted = match (is_counted, is_twice) {
+        (true, false) => COUNTED,
+        (true, true) => BOTH,
+        (false, true) => TWICE,
+        (false, false) => "-",
+    };
     let (serial, label) = (hex(serial.as_bytes()), hex(label.as_bytes()));
     format!("{serial} {label} {} {} {at} {counted}\n", hex(salt), hex(digest))
 }
@@ -110,7 +142,8 @@ fn refused_of(line: &str) -> Option<RefusedPin> {
         salt: from_hex(salt)?.try_into().ok()?,
         digest: from_hex(digest)?.try_into().ok()?,
         given_at: at.parse().ok(),
-        is_counted: counted == "counted",
+        is_counted: [COUNTED, BOTH].contains(&counted),
+        is_twice: [TWICE, BOTH].contains(&counted),
     })
 }
 

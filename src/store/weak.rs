@@ -13,7 +13,7 @@ use super::{OnFailedKey, Store, StoreOptions, conversation};
 use crate::crypto::Provider;
 
 /// All of a [`Store`] but the secret for keys at rest, for as long as somebody else has it.
-pub(super) struct WeakStore {
+pub(crate) struct WeakStore {
     backend: Weak<SharedBackend>,
     is_settled: Weak<AtomicBool>,
     ended_waits: Weak<AtomicU64>,
@@ -30,7 +30,7 @@ pub(super) struct WeakStore {
 }
 
 impl Store {
-    pub(super) fn downgrade(&self) -> WeakStore {
+    pub(crate) fn downgrade(&self) -> WeakStore {
         WeakStore {
             backend: Arc::downgrade(&self.backend),
             is_settled: Arc::downgrade(&self.is_settled),

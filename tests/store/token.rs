@@ -186,6 +186,41 @@ fn a_pin_that_was_refused_while_a_key_was_opened_is_kept_whoever_opened_it() {
     devid::crypto::pkcs11::forget_refused_pins();
 }
 
+/// While a token says that its count is low, a try that cannot be written down is not made, whichever PIN is given.
+#[test]
+fn with_the_count_low_no_pin_is_given_that_cannot_be_written_down_before() {
+    let _turn = crate::softhsm::turn();
+    let Some(module) = module() else { return };
+    let place = Place::new();
+    let make = |given: &'static str| {
+        // The next process: what it knows is what device memory tells it.
+        devid::crypto::pkcs11::forget_refused_pins();
+        let store = Keys::Plain.open(&place);
+        devid::client::open_token_keys(&store, Some(module), pin(given));
+        let made = store.make_key("device", "pkcs11:token=low;object=noted", KeyKind::P256);
+        made.map(|key| key.expect("it is made there")).map_err(|error| error.to_string())
+    };
+    drop(Keys::Plain.open(&place).put_blob("other", b"x"));
+    // Nobody can write there.
+    let record = place.memory().join("blob/refused-pins");
+    std::fs::create_dir_all(record.join("in the way")).unwrap();
+    let first = make("0000").map(|_| ()).unwrap_err();
+    assert!(first.contains("does not take the PIN"), "{first}");
+    for given in ["0000", PIN, "4711"] {
+        let held = make(given).map(|_| ()).unwrap_err();
+        assert!(held.contains("cannot note the try"), "{given}: {held}");
+    }
+    std::fs::remove_dir_all(&record).unwrap();
+    // The dark twin: the one that was never given before is, is refused, and stays written; so the right one is given, and nothing is left.
+    for words in ["does not take the PIN", "refused before"] {
+        let refused = make("4711").map(|_| ()).unwrap_err();
+        assert!(refused.contains(words), "{refused}");
+    }
+    let key = make(PIN).unwrap();
+    assert!(key.sign(&key.kind().default_signature(), b"m").is_ok());
+    devid::crypto::pkcs11::forget_refused_pins();
+}
+
 /// The dark side of reopening: device memory is whole, and the key is gone or another one.
 #[test]
 fn an_identity_whose_key_left_the_token_is_found_and_cannot_sign() {

@@ -141,7 +141,10 @@ impl Renewal<'_> {
         crate::client::token::recall_kept_pins(self.to.store, clock);
         let report = self.run_whole(clock, exchange, owner, asks_time);
         #[cfg(feature = "pkcs11")]
-        crate::client::token::keep_refused_pins(self.to.store, clock);
+        {
+            let learnt = report.as_ref().ok().and_then(|report| report.learnt);
+            crate::client::token::keep_refused_pins(self.to.store, learnt.or(clock));
+        }
         let mut report = report?;
         if !mended.is_empty() {
             report.plan.alarm = report.plan.alarm.max(Alarm::Late);

@@ -29,7 +29,7 @@ use crate::codes::Code;
 use crate::error::Error;
 use half::{Described, Half};
 pub use pin::forget_refused_pins;
-pub(crate) use pin::{RefusedPin, have_kept_refused_pins, merge_refused_pins, recall_refused_pins};
+pub(crate) use pin::{RefusedPin, have_kept_refused_pins, is_about_to_try, merge_refused_pins, recall_refused_pins};
 use token::{Module, Token, Way, may_begin_anew};
 pub use uri::TokenUri;
 
@@ -42,6 +42,8 @@ pub struct PinRequest {
     pub serial: String,
     /// One more wrong PIN locks the token. Never set: no PIN is asked for then, so that no program locks a token by itself.
     pub is_final_try: bool,
+    /// The token says that a wrong PIN was given since the last login (CKF_USER_PIN_COUNT_LOW).
+    pub is_count_low: bool,
 }
 
 /// Gives the user's PIN. Called when a token wants a login, in the thread that uses the key; must not use the key.

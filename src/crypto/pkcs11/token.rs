@@ -12,7 +12,7 @@ use cryptoki::slot::{Slot, TokenInfo};
 use cryptoki::types::AuthPin;
 use zeroize::Zeroizing;
 
-use super::pin::PinMemory;
+use super::pin::{Held, PinMemory};
 use super::uri::TokenUri;
 use super::{PinRequest, PinSource, TokenError, words};
 
@@ -176,7 +176,7 @@ impl Token {
         session.map_err(|error| self.failed("opening a session", &error))
     }
 
-    /// Gives the PIN. One that the token refused is given again rarely ([`PinMemory::is_refused`]), and the last try before it locks is left to
+    /// Gives the PIN. One that the token refused is given again rarely ([`PinMemory::held`]), and the last try before it locks is left to
     /// people: whoever loops above this, in this process or the next, cannot lock the token.
     pub fn login(&self, session: &Session, user: UserType, pin: &PinSource) -> Result<(), TokenError> {
         let info = self.read_info()?;
@@ -209,12 +209,16 @@ impl Token {
             token: label.to_owned(),
             serial: info.serial_number().to_owned(),
             is_final_try: info.user_pin_final_try(),
+            is_count_low: info.user_pin_count_low(),
         };
         let pin: Zeroizing<String> = pin(&request).map_err(TokenError::NoPin)?;
         let memory = PinMemory::of(info.serial_number(), label);
-        let is_low = info.user_pin_count_low();
-        if memory.is_refused(&pin, is_low).map_err(TokenError::NoPin)? {
-            let until = if is_low { "while the token says that its count of tries is low" } else { "for a week" };
+        if let Some(held) = memory.held(&pin, request.is_count_low).map_err(TokenError::NoPin)? {
+            let until = match held {
+                Held::WhileLow => "while the token says that its count of tries is low",
+                Held::ForAWeek => "for a week",
+                Held::ForGood | Held::Unclear => "by itself",
+            };
             return Err(TokenError::WrongPin(format!(
                 "token {}: the PIN given was refused before (CKR_PIN_INCORRECT); it is not tried again {until}, as wrong ones lock a token: \
                  give the right one; if it is right by now, log in with it by another program or let it be tried at once \

@@ -238,7 +238,9 @@ impl Ca {
             }
             T::NeverApproves => {
                 self.mock.waits = u32::MAX;
-                self.mock.check_after = self.dice.one_of(&[1, 3600, DAY]);
+                // Polls of months say no more than those of days.
+                let is_short = trouble.end.since(trouble.begin) <= 5 * DAY;
+                self.mock.check_after = self.dice.one_of(if is_short { &[1, 3600, DAY] } else { &[3600, DAY] });
             }
             T::IssuesShort => self.shared.lifetime.set(self.dice.one_of(&[5, 60, 600])),
             T::ClockWrong => {

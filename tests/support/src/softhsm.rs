@@ -50,7 +50,7 @@ thread_local! {
     static HAS_TURN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The path of the module, its tokens made: `device`, `strict`, and `twin` twice. For who has its [`turn`].
+/// The path of the module, its tokens made: `device`, `strict`, `low`, and `twin` twice. For who has its [`turn`].
 pub fn module() -> Option<&'static str> {
     assert!(HAS_TURN.get(), "tokens are used in turn: let _turn = softhsm::turn()");
     static MODULE: LazyLock<Option<String>> = LazyLock::new(|| {
@@ -65,7 +65,7 @@ pub fn module() -> Option<&'static str> {
         let configuration = folder.join("softhsm2.conf");
         let text = format!("directories.tokendir = {}\nobjectstore.backend = file\n", folder.join("tokens").display());
         std::fs::write(&configuration, text).unwrap();
-        for label in ["device", "strict", "twin", "twin"] {
+        for label in ["device", "strict", "low", "twin", "twin"] {
             let made = Command::new("softhsm2-util")
                 .args(["--init-token", "--free", "--label", label, "--so-pin", "567890", "--pin", PIN])
                 .env("SOFTHSM2_CONF", &configuration)
