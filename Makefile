@@ -19,8 +19,12 @@ BUILD := --locked --profile $(PROFILE) $(if $(TARGET),--target $(TARGET)) \
 HARDENING ?= -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 
 # Code for AVX-512 processors is 0.8 MB of it, most of that AES-GCM, and a device's messages are short: AWS-LC's own option leaves it out and
-# takes what it has for AVX2. Empty for all of it.
-AWS_LC_FLAGS ?= -DMY_ASSEMBLER_IS_TOO_OLD_FOR_512AVX
+# takes what it has for AVX2. Nothing unwinds through its C, so it has no tables for that (90 KB); what a debugger needs comes with -g. Empty
+# for all of it. packaging/debian/rules has the same words.
+AWS_LC_FLAGS ?= -DMY_ASSEMBLER_IS_TOO_OLD_FOR_512AVX -fno-asynchronous-unwind-tables
+
+# With frame pointers the tables that unwinding needs are a sixth smaller, and the code no larger; and profilers find their way. Empty: without.
+FRAME_POINTERS ?= -C force-frame-pointers=yes
 
 OUT := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 RELEASE := $(OUT)/$(if $(TARGET),$(TARGET)/)$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
@@ -79,7 +83,9 @@ setup-demo: build-dir
 setup-interop: build-dir
 	@bash scripts/setup.sh interop
 
-release command: export CFLAGS := $(strip $(CFLAGS) $(HARDENING) $(AWS_LC_FLAGS))
+# What is measured is what is built.
+release command bench: export CFLAGS := $(strip $(CFLAGS) $(HARDENING) $(AWS_LC_FLAGS))
+release command bench small wheels: export RUSTFLAGS := $(strip $(RUSTFLAGS) $(FRAME_POINTERS))
 
 release: setup-build
 	$(CARGO) build $(BUILD) -p devid-capi
@@ -116,6 +122,7 @@ try-packages: build-dir
 	bash packaging/try.sh build/deb
 
 # For PyPI: against glibc 2.17, by zig (from PyPI too); and the sources, from which pip builds.
+wheels: export CFLAGS := $(strip $(CFLAGS) $(AWS_LC_FLAGS))
 wheels: build-dir
 	bash packaging/wheels.sh
 
