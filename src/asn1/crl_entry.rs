@@ -60,7 +60,7 @@ impl<'a> CrlEntry<'a> {
 
     /// Checks the content of one entry. The date decides nothing, and neither does what is odd about its extensions, or that they
     /// stand in a list of version 1 (section 5.1.2.6): it is on the list. An entry without a serial number is about nobody.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn check(content: &'a [u8]) -> EntryFacts<'a> {
         let Some((entry, _)) = Self::split(content) else {
             // Nobody knows whom it is about, and it hides none of the others.
@@ -109,7 +109,7 @@ impl<'a> CrlEntry<'a> {
         all.into_iter().flatten().chain(odd)
     }
 
-    #[inline]
+    #[inline(always)]
     #[allow(clippy::type_complexity, reason = "a private pair of tag and content")]
     fn split(content: &'a [u8]) -> Option<(Self, (u8, &'a [u8]))> {
         let (serial, rest) = serial_of(content)?;
@@ -202,7 +202,7 @@ fn odd_date(rest: &[u8]) -> ((u8, &[u8]), &[u8]) {
 
 /// The serial number of an entry, as an INTEGER or as any other value with the same content, and what follows. One without
 /// content is none.
-#[inline]
+#[inline(always)]
 pub(crate) fn serial_of(content: &[u8]) -> Option<(&[u8], &[u8])> {
     let found = match take(content, 0x02) {
         Some(found) => found,
@@ -213,7 +213,7 @@ pub(crate) fn serial_of(content: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Content of an INTEGER without the leading bytes that its value does not need, so that a serial number encoded
 /// against DER still equals itself.
-#[inline]
+#[inline(always)]
 pub fn shortest_integer(mut content: &[u8]) -> &[u8] {
     while let [first, second, ..] = content {
         if (*first == 0 && second & 0x80 == 0) || (*first == 0xff && second & 0x80 != 0) {
@@ -227,7 +227,7 @@ pub fn shortest_integer(mut content: &[u8]) -> &[u8] {
 
 /// Content of the entry that `bytes` begins with, and what follows it. Where it ends must be clear, and nothing else: the others
 /// behind it are found whatever is odd about this one.
-#[inline]
+#[inline(always)]
 pub(crate) fn take_entry(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     take(bytes, 0x30).or_else(|| loose_element(bytes))
 }

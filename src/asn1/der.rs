@@ -222,20 +222,29 @@ impl<'a> Cursor<'a> {
         if rest.is_empty() {
             return Err(self.unexpected(expected, None));
         }
-        let (tag, header_len, value_len) = match plain_header(rest) {
+        let header = match plain_header(rest) {
             Some(header) => header,
             None => match self.full_header() {
                 Ok(header) => header,
                 Err(error) => foreign_header(rest).filter(|_| is_unknown_tag(rest)).ok_or(error)?,
             },
         };
-        let bytes = &rest[..header_len + value_len];
+        Ok(self.step(header))
+    }
+
+    /// Steps over the next element.
+    #[inline(always)]
+    fn step(&mut self, (tag, header_len, value_len): (Tag, usize, usize)) -> Tlv<'a> {
+        let bytes = &self.rest()[..header_len + value_len];
         self.position += bytes.len();
-        Ok(Tlv { tag, bytes, value: &bytes[header_len..] })
+        Tlv { tag, bytes, value: &bytes[header_len..] }
     }
 
     /// The next element, which must have this tag.
     pub fn expect(&mut self, tag: Tag, expected: &'static str) -> Result<Tlv<'a>, Asn1Error> {
+        if let Some(header) = plain_header(self.rest()).filter(|(found, ..)| *found == tag) {
+            return Ok(self.step(header));
+        }
         let start = self.position;
         let element = self.any(expected)?;
         if element.tag != tag {
@@ -388,7 +397,7 @@ fn is_hex(text: &[u8]) -> bool {
 
 /// Tag, length of the header, length of the value, of the elements that certificates are made of: tag in one byte,
 /// length in the shortest form of up to three, value within the input. `None` leaves the verdict to the full decoder.
-#[inline]
+#[inline(always)]
 fn plain_header(input: &[u8]) -> Option<(Tag, usize, usize)> {
     let tag = plain_tag(*input.first()?)?;
     let (header_len, value_len) = match *input.get(1)? {
@@ -413,7 +422,7 @@ fn full_header(input: &[u8]) -> ::der::Result<(Tag, usize, usize)> {
     Ok((header.tag(), u32::from(reader.position()) as usize, u32::from(header.length()) as usize))
 }
 
-#[inline]
+#[inline(always)]
 const fn plain_tag(byte: u8) -> Option<Tag> {
     Some(match byte {
         0x01 => Tag::Boolean,

@@ -2,8 +2,9 @@
 
 /// The content of the element with this tag that `bytes` begins with, and what follows it.
 ///
-/// The short cut of [`Cursor`] for millions of tiny elements: one-byte tags, definite lengths in their shortest form.
-#[inline]
+/// The short cut of [`Cursor`] for millions of tiny elements: one-byte tags, definite lengths in their shortest form. It and what walks over
+/// entries is inlined always: the crate is compiled for size, where not every call of it would be.
+#[inline(always)]
 pub(crate) fn take(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (header_len, content_len) = header(bytes, tag)?;
     let rest = bytes.get(header_len..)?;
@@ -18,7 +19,7 @@ pub(crate) fn take_any(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
 
 /// Length of the header and of the content of the element with this tag that `bytes` begins with; the content may
 /// reach beyond the end of `bytes`. `None` if it is another tag, no DER, or not whole.
-#[inline]
+#[inline(always)]
 pub(crate) fn header(bytes: &[u8], tag: u8) -> Option<(usize, usize)> {
     match bytes {
         [found, first, ..] if *found == tag => match *first {

@@ -255,7 +255,7 @@ fn lines(input: &[u8]) -> impl Iterator<Item = Line<'_>> {
     let mut start = if input.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
     core::iter::from_fn(move || {
         let rest = input.get(start..).filter(|rest| !rest.is_empty())?;
-        let len = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')).map_or(rest.len(), |at| at + 1);
+        let len = memchr::memchr2(b'\n', b'\r', rest).map_or(rest.len(), |at| at + 1);
         let line = Line { text: rest[..len].trim_ascii(), start, end: start + len };
         start = line.end;
         Some(line)
@@ -275,7 +275,7 @@ fn is_end(line: &[u8], label: &str) -> bool {
 /// What stands between BEGIN and END. Headers (RFC 1421, RFC 4716) are passed over, but for those that say how a key is
 /// encrypted.
 fn body<'a>(label: &str, text: &'a [u8]) -> Result<&'a [u8], &'static str> {
-    let Some(colon) = text.iter().rposition(|byte| *byte == b':') else { return Ok(text) };
+    let Some(colon) = memchr::memrchr(b':', text) else { return Ok(text) };
     if label.ends_with("KEY") {
         return Err(HEADERS);
     }

@@ -106,7 +106,7 @@ impl CrlIndex {
         (first + begin..first + end).map(|i| self.word(i))
     }
 
-    #[inline]
+    #[inline(always)]
     fn word(&self, index: usize) -> u32 {
         match &self.table {
             Table::Built(words) => words[index],
@@ -151,6 +151,7 @@ pub(super) fn find<'a>(
     found
 }
 
+#[inline(always)]
 fn serial(content: &[u8]) -> &[u8] {
     serial_of(content).map_or(&[], |(serial, _)| shortest_integer(serial))
 }
@@ -167,7 +168,7 @@ const OFFSET_BITS: u32 = limits::MAX_CRL_BYTES as u32;
 
 impl Place {
     /// `groups` is a power of two.
-    #[inline]
+    #[inline(always)]
     fn of(serial: &[u8], groups: usize) -> Self {
         // First and last eight bytes: CAs vary the last, the first or all of them.
         let (first, last) = match (serial.first_chunk(), serial.last_chunk()) {

@@ -231,14 +231,16 @@ fn decode_text<'a>(value: &Value<'a>) -> Option<Cow<'a, str>> {
 
 /// String preparation of RFC 4518 for ASCII: white space runs become one space, none at the ends; lower case.
 fn prepare_ascii(text: &str) -> impl Iterator<Item = u8> + '_ {
-    let mut bytes = text.bytes().filter(|b| !is_dropped(char::from(*b))).peekable();
-    while bytes.next_if(|b| is_space(char::from(*b))).is_some() {}
+    // As `is_dropped` and `is_space` say of these characters.
+    let is_space = |byte: &u8| matches!(byte, b'\t'..=b'\r' | b' ');
+    let mut bytes = text.bytes().filter(|byte| matches!(byte, b'\t'..=b'\r' | b' '..=b'~')).peekable();
+    while bytes.next_if(is_space).is_some() {}
     core::iter::from_fn(move || {
         let byte = bytes.next()?;
-        if !is_space(char::from(byte)) {
+        if !is_space(&byte) {
             return Some(byte.to_ascii_lowercase());
         }
-        while bytes.next_if(|b| is_space(char::from(*b))).is_some() {}
+        while bytes.next_if(is_space).is_some() {}
         bytes.peek().map(|_| b' ')
     })
 }
@@ -396,6 +398,16 @@ mod tests {
             .flat_map(|texts| element(0x31, &[&texts.iter().flat_map(|text| attribute(text)).collect::<Vec<u8>>()]))
             .collect();
         element(0x30, &[&rdns])
+    }
+
+    /// Text of ASCII goes a shorter way to the same form.
+    #[test]
+    fn every_character_of_ascii_is_prepared_as_any_other() {
+        for byte in 0..=0x7f {
+            let text = format!("{c}A{c}{c}b {c}", c = char::from(byte));
+            let short: Vec<u8> = prepare_ascii(&text).collect();
+            assert_eq!(prepare(&text, &mut 100).map(String::into_bytes), Some(short), "{text:?}");
+        }
     }
 
     /// Names that somebody made for one another stand in one place, and are looked up apart.
