@@ -41,6 +41,7 @@ def main() -> None:
     run([*CARGO, "build", "--release", "-p", "devid-bench"])
     objects = [shared_object(name, source) for name, source in rivals]
     heap = compile_c("heap.so", ["-O2", "-fPIC", "-shared"], [BENCHES / "heap.c"])
+    began = os.getloadavg()[0]
     results: dict = {"short": settings.short, "processes": processes(rivals, objects, settings.short)}
     for part in ("enrol", "validation", "crl"):
         results[part] = measured(part, objects, settings.short)
@@ -48,6 +49,7 @@ def main() -> None:
     validate = compile_c("validate", ["-O2", f"-I{ROOT}/include"], [BENCHES / "validate.c"], shared_library())
     results["instructions"] = instructions.measure(WORK, program(objects[-1:]), validate, WORK / "ca")
 
+    results["load"] = began, os.getloadavg()[0]
     (WORK / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     output = settings.output or (WORK / "performance.md" if settings.short else ROOT / "docs" / "performance.md")
     text = page.render(results, ROOT)
