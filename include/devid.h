@@ -23,9 +23,17 @@
  * Callbacks   `user` is passed through untouched. Where a `destroy` function can be given it runs exactly once, also if the
  *             registering call fails. A callback returns 0 to go on; numbers at or below -10000 are yours and come back
  *             unchanged as the status. Do not longjmp or throw through the library.
- * State       No global state, no init and cleanup, no hidden threads, no environment variables, no output to stderr (but
- *             PKCS#11 modules, which may have all of these, and stay loaded as they can be initialized once a process). The
- *             time is an argument, in seconds since 1970-01-01T00:00:00Z; devid_op_run() alone reads the clock.
+ * State       No init and cleanup, no output to stderr. What calls have in common within a process: which folders are open as device
+ *             memory, which PINs tokens have refused, and the PKCS#11 modules, which stay loaded as they can be initialized once, and
+ *             may do what the library does not.
+ * Helpers     The name of a server is looked up in a thread of the library's own. It ends with the look-up, which the system may
+ *             take longer for than a call that gave it up: do not unload the library behind such a call.
+ * Environment Nothing is read from it, but what a settings file asks for (devid_device_*): "env:NAME" a variable, "cred:NAME"
+ *             CREDENTIALS_DIRECTORY, programs in hooks and exports PATH.
+ * Time        An argument, in seconds since 1970-01-01T00:00:00Z. The system's clock is read by devid_op_run(), and by
+ *             devid_op_exchange() to ask about a signer; for DEVID_NOW; by TLS, unless devid_config_set_tls_clock() says otherwise; by
+ *             renewals, to know whether `now` is that clock; for a Retry-After that is a date in an answer without one; and for texts
+ *             that say since when somebody is at work in a device memory.
  * Inside      An internal error gives DEVID_E_PANIC; the handle then answers DEVID_E_POISONED and can only be freed. When
  *             memory is exhausted the process is aborted; limits on everything a peer sends keep that far away.
  *

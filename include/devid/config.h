@@ -491,27 +491,6 @@ devid_status devid_config_set_message_time(devid_config *config,
                                            devid_error **err);
 
 /**
- * Asks the server two harmless questions (genm caCerts, with the settings' credential and under a reference value that nobody
- * has) and tells what it is like: what would fail and why, which profile and switches fit, what to pin. No certificate is asked
- * for. Blocks. What the server does is never an error of this call.
- *
- * @param config      With server, credential and anchors as far as they are known. Not NULL.
- * @param now         The present, in seconds since 1970-01-01T00:00:00Z.
- * @param out_report  Receives the findings as text, one per line: "ok: ..." or "fails: ...", then "closed: ..." where the server closes
- *                    the connection in place of an answer, "profile: ...", "switch: ...", "pin, once looked at: ...". Free with devid_bytes_free(). May be NULL.
- * @param out_works   Receives 1 if nothing was found that fails, else 0. May be NULL.
- * @param err         Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT and others of devid_client_new() for settings that contradict themselves.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_probe(const devid_config *config,
-                         int64_t now,
-                         devid_bytes **out_report,
-                         int32_t *out_works,
-                         devid_error **err);
-
-/**
  * Believe a root that is known by its SHA-256 alone, printed on paper or in the device's documents: a certificate with this digest
  * that comes with an answer is an anchor, for signers and for issued certificates, as if it had been set (RFC 9810 section 6.7.2).
  * No other anchors are needed then. The chain's last certificate is that root, to be installed: see devid_op_issuers().
@@ -547,6 +526,177 @@ devid_status devid_well_known_url(const char *server,
                                   const char *operation,
                                   devid_bytes **out_url,
                                   devid_error **err);
+
+/**
+ * What a server is like. Never changes.
+ */
+typedef struct devid_probe_result devid_probe_result;
+
+/**
+ * What devid_probe_server() finds out, as one text.
+ *
+ * @param config      As devid_probe_server(). Not NULL.
+ * @param now         The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param out_report  Receives the text of devid_probe_result_report(); free with devid_bytes_free(). May be NULL.
+ * @param out_works   Receives 1 if nothing was found that fails, else 0. May be NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return As devid_probe_server().
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_probe(const devid_config *config,
+                         int64_t now,
+                         devid_bytes **out_report,
+                         int32_t *out_works,
+                         devid_error **err);
+
+/**
+ * Asks the server two harmless questions (genm caCerts, with the settings' credential and under a reference value that nobody
+ * has) and tells what it is like: what would fail and why, which profile and switches fit, what to pin. No certificate is asked
+ * for. Blocks. What the server does is never an error of this call.
+ *
+ * @param config      With server, credential and anchors as far as they are known. Not NULL.
+ * @param now         The present, in seconds since 1970-01-01T00:00:00Z.
+ * @param out_result  Receives what was found out; free with devid_probe_result_free(). Not NULL.
+ * @param err         Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT and others of devid_client_new() for settings that contradict themselves;
+ *         DEVID_E_UNSUPPORTED in builds without "probe". RFC 9483 section 4.3.1.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_probe_server(const devid_config *config,
+                                int64_t now,
+                                devid_probe_result **out_result,
+                                devid_error **err);
+
+/**
+ * Whether the settings work as they are, as far as questions can tell.
+ *
+ * @param result  May be NULL (gives 0).
+ * @return 1: nothing was found that fails. 0: something was.
+ */
+DEVID_API int32_t devid_probe_result_works(const devid_probe_result *result);
+
+/**
+ * All of it for users, a line each: findings behind "ok: ", "warning: " or "fails: ", then what the other functions give, behind "closed: ",
+ * "profile: ", "switch: ", "pin, once looked at: ", "CMP anchor, once looked at: ".
+ *
+ * @param result  May be NULL (gives "").
+ * @return Never NULL; valid until the result is freed.
+ */
+DEVID_API
+const char *devid_probe_result_report(const devid_probe_result *result);
+
+/**
+ * The profile that fits, as devid_config_set_profile() takes it.
+ *
+ * @param result  May be NULL (gives NULL).
+ * @return NULL if none is recognised; valid until the result is freed.
+ */
+DEVID_API const char *devid_probe_result_profile(const devid_probe_result *result);
+
+/**
+ * How many switches would be needed beside the defaults.
+ *
+ * @param result  May be NULL (gives 0).
+ * @return The number.
+ */
+DEVID_API size_t devid_probe_result_switch_count(const devid_probe_result *result);
+
+/**
+ * A switch that would be needed, as devid_config_set_tolerance() takes it.
+ *
+ * @param result  May be NULL (gives NULL).
+ * @param index   From 0 to devid_probe_result_switch_count() - 1.
+ * @return NULL if there is no such switch; valid until the result is freed.
+ */
+DEVID_API const char *devid_probe_result_switch(const devid_probe_result *result, size_t index);
+
+/**
+ * Certificates to pin by devid_config_add_signer_pins(), where the server signs with one that says nothing of its office. Somebody has to
+ * look at them before: whoever answered may have brought them.
+ *
+ * @param result    Not NULL.
+ * @param out_pins  Receives the list, often empty; free with devid_cert_list_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_probe_result_pins(const devid_probe_result *result,
+                                     devid_cert_list **out_pins,
+                                     devid_error **err);
+
+/**
+ * Certificates that could be CMP anchors, where none of the settings' is at the end of the signer's path: see
+ * devid_config_add_cmp_anchors(). Somebody has to look at them before: whoever answered may have brought them.
+ *
+ * @param result     Not NULL.
+ * @param out_roots  Receives the list, often empty; free with devid_cert_list_free(). Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_probe_result_roots(const devid_probe_result *result,
+                                      devid_cert_list **out_roots,
+                                      devid_error **err);
+
+/**
+ * Whether the server closed the connection in place of an answer to the first question: it knows no questions, or it expects something
+ * else at this port.
+ *
+ * @param result  May be NULL (gives 0).
+ * @return 1 yes, 0 no.
+ */
+DEVID_API
+int32_t devid_probe_result_is_closed(const devid_probe_result *result);
+
+/**
+ * How many findings there are, in the order in which they were found out.
+ *
+ * @param result  May be NULL (gives 0).
+ * @return The number.
+ */
+DEVID_API size_t devid_probe_result_finding_count(const devid_probe_result *result);
+
+/**
+ * Whether something would fail with the settings as they are.
+ *
+ * @param result  May be NULL (gives 0).
+ * @param index   From 0 to devid_probe_result_finding_count() - 1.
+ * @return 1 yes; 0 no, or there is no such finding.
+ */
+DEVID_API int32_t devid_probe_result_finding_fails(const devid_probe_result *result, size_t index);
+
+/**
+ * What was found out, for users.
+ *
+ * @param result  May be NULL (gives NULL).
+ * @param index   From 0 to devid_probe_result_finding_count() - 1.
+ * @return NULL if there is no such finding; valid until the result is freed.
+ */
+DEVID_API
+const char *devid_probe_result_finding_text(const devid_probe_result *result,
+                                            size_t index);
+
+/**
+ * What to do about a finding, for users. A finding that does not fail and has one is a warning.
+ *
+ * @param result  May be NULL (gives NULL).
+ * @param index   From 0 to devid_probe_result_finding_count() - 1.
+ * @return "": nothing. NULL if there is no such finding; valid until the result is freed.
+ */
+DEVID_API
+const char *devid_probe_result_finding_remedy(const devid_probe_result *result,
+                                              size_t index);
+
+/**
+ * Frees what was found out.
+ *
+ * @param result  May be NULL.
+ */
+DEVID_API void devid_probe_result_free(devid_probe_result *result);
 
 /**
  * User name and password for the proxy (RFC 7617). They are sent to the proxy alone, and shown nowhere.

@@ -149,6 +149,20 @@ typedef int32_t (*devid_decide_fn)(void *user,
                                    int32_t *out_accept);
 
 /**
+ * Where a certificate is not what was asked for. Never changes.
+ */
+typedef struct devid_differences devid_differences;
+
+/**
+ * As devid_decide_fn, with the differences as data. They belong to the library.
+ */
+typedef int32_t (*devid_judge_fn)(void *user,
+                                  const devid_cert *cert,
+                                  const devid_cert_list *chain,
+                                  const devid_differences *differences,
+                                  int32_t *out_accept);
+
+/**
  * Waits so many seconds; a function that returns earlier has the rest slept by the library. Return 0; or, to end the run, a number at
  * or below -10000 or DEVID_E_CANCELLED; the operation can go on later.
  */
@@ -190,6 +204,24 @@ devid_status devid_op_set_decide(devid_op *op,
                                  void *user,
                                  devid_destroy_fn destroy,
                                  devid_error **err);
+
+/**
+ * As devid_op_set_decide(), and takes its place; the function is told the differences as data.
+ *
+ * @param op       Not NULL.
+ * @param judge    NULL: as devid_op_set_decide() with NULL. May be NULL.
+ * @param user     Passed to `judge` and `destroy`. May be NULL.
+ * @param destroy  Called once, when the operation is freed, another function is set, or this call fails. May be NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_set_judge(devid_op *op,
+                                devid_judge_fn judge,
+                                void *user,
+                                devid_destroy_fn destroy,
+                                devid_error **err);
 
 /**
  * Let a function of the program wait, or refuse to. Without one, devid_op_run() sleeps for up to 3600 s at a time; where the server
@@ -335,6 +367,132 @@ DEVID_API
 DEVID_MUST_USE
 devid_status devid_op_set_hold_until_valid(devid_op *op,
                                            devid_error **err);
+
+/**
+ * In which way a part of a certificate is not what was asked for: one of DEVID_DEVIATION_*. More may be added.
+ */
+typedef int32_t devid_deviation;
+
+/**
+ * There is no such difference.
+ */
+#define DEVID_DEVIATION_NONE 0
+
+/**
+ * All that was asked for is there, and more; a longer validity too.
+ */
+#define DEVID_DEVIATION_ADDED 1
+
+/**
+ * A validity that begins later or ends earlier than asked for.
+ */
+#define DEVID_DEVIATION_NARROWED 2
+
+/**
+ * A subject of the same parts in another order or grouping: another name by RFC 5280 section 7.1.
+ */
+#define DEVID_DEVIATION_REORDERED 3
+
+/**
+ * Something that was asked for is missing or is something else.
+ */
+#define DEVID_DEVIATION_CHANGED 4
+
+/**
+ * Where the issued certificate of an operation is not what was asked for, from DEVID_ACTION_ACCEPT on.
+ *
+ * @param op               Not NULL.
+ * @param out_differences  Receives them; free with devid_differences_free(). Not NULL.
+ * @param err              Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE if no certificate is there yet.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_differences_of_op(const devid_op *op,
+                                     devid_differences **out_differences,
+                                     devid_error **err);
+
+/**
+ * Where the certificate that devid_store_import() or its kin has just taken is not what was asked for: what the CA added, and what else the
+ * policy takes.
+ *
+ * @param identity         Not NULL.
+ * @param out_differences  Receives them, none for an identity that comes out of device memory; free with devid_differences_free(). Not NULL.
+ * @param err              Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_differences_of_identity(const devid_identity *identity,
+                                           devid_differences **out_differences,
+                                           devid_error **err);
+
+/**
+ * How many there are.
+ *
+ * @param differences  May be NULL (gives 0).
+ * @return 0: the certificate is what was asked for.
+ */
+DEVID_API size_t devid_differences_count(const devid_differences *differences);
+
+/**
+ * Which part differs.
+ *
+ * @param differences  May be NULL (gives NULL).
+ * @param index        From 0 to devid_differences_count() - 1.
+ * @return "subject", "subjectAltName", "keyUsage", "notAfter" and others, or an extension's identifier; NULL if there is no such difference;
+ *         valid until the differences are freed.
+ */
+DEVID_API
+const char *devid_differences_field(const devid_differences *differences,
+                                    size_t index);
+
+/**
+ * What was asked for, for users.
+ *
+ * @param differences  May be NULL (gives NULL).
+ * @param index        From 0 to devid_differences_count() - 1.
+ * @return NULL if there is no such difference; valid until the differences are freed.
+ */
+DEVID_API
+const char *devid_differences_requested(const devid_differences *differences,
+                                        size_t index);
+
+/**
+ * What was issued, for users.
+ *
+ * @param differences  May be NULL (gives NULL).
+ * @param index        From 0 to devid_differences_count() - 1.
+ * @return NULL if there is no such difference; valid until the differences are freed.
+ */
+DEVID_API const char *devid_differences_issued(const devid_differences *differences, size_t index);
+
+/**
+ * In which way it differs: what the policies of devid_config_set_acceptance() judge by.
+ *
+ * @param differences  May be NULL (gives 0).
+ * @param index        From 0 to devid_differences_count() - 1.
+ * @return One of DEVID_DEVIATION_*; DEVID_DEVIATION_NONE if there is no such difference.
+ */
+DEVID_API
+devid_deviation devid_differences_deviation(const devid_differences *differences,
+                                            size_t index);
+
+/**
+ * The difference for users, without the field: such as "dns:a.example is missing".
+ *
+ * @param differences  May be NULL (gives NULL).
+ * @param index        From 0 to devid_differences_count() - 1.
+ * @return NULL if there is no such difference; valid until the differences are freed.
+ */
+DEVID_API const char *devid_differences_details(const devid_differences *differences, size_t index);
+
+/**
+ * Frees differences.
+ *
+ * @param differences  May be NULL.
+ */
+DEVID_API void devid_differences_free(devid_differences *differences);
 
 /**
  * Asks for a further certificate by the same message (RFC 9810 section 5.3.1): for RAs, and devices that need more than one. RFC 9483

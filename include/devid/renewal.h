@@ -470,6 +470,24 @@ devid_status devid_renewal_set_decide(devid_renewal *renewal,
                                       devid_error **err);
 
 /**
+ * As devid_renewal_set_decide(), and takes its place; the function is told the differences as data.
+ *
+ * @param renewal  Not NULL.
+ * @param judge    NULL: as devid_renewal_set_decide() with NULL. May be NULL.
+ * @param user     Passed to `judge` and `destroy`. May be NULL.
+ * @param destroy  Called once, when the renewal is freed, another function is set, or this call fails. May be NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_renewal_set_judge(devid_renewal *renewal,
+                                     devid_judge_fn judge,
+                                     void *user,
+                                     devid_destroy_fn destroy,
+                                     devid_error **err);
+
+/**
  * Let a function of the program wait, within devid_renewal_set_longest_nap(); longer waits end the step, to be continued.
  *
  * @param renewal  Not NULL.

@@ -25,6 +25,7 @@ FIXTURES = {
                     "OK(devid_config_set_server({x}, \"http://127.0.0.1:9/\", &err)); "
                     "OK(devid_config_set_secret({x}, pem, 4, pem, 20, &err))",
     "devid_client": "OK(devid_client_new(fix_devid_config, &{x}, &err))",
+    "devid_probe_result": "if (devid_supports(\"http\") && devid_supports(\"probe\")) OK(devid_probe_server(fix_devid_config, 1800000000, &{x}, &err))",
     "devid_trust": "OK(devid_trust_new(&{x}, &err)); OK(devid_trust_add_bytes({x}, ca, ca_len, &err))",
     "devid_validator": "OK(devid_validator_new(fix_devid_trust, &{x}, &err)); "
                        "OK(devid_validator_set_any_name({x}, &err)); OK(devid_validator_set_any_purpose({x}, &err))",
@@ -39,6 +40,7 @@ FIXTURES = {
     "devid_identity": "OK(devid_key_load(pem_key, pem_key_len, NULL, 0, &unused_key, &err)); "
                       "OK(devid_store_install(fix_devid_store, \"a\", unused_key, NULL, fix_devid_cert, NULL, \"ldevid\", 1, &err)); "
                       "devid_key_free(unused_key); OK(devid_store_current(fix_devid_store, \"a\", &{x}, &err))",
+    "devid_differences": "OK(devid_differences_of_identity(fix_devid_identity, &{x}, &err))",
     "devid_export": "OK(devid_export_new(\"nginx\", \"/nonexistent/devid\", &{x}, &err))",
     "devid_request": "OK(devid_request_new(fix_devid_key, fix_devid_subject, NULL, NULL, &{x}, &err))",
     "devid_template": "OK(devid_template_parse((const uint8_t *)\"0\\0020\\0\", 4, &{x}, &err))",

@@ -147,6 +147,7 @@ static void an_operation_is_stepped_saved_and_restored(const char *folder)
     devid_op *op, *again;
     devid_bytes *saved, *spki, *expected;
     devid_cert *cert;
+    devid_differences *differences;
     devid_action action;
     size_t len, again_len;
     const uint8_t *output;
@@ -163,6 +164,9 @@ static void an_operation_is_stepped_saved_and_restored(const char *folder)
     FAILS(DEVID_E_STATE, devid_op_reject(op, "no", &err));
     FAILS(DEVID_E_STATE, devid_op_certificate(op, &cert, &err));
     CHECK(cert == NULL && devid_op_pki_status(op) == -1 && devid_op_difference_count(op) == 0);
+    FAILS(DEVID_E_STATE, devid_differences_of_op(op, &differences, &err));
+    CHECK(differences == NULL && devid_differences_count(differences) == 0);
+    CHECK(devid_differences_deviation(differences, 0) == DEVID_DEVIATION_NONE && devid_differences_field(differences, 0) == NULL);
 
     OK(devid_op_save(op, &saved, &err));
     OK(devid_op_saved_key(devid_bytes_data(saved), devid_bytes_len(saved), &spki, &err));
@@ -355,6 +359,44 @@ static void a_server_that_is_not_there_is_a_transport_failure(const char *folder
     devid_config_free(config);
 }
 
+static void what_a_server_is_like_is_told_as_data(const char *folder)
+{
+    devid_error *err = NULL;
+    devid_config *config = settings(folder);
+    devid_probe_result *found;
+    devid_cert_list *pins, *roots;
+    devid_bytes *report;
+    int32_t works = 77;
+    size_t failing = 0;
+    if (!devid_supports("http") || !devid_supports("probe")) {
+        FAILS(DEVID_E_UNSUPPORTED, devid_probe_server(config, now, &found, &err));
+        CHECK(found == NULL);
+        devid_config_free(config);
+        return;
+    }
+    FAILS(DEVID_E_INVALID_ARGUMENT, devid_probe_server(config, now, &found, &err));
+    OK(devid_config_set_server(config, "http://127.0.0.1:9/cmp", &err));
+    OK(devid_probe_server(config, now, &found, &err));
+    CHECK(devid_probe_result_works(found) == 0 && devid_probe_result_is_closed(found) == 0);
+    CHECK(devid_probe_result_profile(found) == NULL && devid_probe_result_switch_count(found) == 0 && devid_probe_result_switch(found, 0) == NULL);
+    for (size_t i = 0; i < devid_probe_result_finding_count(found); i++) {
+        CHECK(devid_probe_result_finding_text(found, i)[0] != 0 && devid_probe_result_finding_remedy(found, i) != NULL);
+        CHECK(strstr(devid_probe_result_report(found), devid_probe_result_finding_text(found, i)) != NULL);
+        failing += (size_t)devid_probe_result_finding_fails(found, i);
+    }
+    CHECK(failing == 1 && devid_probe_result_finding_text(found, devid_probe_result_finding_count(found)) == NULL);
+    OK(devid_probe_result_pins(found, &pins, &err));
+    OK(devid_probe_result_roots(found, &roots, &err));
+    CHECK(devid_cert_list_count(pins) == 0 && devid_cert_list_count(roots) == 0);
+    OK(devid_probe(config, now, &report, &works, &err));
+    CHECK(works == 0 && devid_bytes_len(report) == strlen(devid_probe_result_report(found)));
+    devid_bytes_free(report);
+    devid_cert_list_free(pins);
+    devid_cert_list_free(roots);
+    devid_probe_result_free(found);
+    devid_config_free(config);
+}
+
 int main(int argc, char **argv)
 {
     const char *folder = data_folder(argc, argv);
@@ -364,5 +406,6 @@ int main(int argc, char **argv)
     a_key_elsewhere_signs_as_a_step(folder);
     a_run_uses_the_program_and_ends_with_its_words(folder);
     a_server_that_is_not_there_is_a_transport_failure(folder);
+    what_a_server_is_like_is_told_as_data(folder);
     return 0;
 }

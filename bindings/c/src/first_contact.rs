@@ -12,23 +12,6 @@ use devid_core::cmp::Acceptance;
 use devid_core::{Error, Time};
 use devid_macros::export;
 
-/// Asks the server two harmless questions (genm caCerts, with the settings' credential and under a reference value that nobody
-/// has) and tells what it is like: what would fail and why, which profile and switches fit, what to pin. No certificate is asked
-/// for. Blocks. What the server does is never an error of this call.
-///
-/// @param config      With server, credential and anchors as far as they are known. Not NULL.
-/// @param now         The present, in seconds since 1970-01-01T00:00:00Z.
-/// @param out_report  Receives the findings as text, one per line: "ok: ..." or "fails: ...", then "closed: ..." where the server closes
-///                    the connection in place of an answer, "profile: ...", "switch: ...", "pin, once looked at: ...". Free with devid_bytes_free(). May be NULL.
-/// @param out_works   Receives 1 if nothing was found that fails, else 0. May be NULL.
-/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT and others of devid_client_new() for settings that contradict themselves.
-#[export]
-fn devid_probe(config: &devid_config, now: Time) -> Result<(devid_bytes, i32), Error> {
-    let client = config.config.build()?;
-    let found = config.config.probe(&mut client.exchange()?, now)?;
-    Ok((devid_bytes::from_slice(found.report().as_bytes()), i32::from(found.works())))
-}
-
 /// Believe a root that is known by its SHA-256 alone, printed on paper or in the device's documents: a certificate with this digest
 /// that comes with an answer is an anchor, for signers and for issued certificates, as if it had been set (RFC 9810 section 6.7.2).
 /// No other anchors are needed then. The chain's last certificate is that root, to be installed: see devid_op_issuers().

@@ -2,6 +2,7 @@
 
 use super::args::c_text;
 use super::prelude::*;
+use super::texts::Text;
 use devid_core::cmp::Difference;
 use devid_core::store::{Identity, KeyOpener, Store, usable_key};
 
@@ -15,7 +16,8 @@ pub struct Kept {
     opener: Option<KeyOpener>,
     purpose: CString,
     reference: CString,
-    differences: CString,
+    differences: Vec<Difference>,
+    difference_words: Text,
     warnings: CString,
 }
 
@@ -23,13 +25,17 @@ impl devid_identity {
     pub(super) fn of(identity: Identity, store: &Store) -> devid_identity {
         let (purpose, reference) = (c_text(&identity.purpose), c_text(identity.key.reference().unwrap_or_default()));
         let warnings = c_text(&devid_core::client::warnings_of(&identity).join("\n"));
-        Kept { opener: store.key_opener(), purpose, reference, differences: CString::default(), warnings, identity }
+        let (differences, difference_words) = (Vec::new(), Text::default());
+        Kept { opener: store.key_opener(), purpose, reference, differences, difference_words, warnings, identity }
     }
 
     /// One that was just imported, with what in it is not as it was asked for.
     pub(super) fn imported(identity: Identity, store: &Store, differences: &[Difference]) -> devid_identity {
-        let words: Vec<String> = differences.iter().map(ToString::to_string).collect();
-        Kept { differences: c_text(&words.join("\n")), ..devid_identity::of(identity, store) }
+        Kept { differences: differences.to_vec(), ..devid_identity::of(identity, store) }
+    }
+
+    pub(super) fn differences(&self) -> &[Difference] {
+        &self.differences
     }
 }
 
@@ -83,7 +89,8 @@ fn devid_identity_generation(identity: &devid_identity) -> u32 {
 ///         identity is freed.
 #[export]
 fn devid_identity_differences(identity: &devid_identity) -> &CStr {
-    &identity.differences
+    let words = |all: &[Difference]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    identity.difference_words.get(|| words(&identity.differences))
 }
 
 /// What its owner should know although its certificates hold: where one of them names another issuer than the one above it, so that

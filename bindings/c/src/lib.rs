@@ -55,6 +55,8 @@ pub mod apart;
 
 pub mod outcome;
 
+pub mod difference;
+
 pub mod several;
 
 pub mod support;
@@ -79,6 +81,8 @@ pub mod peer;
 
 pub mod fetch;
 pub mod first_contact;
+
+pub mod probe;
 
 pub mod identity;
 

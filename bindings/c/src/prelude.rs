@@ -6,6 +6,7 @@ pub(super) use super::callback::User;
 pub(super) use super::cancel::devid_cancel;
 pub(super) use super::cert::{devid_cert, devid_cert_list};
 pub(super) use super::config::{devid_client, devid_config, invalid};
+pub(super) use super::difference::devid_differences;
 pub(super) use super::error::{devid_error, devid_status};
 pub(super) use super::fetch::devid_ocsp_request;
 pub(super) use super::identity::devid_identity;

@@ -2,7 +2,7 @@
 
 use super::args::null;
 use super::prelude::*;
-use super::run::{devid_decide_fn, devid_wait_fn};
+use super::run::{Judge, devid_decide_fn, devid_judge_fn, devid_wait_fn};
 use devid_core::transport::file::FileExchange;
 
 /// Let a function of the program decide on each certificate of devid_renewal_run() before it comes into use. Without one, it is taken
@@ -17,7 +17,22 @@ fn devid_renewal_set_decide(
     decide: Option<devid_decide_fn>,
     user: User,
 ) -> Result<(), Error> {
-    renewal.callbacks.decide = decide.map(|decide| (decide, user));
+    renewal.callbacks.decide = decide.map(|decide| Judge::ByText(decide, user));
+    Ok(())
+}
+
+/// As devid_renewal_set_decide(), and takes its place; the function is told the differences as data.
+///
+/// @param judge    NULL: as devid_renewal_set_decide() with NULL. May be NULL.
+/// @param user     Passed to `judge` and `destroy`. May be NULL.
+/// @param destroy  Called once, when the renewal is freed, another function is set, or this call fails. May be NULL.
+#[export]
+fn devid_renewal_set_judge(
+    renewal: &mut devid_renewal,
+    judge: Option<devid_judge_fn>,
+    user: User,
+) -> Result<(), Error> {
+    renewal.callbacks.decide = judge.map(|judge| Judge::ByData(judge, user));
     Ok(())
 }
 

@@ -26,6 +26,39 @@ pub type devid_exchange_fn = fn(request: &[u8], reply: &mut devid_bytes) -> i32;
 pub type devid_decide_fn =
     fn(cert: &devid_cert, chain: &devid_cert_list, differences: &str, out_accept: &mut i32) -> i32;
 
+/// As devid_decide_fn, with the differences as data. They belong to the library.
+#[callback]
+pub type devid_judge_fn =
+    fn(cert: &devid_cert, chain: &devid_cert_list, differences: &devid_differences, out_accept: &mut i32) -> i32;
+
+/// How a program decides on an issued certificate.
+pub(super) enum Judge {
+    ByText(devid_decide_fn, User),
+    ByData(devid_judge_fn, User),
+}
+
+impl Judge {
+    fn ask(&self, issued: &Issued) -> Result<Decision, Error> {
+        let (cert, chain) = (Slot::lent(devid_cert::of(issued.certificate.clone())), Slot::lent(issued.chain.clone()));
+        let mut accept = 0;
+        let status = match self {
+            Judge::ByText(decide, user) => {
+                let differences: Vec<String> = issued.differences.iter().map(ToString::to_string).collect();
+                devid_decide_fn(*decide, user, &cert, &chain, &differences.join("\n"), &mut accept)
+            }
+            Judge::ByData(judge, user) => {
+                let differences = Slot::lent(devid_differences::of(&issued.differences));
+                devid_judge_fn(*judge, user, &cert, &chain, &differences, &mut accept)
+            }
+        };
+        match (status, accept) {
+            (0, 1) => Ok(Decision::Accept),
+            (0, _) => Ok(Decision::Reject("refused by the program".to_owned())),
+            (number, _) => Err(ended_by_program("decide", number)),
+        }
+    }
+}
+
 /// Waits so many seconds; a function that returns earlier has the rest slept by the library. Return 0; or, to end the run, a number at
 /// or below -10000 or DEVID_E_CANCELLED; the operation can go on later.
 #[callback]
@@ -38,7 +71,7 @@ pub(super) struct Callbacks {
     pub(super) files: Option<devid_core::transport::file::FileExchange>,
     pub(super) exchange: Option<OwnTransport>,
     pub(super) checkpoint: Option<Checkpoint>,
-    pub(super) decide: Option<(devid_decide_fn, User)>,
+    pub(super) decide: Option<Judge>,
     pub(super) wait: Option<(devid_wait_fn, User)>,
 }
 
@@ -61,7 +94,18 @@ fn devid_op_set_exchange(op: &mut devid_op, exchange: Option<devid_exchange_fn>,
 /// @param destroy  Called once, when the operation is freed, another function is set, or this call fails. May be NULL.
 #[export]
 fn devid_op_set_decide(op: &mut devid_op, decide: Option<devid_decide_fn>, user: User) -> Result<(), Error> {
-    op.callbacks.decide = decide.map(|decide| (decide, user));
+    op.callbacks.decide = decide.map(|decide| Judge::ByText(decide, user));
+    Ok(())
+}
+
+/// As devid_op_set_decide(), and takes its place; the function is told the differences as data.
+///
+/// @param judge    NULL: as devid_op_set_decide() with NULL. May be NULL.
+/// @param user     Passed to `judge` and `destroy`. May be NULL.
+/// @param destroy  Called once, when the operation is freed, another function is set, or this call fails. May be NULL.
+#[export]
+fn devid_op_set_judge(op: &mut devid_op, judge: Option<devid_judge_fn>, user: User) -> Result<(), Error> {
+    op.callbacks.decide = judge.map(|judge| Judge::ByData(judge, user));
     Ok(())
 }
 
@@ -202,17 +246,9 @@ impl Owner for Program<'_> {
         for warning in issued.warnings() {
             Log::line(self.log, DEVID_LOG_WARNING, || warning);
         }
-        let Some((decide, user)) = &self.callbacks.decide else {
-            return Unattended.decide(issued);
-        };
-        let differences: Vec<String> = issued.differences.iter().map(ToString::to_string).collect();
-        let (cert, chain) = (Slot::lent(devid_cert::of(issued.certificate.clone())), Slot::lent(issued.chain.clone()));
-        let mut accept = 0;
-        let status = devid_decide_fn(*decide, user, &cert, &chain, &differences.join("\n"), &mut accept);
-        match (status, accept) {
-            (0, 1) => Ok(Decision::Accept),
-            (0, _) => Ok(Decision::Reject("refused by the program".to_owned())),
-            (number, _) => Err(ended_by_program("decide", number)),
+        match &self.callbacks.decide {
+            Some(judge) => judge.ask(issued),
+            None => Unattended.decide(issued),
         }
     }
 

@@ -123,7 +123,9 @@ def test_certificate_that_is_not_what_was_asked_for_is_taken_as_the_policy_or_th
 
             # By default, what the CA added is taken, and told.
             added = client.enroll(bench.new_key, "CN=device").run()
-            assert len(added.differences) == 1 and "subject" in added.differences[0]
+            (told,) = added.differences
+            assert told == f"{told.field}: {told.details}" and (told.field, told.deviation) == ("subject", devid.Deviation.ADDED)
+            assert told.requested == "CN=device" and told.issued == added.certificate.subject
 
             seen: List[devid.Issued] = []
 
@@ -133,6 +135,7 @@ def test_certificate_that_is_not_what_was_asked_for_is_taken_as_the_policy_or_th
 
             issued = exact.enroll(bench.new_key, "CN=device").run(decide=take)
             assert issued.pki_status is devid.PkiStatus.GRANTED_WITH_MODS
+            assert [(one.field, one.deviation) for one in seen[0].differences] == [("subject", devid.Deviation.ADDED)]
             assert seen[0].differences == issued.differences == added.differences
             assert seen[0].certificate == issued.certificate and seen[0].chain == issued.chain
 

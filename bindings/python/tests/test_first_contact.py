@@ -27,11 +27,27 @@ def test_what_would_fail_is_told_and_is_no_exception(devid_testca: TestCa) -> No
     devid_testca.set(wrong_sender=True)
     found = devid.probe(config_of(devid_testca))
     assert not found.works and "other_sender_name" in found.switches
+    marks = {True: "fails: ", False: "warning: "}
+    told = [f"{marks[one.fails] if one.fails or one.remedy else 'ok: '}{one.text}" for one in found.findings]
+    assert any(one.fails for one in found.findings)
+    assert all(line.startswith(start) for line, start in zip(found.report.splitlines(), told)) and told
     nowhere = devid.Config("http://127.0.0.1:9/cmp", enrolment_anchors=devid_testca.root)
     nowhere.set_secret(b"4711", b"secret")
     assert not devid.probe(nowhere).works
     with pytest.raises(devid.UsageError):
         devid.probe(devid.Config(devid_testca.cmp_url))
+
+
+def test_a_root_that_could_be_an_anchor_is_told_as_the_certificate_to_look_at(devid_testca: TestCa) -> None:
+    devid_testca.set(root_in_extra_certs=True)
+    assert devid.probe(config_of(devid_testca)).roots == []
+    key, chain = devid_testca.idevid()
+    config = devid.Config(devid_testca.cmp_url, cmp_anchors=devid.load_certificates(chain)[0], enrolment_anchors=devid_testca.root)
+    config.set_credential(key, chain)
+    found = devid.probe(config)
+    assert not found.works and found.roots == devid.load_certificates(devid_testca.root) and found.pins == []
+    config.add_cmp_anchors(found.roots)
+    assert devid.probe(config).works
 
 
 def test_a_root_told_by_its_fingerprint_is_the_anchor_when_it_comes(devid_testca: TestCa) -> None:
@@ -79,7 +95,10 @@ def test_an_import_goes_by_a_policy(devid_testca: TestCa) -> None:
         store.import_certificate(other.pem, trust, acceptance="any-order")
     with pytest.raises(devid.UsageError):
         store.import_certificate(other.pem, trust, acceptance="some")
-    assert store.import_certificate(other.pem, trust, acceptance="anything-but-the-key").name == "device"
+    taken = store.import_certificate(other.pem, trust, acceptance="anything-but-the-key")
+    assert taken.name == "device"
+    assert [(one.field, one.deviation) for one in taken.differences] == [("subjectAltName", devid.Deviation.CHANGED)]
+    assert taken.differences[0].details == "dns:a.example is missing"
 
 
 def test_a_server_that_closes_in_place_of_an_answer_is_told(devid_testca: TestCa) -> None:

@@ -16,6 +16,7 @@ from .certificate import Certificate, Certificates, UrlKind, load_certificates
 from .client import Client, saved_key
 from .config import Config, Limit, Profile, Subject, Tolerance
 from .device import Device, Kept
+from .difference import Deviation, Difference
 from .errors import (
     ApplicationError,
     CryptoError,
@@ -53,7 +54,7 @@ from .operation import (
     Watch,
 )
 from .pkcs12 import Pkcs12, read_pkcs12, write_pkcs12
-from .probe import Probe, probe, well_known_url
+from .probe import Probe, ProbeFinding, probe, well_known_url
 from .renewal import (
     Alarm,
     Clock,
@@ -112,6 +113,8 @@ __all__ = [
     "Decide",
     "Device",
     "DeviceRequest",
+    "Deviation",
+    "Difference",
     "Done",
     "EnrollingSeveral",
     "Error",
@@ -142,6 +145,7 @@ __all__ = [
     "Plan",
     "Prefer",
     "Probe",
+    "ProbeFinding",
     "Profile",
     "Progress",
     "Proof",

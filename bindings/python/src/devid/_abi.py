@@ -273,6 +273,11 @@ DEVID_CLOCK_GIVEN = 2
 DEVID_CLOCK_NONE = 3
 DEVID_SIGN_NEW_KEY = 1
 DEVID_SIGN_PROTECTION = 2
+DEVID_DEVIATION_NONE = 0
+DEVID_DEVIATION_ADDED = 1
+DEVID_DEVIATION_NARROWED = 2
+DEVID_DEVIATION_REORDERED = 3
+DEVID_DEVIATION_CHANGED = 4
 DEVID_SAVED_BY_CERTIFICATE = 1
 DEVID_SAVED_BY_SECRET = 2
 DEVID_SAVED_BY_TLS = 3
@@ -437,6 +442,14 @@ class devid_fetcher(Structure):
     """
 
 
+class devid_probe_result(Structure):
+    """What a server is like. Never changes."""
+
+
+class devid_differences(Structure):
+    """Where a certificate is not what was asked for. Never changes."""
+
+
 class devid_reply(Structure):
     """The answer to one message, filled by the program's transport."""
 
@@ -517,6 +530,8 @@ devid_receive_datagram_fn = CFUNCTYPE(c_int32, c_void_p, c_uint32, POINTER(devid
 devid_exchange_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(c_uint8), c_size_t, POINTER(devid_bytes))
 # user, cert, chain, differences, out_accept
 devid_decide_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(devid_cert), POINTER(devid_cert_list), c_char_p, POINTER(c_int32))
+# user, cert, chain, differences, out_accept
+devid_judge_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(devid_cert), POINTER(devid_cert_list), POINTER(devid_differences), POINTER(c_int32))
 # user, seconds
 devid_wait_fn = CFUNCTYPE(c_int32, c_void_p, c_uint32)
 # user, request, request_len, reply
@@ -744,9 +759,23 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_config_set_signer_store": (c_int32, (POINTER(devid_config), POINTER(devid_store), POINTER(POINTER(devid_error)))),
     "devid_config_add_general_info": (c_int32, (POINTER(devid_config), c_char_p, c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
     "devid_config_set_message_time": (c_int32, (POINTER(devid_config), c_int32, POINTER(POINTER(devid_error)))),
-    "devid_probe": (c_int32, (POINTER(devid_config), c_int64, POINTER(POINTER(devid_bytes)), POINTER(c_int32), POINTER(POINTER(devid_error)))),
     "devid_config_add_root_fingerprint": (c_int32, (POINTER(devid_config), c_char_p, POINTER(POINTER(devid_error)))),
     "devid_well_known_url": (c_int32, (c_char_p, c_char_p, c_char_p, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
+    "devid_probe": (c_int32, (POINTER(devid_config), c_int64, POINTER(POINTER(devid_bytes)), POINTER(c_int32), POINTER(POINTER(devid_error)))),
+    "devid_probe_server": (c_int32, (POINTER(devid_config), c_int64, POINTER(POINTER(devid_probe_result)), POINTER(POINTER(devid_error)))),
+    "devid_probe_result_works": (c_int32, (POINTER(devid_probe_result),)),
+    "devid_probe_result_report": (c_char_p, (POINTER(devid_probe_result),)),
+    "devid_probe_result_profile": (c_char_p, (POINTER(devid_probe_result),)),
+    "devid_probe_result_switch_count": (c_size_t, (POINTER(devid_probe_result),)),
+    "devid_probe_result_switch": (c_char_p, (POINTER(devid_probe_result), c_size_t)),
+    "devid_probe_result_pins": (c_int32, (POINTER(devid_probe_result), POINTER(POINTER(devid_cert_list)), POINTER(POINTER(devid_error)))),
+    "devid_probe_result_roots": (c_int32, (POINTER(devid_probe_result), POINTER(POINTER(devid_cert_list)), POINTER(POINTER(devid_error)))),
+    "devid_probe_result_is_closed": (c_int32, (POINTER(devid_probe_result),)),
+    "devid_probe_result_finding_count": (c_size_t, (POINTER(devid_probe_result),)),
+    "devid_probe_result_finding_fails": (c_int32, (POINTER(devid_probe_result), c_size_t)),
+    "devid_probe_result_finding_text": (c_char_p, (POINTER(devid_probe_result), c_size_t)),
+    "devid_probe_result_finding_remedy": (c_char_p, (POINTER(devid_probe_result), c_size_t)),
+    "devid_probe_result_free": (None, (POINTER(devid_probe_result),)),
     "devid_config_set_proxy_login": (c_int32, (POINTER(devid_config), c_char_p, c_char_p, POINTER(POINTER(devid_error)))),
     "devid_config_set_http_1_0": (c_int32, (POINTER(devid_config), c_int32, POINTER(POINTER(devid_error)))),
     "devid_config_add_tls_pin": (c_int32, (POINTER(devid_config), c_int32, c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
@@ -772,6 +801,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_op_difference": (c_char_p, (POINTER(devid_op), c_size_t)),
     "devid_op_set_exchange": (c_int32, (POINTER(devid_op), devid_exchange_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
     "devid_op_set_decide": (c_int32, (POINTER(devid_op), devid_decide_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
+    "devid_op_set_judge": (c_int32, (POINTER(devid_op), devid_judge_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
     "devid_op_set_wait": (c_int32, (POINTER(devid_op), devid_wait_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
     "devid_op_exchange": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_error)))),
     "devid_cancel_new": (c_int32, (POINTER(POINTER(devid_cancel)), POINTER(POINTER(devid_error)))),
@@ -785,6 +815,15 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_op_transaction_id": (POINTER(c_uint8), (POINTER(devid_op), POINTER(c_size_t))),
     "devid_op_decide_by_policy": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_error)))),
     "devid_op_set_hold_until_valid": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_error)))),
+    "devid_differences_of_op": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_differences)), POINTER(POINTER(devid_error)))),
+    "devid_differences_of_identity": (c_int32, (POINTER(devid_identity), POINTER(POINTER(devid_differences)), POINTER(POINTER(devid_error)))),
+    "devid_differences_count": (c_size_t, (POINTER(devid_differences),)),
+    "devid_differences_field": (c_char_p, (POINTER(devid_differences), c_size_t)),
+    "devid_differences_requested": (c_char_p, (POINTER(devid_differences), c_size_t)),
+    "devid_differences_issued": (c_char_p, (POINTER(devid_differences), c_size_t)),
+    "devid_differences_deviation": (c_int32, (POINTER(devid_differences), c_size_t)),
+    "devid_differences_details": (c_char_p, (POINTER(devid_differences), c_size_t)),
+    "devid_differences_free": (None, (POINTER(devid_differences),)),
     "devid_op_add_request": (c_int32, (POINTER(devid_op), POINTER(devid_key), POINTER(devid_subject), POINTER(POINTER(devid_error)))),
     "devid_op_request_index": (c_size_t, (POINTER(devid_op),)),
     "devid_op_certificate_count": (c_size_t, (POINTER(devid_op),)),
@@ -973,6 +1012,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_renewal_finding_count": (c_size_t, (POINTER(devid_renewal),)),
     "devid_renewal_finding": (c_char_p, (POINTER(devid_renewal), c_size_t)),
     "devid_renewal_set_decide": (c_int32, (POINTER(devid_renewal), devid_decide_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
+    "devid_renewal_set_judge": (c_int32, (POINTER(devid_renewal), devid_judge_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
     "devid_renewal_set_wait": (c_int32, (POINTER(devid_renewal), devid_wait_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
     "devid_renewal_set_files": (c_int32, (POINTER(devid_renewal), c_char_p, c_char_p, POINTER(POINTER(devid_error)))),
     "devid_renewal_abandoned_for": (c_char_p, (POINTER(devid_renewal),)),
@@ -1152,6 +1192,11 @@ INTEGERS: Dict[str, Tuple[Tuple[int, str, Kind], ...]] = {
     "devid_config_add_general_info": ((3, "value_len", SIZE),),
     "devid_config_set_message_time": ((1, "on", SWITCH),),
     "devid_probe": ((1, "now", INT64),),
+    "devid_probe_server": ((1, "now", INT64),),
+    "devid_probe_result_switch": ((1, "index", SIZE),),
+    "devid_probe_result_finding_fails": ((1, "index", SIZE),),
+    "devid_probe_result_finding_text": ((1, "index", SIZE),),
+    "devid_probe_result_finding_remedy": ((1, "index", SIZE),),
     "devid_config_set_http_1_0": ((1, "on", SWITCH),),
     "devid_config_add_tls_pin": ((1, "kind", Choice('DEVID_PIN_*', 1, 2)), (3, "fingerprint_len", SIZE),),
     "devid_config_add_tls_crls": ((2, "data_len", SIZE),),
@@ -1162,6 +1207,11 @@ INTEGERS: Dict[str, Tuple[Tuple[int, str, Kind], ...]] = {
     "devid_config_set_coap": ((1, "block_bytes", UINT32), (2, "ack_millis", UINT32), (3, "max_retransmit", INT32),),
     "devid_op_saved_key": ((1, "saved_len", SIZE),),
     "devid_op_difference": ((1, "index", SIZE),),
+    "devid_differences_field": ((1, "index", SIZE),),
+    "devid_differences_requested": ((1, "index", SIZE),),
+    "devid_differences_issued": ((1, "index", SIZE),),
+    "devid_differences_deviation": ((1, "index", SIZE),),
+    "devid_differences_details": ((1, "index", SIZE),),
     "devid_op_certificate_at": ((1, "index", SIZE),),
     "devid_op_issuers_at": ((1, "index", SIZE),),
     "devid_op_warning": ((1, "index", SIZE),),

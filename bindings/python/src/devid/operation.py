@@ -39,6 +39,7 @@ from ._call import (
 from ._handle import Handle
 from ._library import library
 from .certificate import Certificate, CertificateList
+from .difference import Difference, DifferenceList, differences_of
 from .errors import Error, InternalError, PkiStatus, TransportError, UsageError, pki_status_of
 from .key import Key
 
@@ -89,7 +90,7 @@ class Issued:
     certificate: Certificate
     chain: Tuple[Certificate, ...]
     """The certificates above it, next issuer first, the anchor last."""
-    differences: Tuple[str, ...] = ()
+    differences: Tuple[Difference, ...] = ()
     """Where it is not what was asked for; empty: it is."""
     pki_status: Union[PkiStatus, int, None] = None
     """PKIStatus that came with it."""
@@ -289,7 +290,7 @@ class Steps(Handle, Pauses):
             if exchange is not None:
                 call("devid_op_set_transport", operation, TRANSPORT, TOKENS.put(exchange), DESTROY)
             if decide is not None:
-                call("devid_op_set_decide", operation, DECIDE, TOKENS.put(run), DESTROY)
+                call("devid_op_set_judge", operation, JUDGE, TOKENS.put(run), DESTROY)
             if wait is not None:
                 call("devid_op_set_wait", operation, WAIT, TOKENS.put(run), DESTROY)
             yield
@@ -306,7 +307,7 @@ class Steps(Handle, Pauses):
         for function, kind in (
             ("devid_op_set_checkpoint", _abi.devid_checkpoint_fn),
             ("devid_op_set_transport", _abi.devid_transport_fn),
-            ("devid_op_set_decide", _abi.devid_decide_fn),
+            ("devid_op_set_judge", _abi.devid_judge_fn),
             ("devid_op_set_wait", _abi.devid_wait_fn),
         ):
             call(function, operation, kind(), None, _abi.devid_destroy_fn())
@@ -555,14 +556,13 @@ class Operation(Steps):
     @staticmethod
     def _issued(operation: Any) -> Issued:
         lib = library()
-        count = lib.devid_op_difference_count(operation)
         confirm_before = lib.devid_op_confirm_before(operation)
         with CertificateList._made_by("devid_op_issuers", operation) as chain:
             with CertificateList._made_by("devid_op_ca_pubs", operation) as ca_pubs:
                 return Issued(
                     Certificate._made_by("devid_op_certificate", operation),
                     tuple(chain.certificates()),
-                    tuple(text_of(lib.devid_op_difference(operation, i)) for i in range(count)),
+                    DifferenceList.of("devid_differences_of_op", operation),
                     pki_status_of(lib.devid_op_pki_status(operation)),
                     tuple(ca_pubs.certificates()),
                     _warnings(operation),
@@ -774,16 +774,15 @@ def _saved(view: Any) -> bytes:
 
 
 @guarded
-def _on_decide(user: Optional[int], cert: Any, chain: Any, differences: bytes, out_accept: Any) -> int:
+def _on_judge(user: Optional[int], cert: Any, chain: Any, differences: Any, out_accept: Any) -> int:
     run: Asked = TOKENS.at(user)
     lib = library()
     certificate = Certificate.parse(borrowed("devid_cert_der", cert) or b"")
     above: List[Certificate] = []
     for index in range(lib.devid_cert_list_count(chain)):
         above.append(Certificate._made_by("devid_cert_list_at", chain, index))
-    lines = text_of(differences).splitlines()
     progress = run.steps._progress
-    offered = Issued(certificate, tuple(above), tuple(lines), progress.pki_status if progress else None)
+    offered = Issued(certificate, tuple(above), differences_of(differences), progress.pki_status if progress else None)
     run.steps._offered = offered
     assert run.decide is not None, "only set where there is one"
     verdict = run.decide(offered)
@@ -834,7 +833,7 @@ TRANSPORT = _abi.devid_transport_fn(_on_transport)
 CHECKPOINT = _abi.devid_checkpoint_fn(_on_checkpoint)
 _SEND = _abi.devid_send_datagram_fn(_on_send)
 _RECEIVE = _abi.devid_receive_datagram_fn(_on_receive)
-DECIDE = _abi.devid_decide_fn(_on_decide)
+JUDGE = _abi.devid_judge_fn(_on_judge)
 WAIT = _abi.devid_wait_fn(_on_wait)
 
 

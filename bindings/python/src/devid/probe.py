@@ -3,38 +3,60 @@
 from __future__ import annotations
 
 import time
-from ctypes import POINTER, byref, c_int32, string_at
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import List, Optional
 
-from . import _abi
-from ._call import Moment, bytes_of, call, optional_text, seconds, text
+from ._call import Moment, bytes_of, optional_text, optional_text_of, seconds, text, text_of
+from ._handle import Handle
 from ._library import library
+from .certificate import Certificate, CertificateList
 from .config import Config
 
-__all__ = ["Probe", "probe", "well_known_url"]
+__all__ = ["Probe", "ProbeFinding", "probe", "well_known_url"]
+
+
+@dataclass(frozen=True)
+class ProbeFinding:
+    """One thing that was found out."""
+
+    fails: bool
+    """Whether something would fail with the settings as they are."""
+    text: str
+    """What, in words."""
+    remedy: str = ""
+    """What to do about it, in words; empty: nothing. A finding that does not fail and has one is a warning."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What was found out.
-
-    ``works`` says whether nothing was found that fails; ``profile`` is the profile that fits, ``switches`` are tolerances that
-    would be needed. ``pins`` and ``roots`` describe certificates to pin or to set as anchors, once somebody has looked at them:
-    whoever answered may have brought them.
-    """
+    """What was found out."""
 
     works: bool
+    """Nothing was found that fails."""
     report: str
-    profile: Optional[str] = None
-    switches: List[str] = field(default_factory=list)
-    pins: List[str] = field(default_factory=list)
-    roots: List[str] = field(default_factory=list)
-    is_closed: bool = False
+    """All of it for people, a line each."""
+    profile: Optional[str]
+    """The profile that fits, as :meth:`Config.set_profile` takes it; None if none is recognised."""
+    switches: List[str]
+    """Tolerances that would be needed, as :meth:`Config.set_tolerance` takes them."""
+    pins: List[Certificate]
+    """To pin by :meth:`Config.pin_signers`, once somebody has looked at them: whoever answered may have brought them."""
+    roots: List[Certificate]
+    """Could be CMP anchors, where none of the settings' is at the end of the signer's path. Look at them before, too."""
+    is_closed: bool
     """The server closes the connection in place of an answer: it may know no questions, or expect something else at this port."""
+    findings: List[ProbeFinding]
+    """Everything, in the order in which it was found out."""
 
     def __str__(self) -> str:
         return self.report
+
+
+class _Result(Handle):
+    """What C found out, on its way to a :class:`Probe`."""
+
+    _type = "devid_probe_result"
+    _is_shared = True
 
 
 def probe(config: Config, *, now: Optional[Moment] = None) -> Probe:
@@ -44,28 +66,32 @@ def probe(config: Config, *, now: Optional[Moment] = None) -> Probe:
     certificate is asked for. What the server does is never an exception.
     """
     at = int(time.time()) if now is None else seconds(now, "now")
-    out_report, works, lib = POINTER(_abi.devid_bytes)(), c_int32(), library()
-    try:
-        with config._use() as pointer:
-            call("devid_probe", pointer, at, byref(out_report), byref(works))
-        report = string_at(lib.devid_bytes_data(out_report), lib.devid_bytes_len(out_report)).decode()
-    finally:
-        lib.devid_bytes_free(out_report)
-    lines = report.splitlines()
-
-    def behind(start: str) -> List[str]:
-        return [line[len(start) :] for line in lines if line.startswith(start)]
-
-    profiles = behind("profile: ")
-    return Probe(
-        works=bool(works.value),
-        report=report,
-        profile=profiles[0] if profiles else None,
-        switches=behind("switch: "),
-        pins=behind("pin, once looked at: "),
-        roots=behind("CMP anchor, once looked at: "),
-        is_closed=bool(behind("closed: ")),
-    )
+    lib = library()
+    with config._use() as settings:
+        made = _Result._made_by("devid_probe_server", settings, at)
+    with made, made._use() as result:
+        with CertificateList._made_by("devid_probe_result_pins", result) as pins:
+            with CertificateList._made_by("devid_probe_result_roots", result) as roots:
+                return Probe(
+                    works=lib.devid_probe_result_works(result) == 1,
+                    report=text_of(lib.devid_probe_result_report(result)),
+                    profile=optional_text_of(lib.devid_probe_result_profile(result)),
+                    switches=[
+                        text_of(lib.devid_probe_result_switch(result, index))
+                        for index in range(lib.devid_probe_result_switch_count(result))
+                    ],
+                    pins=pins.certificates(),
+                    roots=roots.certificates(),
+                    is_closed=lib.devid_probe_result_is_closed(result) == 1,
+                    findings=[
+                        ProbeFinding(
+                            lib.devid_probe_result_finding_fails(result, index) == 1,
+                            text_of(lib.devid_probe_result_finding_text(result, index)),
+                            text_of(lib.devid_probe_result_finding_remedy(result, index)),
+                        )
+                        for index in range(lib.devid_probe_result_finding_count(result))
+                    ],
+                )
 
 
 def well_known_url(server: str, *, profile: Optional[str] = None, operation: Optional[str] = None) -> str:

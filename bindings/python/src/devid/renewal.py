@@ -35,7 +35,7 @@ from ._library import library
 from .client import Client
 from .operation import (
     CHECKPOINT,
-    DECIDE,
+    JUDGE,
     TRANSPORT,
     WAIT,
     Asked,
@@ -309,7 +309,7 @@ class Renewal(Handle):
                 call("devid_renewal_set_transport", renewal, TRANSPORT, TOKENS.put(exchange), DESTROY)
             asked = Asked(Pauses(), exchange, decide, wait, watch)
             if decide is not None:
-                call("devid_renewal_set_decide", renewal, DECIDE, TOKENS.put(asked), DESTROY)
+                call("devid_renewal_set_judge", renewal, JUDGE, TOKENS.put(asked), DESTROY)
             if wait is not None:
                 call("devid_renewal_set_wait", renewal, WAIT, TOKENS.put(asked), DESTROY)
             if decide is not None or wait is not None or watch is not None:

@@ -33,6 +33,7 @@ from ._call import (
 from ._handle import Handle
 from ._library import library
 from .certificate import Certificate, CertificateList, Certificates, encoded, listed
+from .difference import Difference, DifferenceList
 from .errors import UsageError
 from .export import ON_CHANGE, Exported, OnChange, export
 from .key import PIN, Key, Pin
@@ -60,8 +61,8 @@ class Identity:
     """What it is for, such as ``ldevid``."""
     created: datetime
     """When it was installed, by the clock of who did it."""
-    differences: Tuple[str, ...] = ()
-    """What is not as it was asked for in a certificate that :meth:`Store.import_certificate` has just taken, in words."""
+    differences: Tuple[Difference, ...] = ()
+    """What is not as it was asked for in a certificate that :meth:`Store.import_certificate` has just taken."""
     warnings: Tuple[str, ...] = ()
     """What its owner should know although its certificates hold, in words: some peers will not find an issuer that is named wrongly."""
 
@@ -540,7 +541,7 @@ def _read(name: str, handle: IdentityHandle) -> Identity:
                 int(lib.devid_identity_generation(pointer)),
                 text_of(lib.devid_identity_purpose(pointer)),
                 moment_of(lib.devid_identity_created(pointer)),
-                tuple(text_of(lib.devid_identity_differences(pointer)).splitlines()),
+                DifferenceList.of("devid_differences_of_identity", pointer),
                 tuple(text_of(lib.devid_identity_warnings(pointer)).splitlines()),
             )
 
