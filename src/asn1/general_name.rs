@@ -194,7 +194,7 @@ impl<'a> GeneralNames<'a> {
 const MAX_NAMES: usize = 64;
 
 /// All names in the content of a GeneralNames; an empty list is refused (SIZE 1..MAX).
-pub fn general_names(content: &[u8]) -> Result<Vec<GeneralName<'_>>, Asn1Error> {
+pub(crate) fn general_names(content: &[u8]) -> Result<Vec<GeneralName<'_>>, Asn1Error> {
     let mut names = Vec::new();
     for name in GeneralNames::from_content(content, "GeneralNames")? {
         if names.len() == MAX_NAMES {

@@ -11,7 +11,7 @@ use crate::sync::Lock;
 use crate::time::Time;
 
 /// Which series of numbers: a digest over trust anchor, CRL issuer, scope, and whether it is a delta CRL.
-pub type CrlSeries = [u8; 32];
+pub(crate) type CrlSeries = [u8; 32];
 
 /// A list whose signature and signer are in order.
 #[derive(Clone, Copy, Debug)]

@@ -10,9 +10,10 @@
 
 use alloc::collections::BTreeMap;
 
-pub use super::revoked_fact::{Authority, GoodWord, ListPlace, RevokedFact, RevokedId};
+pub(crate) use super::revoked_fact::RevokedId;
+pub use super::revoked_fact::{Authority, GoodWord, ListPlace, RevokedFact};
 use super::revoked_fact::{FACT_LEN, FACT_LEN_1, FACT_LEN_4};
-pub use super::revoked_lost::KeyDigest;
+pub(crate) use super::revoked_lost::KeyDigest;
 use super::revoked_lost::LostFacts;
 use crate::asn1::Asn1Error;
 use crate::prelude::*;

@@ -6,7 +6,7 @@ use crate::prelude::*;
 use crate::time::Time;
 
 /// Who is revoked: a digest over the name and the key of the issuer, and the serial number.
-pub type RevokedId = [u8; 32];
+pub(crate) type RevokedId = [u8; 32];
 
 /// How often a hold is written that a CA shows anew and anew: a newer one within this time after the one before counts as of its end.
 pub(super) const HOLD_SECONDS: i64 = 3600;

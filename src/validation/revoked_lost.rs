@@ -15,7 +15,7 @@ use crate::prelude::*;
 use crate::time::Time;
 
 /// First bytes of a digest of a key.
-pub type KeyDigest = [u8; 8];
+pub(crate) type KeyDigest = [u8; 8];
 
 /// Most issuers with a place of their own.
 const MAX_PLACES: usize = 4096;

@@ -1,136 +1,166 @@
 """What Rust can do, C and Python can do: no capability is lost at the border.
 
-``bindings/surface.txt`` names, for every public part of the Rust types that people use, the functions of C that stand for it, or
-the reason why there are none. What C has, this package calls, or that file says why not.
+``bindings/surface.txt`` names, for every public type and function of the crate and every public part of a type, the functions of C that
+stand for it, or the reason why there are none. What C has, this package calls, or that file says why not.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Iterator, List, Set, Tuple
 
 import pytest
 
+import rust_surface
 from devid import Limit, Profile, Tolerance, _abi
 
-TYPES: Dict[str, Tuple[str, ...]] = {
-    "client/config.rs": ("Config",),
-    "client/way.rs": ("Client", "ServerOptions"),
-    "client/install.rs": ("Destination",),
-    "client/run.rs": ("Owner",),
-    "client/offline.rs": ("RequestOptions",),
-    "client/subject.rs": ("Subject",),
-    "client/validator.rs": ("Validator", "Verdict"),
-    "client/status.rs": ("StatusOptions", "StatusFetcher"),
-    "client/renewal/mod.rs": ("Planner",),
-    "client/renewal/policy.rs": ("Policy",),
-    "client/renewal/perform.rs": ("Renewal", "Report"),
-    "client/renewal/known.rs": ("Clock",),
-    "client/renewal/plan.rs": ("Plan", "Step", "Reason", "Standing", "Alarm"),
-    "cmp/operation.rs": ("Operation",),
-    "cmp/options.rs": ("Options",),
-    "cmp/saved.rs": ("SavedOperation",),
-    "cmp/issued.rs": ("Issued",),
-    "store/mod.rs": ("Store",),
-    "store/identity.rs": ("Identity", "StoreOptions"),
-    "transport/http_call.rs": ("HttpCall",),
-    "transport/mod.rs": ("ExchangeLimits", "Reply", "Cancel"),
-    "transport/tls/mod.rs": ("TlsConfig",),
-    "transport/coap/mod.rs": ("CoapConfig",),
-    "validation/trust.rs": ("TrustAnchors",),
-    "validation/checks.rs": ("Checks",),
-    "validation/revocation_policy.rs": ("RevocationPolicy",),
-    "validation/peer.rs": ("PeerRequest", "PeerKey"),
-    "validation/report.rs": ("Report", "Finding"),
-    "crypto/pkcs11/mod.rs": ("TokenKey",),
-    "error.rs": ("Facts",),
-    "limits.rs": ("Limits", "PathBudget"),
+KINDS = {
+    "by itself": "the library does it without being asked",
+    "command": "for the command devid alone, which is written in Rust",
+    "on the wire": "a form of what is sent; C passes it whole",
+    "other way": "C has it by another door, which is named",
+    "provider": "which implementation of the algorithms is in use",
+    "Python has its own": "a thing of the language",
+    "Rust alone": "gives Rust code its shape: for extensions in Rust, its types, its tests",
 }
-"""Whose public parts are looked at, by the file under src/ that defines them; their functions may be in any file of its folder."""
+"""Why there may be nothing in C for a part of Rust, or nothing in Python for a function of C."""
+
+FUNCTION = re.compile(r"\b(?:devid|DEVID)_\w+")
 
 
-def block(text: str, at: int) -> str:
-    """What stands in the braces that open behind a place."""
-    begin, depth = text.index("{", at), 0
-    for position in range(begin, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[position], 0)
-        if depth == 0:
-            return text[begin + 1 : position]
-    raise AssertionError("a brace that never closes")
+@dataclass(frozen=True)
+class Row:
+    """What the file says of one part."""
+
+    functions: Tuple[str, ...] = ()
+    by: str = ""
+    kind: str = ""
+    reason: str = ""
 
 
-def definition(text: str, name: str) -> Iterator[str]:
-    """The public fields and variants of a type, or the functions of a trait, in the text that defines it."""
-    found = re.search(rf"pub (struct|enum|trait) {name}\b[^;{{(]*\{{", text)
-    if found:
-        pattern = {"struct": r"^    pub (\w+):", "enum": r"^    (\w+)", "trait": r"^    fn (\w+)"}[found[1]]
-        yield from (f"{name}.{part}" for part in re.findall(pattern, block(text, found.start()), re.M))
-
-
-def functions(text: str, name: str) -> Iterator[str]:
-    """The public functions a text gives to a type."""
-    for found in re.finditer(rf"^impl(?:<[^>]*>)? {name}(?:<[^>]*>)? \{{", text, re.M):
-        for part in re.findall(r"^    pub (?:const )?fn (\w+)", block(text, found.start()), re.M):
-            yield f"{name}.{part}()"
+def row(says: str) -> Row:
+    """One row, behind its name."""
+    if says.startswith("- "):
+        kind, _, reason = says[2:].partition(": ")
+        return Row(kind=kind, reason=reason)
+    names, _, by = says.partition(" by ")
+    return Row(functions=tuple(names.split(", ")), by=by)
 
 
 @pytest.fixture(scope="module")
-def rust(checkout: Path) -> Set[str]:
-    """Every public part of those types."""
-    texts = {
-        path: re.sub(r"//[^\n]*", "", path.read_text().split("#[cfg(test)]\nmod tests")[0])
-        for path in sorted((checkout / "src").rglob("*.rs"))
-    }
-    found: Set[str] = set()
-    for defined, names in TYPES.items():
-        home = checkout / "src" / defined
-        for name in names:
-            assert re.search(rf"pub (struct|enum|trait) {name}\b", texts[home]), f"{defined} has no {name} any more: see TYPES"
-            found.update(definition(texts[home], name))
-            for path, text in texts.items():
-                if home.parent in path.parents:
-                    found.update(functions(text, name))
-    return found
-
-
-@pytest.fixture(scope="module")
-def rows(checkout: Path) -> Dict[str, str]:
+def rows(checkout: Path) -> Dict[str, Row]:
     """What the file says, by part."""
-    found: Dict[str, str] = {}
+    found: Dict[str, Row] = {}
     for line in (checkout / "bindings" / "surface.txt").read_text().splitlines():
         if line and not line.startswith("#"):
             part, _, says = line.partition(": ")
             assert part not in found and says.strip(), f"surface.txt: {line!r}"
-            found[part] = says.strip()
+            found[part] = row(says.strip())
     return found
 
 
-def test_every_part_of_rust_has_its_functions_or_a_reason(rust: Set[str], rows: Dict[str, str]) -> None:
-    unsaid = sorted(rust - set(rows))
+@pytest.fixture(scope="module")
+def crate(checkout: Path) -> rust_surface.Crate:
+    """The Rust crate."""
+    return rust_surface.Crate(checkout / "src" / "lib.rs")
+
+
+@pytest.fixture(scope="module")
+def rust(crate: rust_surface.Crate) -> List[rust_surface.Shown]:
+    """Every public type and function; constants are names of values that types and functions are about."""
+    return [one for one in rust_surface.surface(crate) if one.kind not in ("const", "static")]
+
+
+@pytest.fixture(scope="module")
+def face(checkout: Path) -> Dict[str, str]:
+    """The source of every function and constant of C."""
+    found: Dict[str, str] = {}
+    for file in (checkout / "bindings" / "c" / "src").glob("*.rs"):
+        text = re.sub(r"//[^\n]*", "", file.read_text())
+        for head in re.finditer(r"^fn (devid_\w+)", text, re.M):
+            found[head[1]] = text[head.start() : text.index("\n}\n", head.start())]
+        for constant in re.finditer(r"\bDEVID_\w+\b", text):
+            line = text[text.rfind("\n", 0, constant.start()) + 1 : text.find("\n", constant.end())]
+            found[constant[0]] = found.get(constant[0], "") + line + "\n"
+    return found
+
+
+def rules(shown: rust_surface.Shown, rows: Dict[str, Row]) -> Iterator[Tuple[str, bool]]:
+    """A type or function and its parts, each with whether a row speaks of it."""
+    modules = ["::".join(shown.path[:length]) + "::*" for length in range(1, len(shown.path))]
+    whole = rows.get(shown.name)
+    is_left_out = any(module in rows for module in modules) if whole is None else bool(whole.kind)
+    yield shown.name, whole is not None or is_left_out or bool(shown.parts)
+    for part in shown.parts:
+        # A new function of a type is a new thing to do; a field or a variant is data of what is there.
+        is_covered = whole is not None and (shown.kind == "trait" or not part.endswith("()"))
+        yield shown.name + part, shown.name + part in rows or is_left_out or is_covered
+
+
+def test_every_part_of_rust_has_its_functions_or_a_reason(rust: List[rust_surface.Shown], rows: Dict[str, Row]) -> None:
+    said = [rule for shown in rust for rule in rules(shown, rows)]
+    unsaid = sorted(name for name, is_said in said if not is_said)
     assert not unsaid, f"say in bindings/surface.txt what stands for {', '.join(unsaid)}"
-    gone = sorted(part for part in set(rows) - rust if not part.startswith("devid_"))
+    modules = {"::".join(shown.path[:length]) + "::*" for shown in rust for length in range(1, len(shown.path))}
+    there = {name for name, _ in said} | modules
+    gone = sorted(part for part in set(rows) - there if not part.startswith("devid_"))
     assert not gone, f"bindings/surface.txt speaks of what is not there: {', '.join(gone)}"
 
 
-def test_what_stands_for_a_part_is_there(rows: Dict[str, str]) -> None:
+def test_what_says_that_it_is_public_is(crate: rust_surface.Crate) -> None:
+    hidden = crate.hidden()
+    assert not hidden, f"nothing shows {', '.join(hidden)}: show it by `pub use`, or say `pub(crate)`"
+
+
+def words(name: str) -> Set[str]:
+    """The words of a name, by how they begin: `sign` and `signature` are one."""
+    apart = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
+    return {word[:5] for word in re.split(r"\W|_", apart) if len(word) > 2}
+
+
+def test_what_stands_for_a_part_is_there_and_is_about_it(rows: Dict[str, Row], face: Dict[str, str]) -> None:
     for part, says in rows.items():
-        if says.startswith("- "):
-            assert len(says) > 12, f"{part}: a reason is a sentence"
-            continue
-        for function in says.split(", "):
-            name = function.split(" ")[0]
+        for name in says.functions:
             assert name in _abi.FUNCTIONS or hasattr(_abi, name), f"{part}: there is no {name}"
+        if not says.functions:
+            continue
+        source = "\n".join(face[name] for name in says.functions)
+        if says.by:
+            assert re.search(rf"\b{says.by}\b", source), f"{part}: no source of {', '.join(says.functions)} has the word {says.by}"
+            continue
+        own = part.rsplit(".", 1)[-1].rsplit("::", 1)[-1].rstrip("()")
+        is_named = any(words(own) & words(name[len("devid_") :]) for name in says.functions)
+        assert is_named or re.search(rf"\b{own}\b", source), (
+            f"{part}: neither the names nor the sources of {', '.join(says.functions)} say that they are about it; if they are, "
+            "name a word of their source that shows it: ... by WORD"
+        )
 
 
-def test_everything_that_c_can_this_package_can(checkout: Path, rows: Dict[str, str]) -> None:
+def test_a_reason_is_one_of_a_few_kinds_and_names_what_is_there(rows: Dict[str, Row]) -> None:
+    for part, says in rows.items():
+        if says.functions:
+            assert not part.startswith("devid_") and not part.endswith("::*"), f"{part}: only a reason can stand here"
+            continue
+        assert says.kind in KINDS, f"{part}: a reason is '- KIND: ...' with one of {', '.join(sorted(KINDS))}"
+        assert len(says.reason.split()) >= 3, f"{part}: a reason is a sentence"
+        named = FUNCTION.findall(says.reason)
+        missing = [name for name in named if name not in _abi.FUNCTIONS and not name.startswith("DEVID_")]
+        assert not missing, f"{part}: there is no {', '.join(missing)}"
+        assert named or says.kind != "other way", f"{part}: which way is it?"
+
+
+def test_everything_that_c_can_this_package_can(checkout: Path, rows: Dict[str, Row]) -> None:
     sources = checkout / "bindings" / "python" / "src" / "devid"
     files: List[Path] = [file for file in sources.glob("*.py") if file.name != "_abi.py"]
-    used = set(re.findall(r"\bdevid_\w+", "".join(file.read_text() for file in files)))
-    handles = set(re.findall(r'_type = "(devid_\w+)"', "".join(file.read_text() for file in files)))
-    used |= {f"{handle}_free" for handle in handles}
+    text = "".join(file.read_text() for file in files)
+    used = set(re.findall(r"\bdevid_\w+", text))
+    used |= {f"{handle}_free" for handle in re.findall(r'_type = "(devid_\w+)"', text)}
     unused = sorted(name for name in _abi.FUNCTIONS if name not in used and name not in rows)
     assert not unused, f"call {', '.join(unused)}, or say in bindings/surface.txt why not"
+    needless = sorted(name for name in rows if name.startswith("devid_") and (name in used or name not in _abi.FUNCTIONS))
+    assert not needless, f"bindings/surface.txt excuses what is called, or not there: {', '.join(needless)}"
 
 
 def test_names_of_settings_are_those_of_the_library(checkout: Path) -> None:

@@ -82,7 +82,7 @@ impl<'a> Rand<'a> {
 }
 
 /// `POPODecKeyRespContent ::= SEQUENCE OF INTEGER`, DER, from the contents of the INTEGERs in the challenges' order.
-pub fn pop_dec_key_resp(ints: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn pop_dec_key_resp(ints: &[&[u8]]) -> Vec<u8> {
     let all: Vec<u8> = ints.iter().flat_map(|int| element(0x02, &[int])).collect();
     sequence(&[&all])
 }

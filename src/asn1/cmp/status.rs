@@ -196,7 +196,7 @@ pub(super) fn read_number(number: &Tlv<'_>) -> i64 {
 }
 
 /// A peer's text, made fit to be shown: cut at the limit, without characters that move the cursor or turn the line round.
-pub fn show(bytes: &[u8]) -> String {
+pub(crate) fn show(bytes: &[u8]) -> String {
     let cut = &bytes[..bytes.len().min(limits::MAX_SERVER_TEXT_BYTES)];
     String::from_utf8_lossy(cut).chars().map(|c| if is_misleading(c) { '\u{fffd}' } else { c }).collect()
 }

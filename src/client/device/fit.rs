@@ -4,7 +4,7 @@ use super::from_table::Misfit;
 use super::keys::{Kind, find, is_known, matches, nearest, paths_of};
 
 /// Refuses a table with a name that is not a setting, and the content of a file where its name belongs.
-pub fn check(table: &toml::Table) -> Result<(), String> {
+pub(crate) fn check(table: &toml::Table) -> Result<(), String> {
     let found = paths_of(table);
     check_contents(&toml::Value::Table(table.clone()), "")?;
     match found.iter().find(|(path, is_value)| !is_known(path, *is_value)) {

@@ -82,7 +82,7 @@ fn misread(path: &Path, text: &str, start: Option<usize>, words: &str) -> Error 
 }
 
 /// What no type can say: what belongs together, and bounds.
-pub fn check(settings: &Settings) -> Result<(), Error> {
+pub(crate) fn check(settings: &Settings) -> Result<(), Error> {
     let login = &settings.ca.login;
     let wants = |key: &str, is_there: bool, kind: &str| match is_there {
         true => Ok(()),

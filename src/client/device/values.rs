@@ -43,7 +43,7 @@ impl<'de> Deserialize<'de> for Span {
 }
 
 /// Puts a setting into a table. `value` is TOML; what is not is taken as text, and where a list is wanted, as its one element.
-pub fn put(table: &mut toml::Table, key: &str, given: &str) -> Result<(), Error> {
+pub(crate) fn put(table: &mut toml::Table, key: &str, given: &str) -> Result<(), Error> {
     let most = keys::ALL.iter().map(|key| key.path.split('.').count()).max().unwrap_or(0);
     if key.split('.').count() > most {
         // Each part is a table in a table.
