@@ -110,6 +110,8 @@ fn functions_and_constants_that_texts_name_exist() {
         let is_source = path.extension().is_some_and(|e| e == "py") && !path.ends_with("_abi.py");
         python.extend(names_in(&if is_source { read(&path.display().to_string()) } else { String::new() }));
     }
+    // The switches, which Python has by this table.
+    python.extend(names_in(&read("src/cmp/tolerance.rs")));
     let (mut missing, mut seen) = (Vec::new(), 0);
     for (file, text) in sentences() {
         for word in words(&text, &['_']) {

@@ -310,12 +310,12 @@ fn devid_config_set_limit(config: &mut devid_config, name: &str, value: i64) -> 
 
 /// Puts up with one deviation of a server from RFC 9483. None of them makes an unauthenticated answer a success.
 ///
-/// @param name    Off by default: "unprotected_errors", "unmatched_errors", "wrong_sender_kid", "other_sender_name",
-///                "signer_key_usage", "encrypted_value", "pkcs1_key_transport", "bare_generated_key", "allow_weak",
-///                "pbes2_in_pbmac1", "null_mac_sender",
-///                "never_confirm". On by default:
-///                "old_version_errors", "signature_answers_mac", "null_sender", "signer_may_change",
-///                "fail_info_with_success", "other_content_type", "no_sender_nonce", "any_mac_sender_kid". docs/known-cas.md says what each is for. Not NULL.
+/// @param name    Off by default: "unprotected_errors", "unmatched_errors", "wrong_sender_kid", "renamed_root",
+///                "other_sender_name", "signer_key_usage", "signer_may_change", "encrypted_value", "pkcs1_key_transport",
+///                "gcm_in_enveloped_data", "bare_generated_key", "allow_weak", "pbes2_in_pbmac1", "null_mac_sender",
+///                "never_confirm". On by default: "old_version_errors", "signature_answers_mac", "no_sender_nonce",
+///                "any_mac_sender_kid", "loose_sender_kid", "zero_cert_req_id", "null_sender", "unauthorised_bearer",
+///                "fail_info_with_success", "other_content_type". docs/known-cas.md says what each is for. Not NULL.
 /// @param on      1 yes, 0 no.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown name.
 #[export]

@@ -38,7 +38,7 @@ fn devid_config_set_clock_skew(config: &mut devid_config, seconds: u32) -> Resul
 /// Who decides on a certificate that is not what was asked for, where no function of the program does. Another key than the
 /// one requested is never taken.
 ///
-/// @param policy  "exact": only what was asked for; "same-or-added" (the default): also what the CA added, and a shorter
+/// @param policy  "exact": only what was asked for; "same-or-added" (the default): also what the CA added, and another
 ///                validity; "any-order": also a subject whose parts come in another order; "anything-but-the-key". Not NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown name.
 #[export]

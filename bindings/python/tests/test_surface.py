@@ -6,6 +6,7 @@ stand for it, or the reason why there are none. What C has, this package calls, 
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,24 +152,63 @@ def test_a_reason_is_one_of_a_few_kinds_and_names_what_is_there(rows: Dict[str, 
         assert named or says.kind != "other way", f"{part}: which way is it?"
 
 
+def called(source: str) -> Set[str]:
+    """The functions of C that a module of the package calls: as attributes, or by their name; what it says of them is no call."""
+    tree = ast.parse(source)
+    said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    found: Set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            found.add(node.attr)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in said:
+            found.add(node.value)
+            if f"{node.value}_free" in _abi.FUNCTIONS:
+                found.add(f"{node.value}_free")
+    return found
+
+
 def test_everything_that_c_can_this_package_can(checkout: Path, rows: Dict[str, Row]) -> None:
     sources = checkout / "bindings" / "python" / "src" / "devid"
-    files: List[Path] = [file for file in sources.glob("*.py") if file.name != "_abi.py"]
-    text = "".join(file.read_text() for file in files)
-    used = set(re.findall(r"\bdevid_\w+", text))
-    used |= {f"{handle}_free" for handle in re.findall(r'_type = "(devid_\w+)"', text)}
+    used: Set[str] = set()
+    for file in sources.glob("*.py"):
+        if file.name != "_abi.py":
+            used |= called(file.read_text())
     unused = sorted(name for name in _abi.FUNCTIONS if name not in used and name not in rows)
     assert not unused, f"call {', '.join(unused)}, or say in bindings/surface.txt why not"
     needless = sorted(name for name in rows if name.startswith("devid_") and (name in used or name not in _abi.FUNCTIONS))
     assert not needless, f"bindings/surface.txt excuses what is called, or not there: {', '.join(needless)}"
 
 
+def names_in(face: str, parameter: str) -> List[str]:
+    """The names in quotes that the documentation of a parameter lists."""
+    found = re.search(rf"@param {parameter}\s(.*?)(?=@|$)", face, re.S)
+    return re.findall(r'"([^"]+)"', found[1]) if found else []
+
+
 def test_names_of_settings_are_those_of_the_library(checkout: Path) -> None:
-    source = checkout / "src"
+    source, c = checkout / "src", checkout / "bindings" / "c" / "src"
+    documented = {
+        head[2]: re.sub(r"\n/// *", " ", head[1])
+        for file in sorted(c.glob("*.rs"))
+        for head in re.finditer(r"((?:^///[^\n]*\n)+)#\[export[^\n]*\nfn (\w+)", file.read_text(), re.M)
+    }
     limits = re.findall(r'^            "(\w+)" =>', (source / "limits.rs").read_text(), re.M)
-    assert sorted(limits) == sorted(limit.value for limit in Limit)
-    tolerances = re.findall(r"^    (\w+): (?:true|false), ", (source / "cmp" / "tolerance.rs").read_text(), re.M)
-    assert sorted(tolerances) == sorted(tolerance.value for tolerance in Tolerance) and len(tolerances) > 10
+    assert sorted(limits) == sorted(limit.value for limit in Limit), "class Limit of config.py has other names"
+    assert sorted(limits) == sorted(names_in(documented["devid_config_set_limit"], "name")), "see devid_config_set_limit()"
+
+    table = re.findall(r"^    (\w+): (true|false), (?:true|false), ", (source / "cmp" / "tolerance.rs").read_text(), re.M)
+    assert [name for name, _ in table] == [tolerance.value for tolerance in Tolerance], "run `make header`: it writes class Tolerance"
+    said = documented["devid_config_set_tolerance"].split("On by default:")
+    for text, is_on in zip(said, ("false", "true")):
+        listed = re.findall(r'"(\w+)"', text)
+        assert listed == [name for name, state in table if state == is_on], "the list of devid_config_set_tolerance() is another one"
+
     names = re.search(r"const NAMES[^=]*= &?\[(.*?)\]", (source / "cmp" / "profile.rs").read_text(), re.S)
     assert names is not None
-    assert sorted(re.findall(r'"([^"]+)"', names[1])) == sorted(profile.value for profile in Profile)
+    profiles = re.findall(r'"([^"]+)"', names[1])
+    assert sorted(profiles) == sorted(profile.value for profile in Profile), "class Profile of config.py has other names"
+    assert sorted(profiles) == sorted(names_in(documented["devid_config_set_profile"], "name")), "see devid_config_set_profile()"
+    policies = re.search(r"const NAMES[^=]*= \[(.*?)\]", (source / "cmp" / "compare.rs").read_text(), re.S)
+    assert policies is not None
+    listed = names_in(documented["devid_config_set_acceptance"], "policy")
+    assert listed == re.findall(r'"([^"]+)"', policies[1]), "see devid_config_set_acceptance()"

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Iterable, List, Mapping, Optional, Tuple
 
 from . import _abi
-from ._abi import Code
+from ._abi import Code, Tolerance
 from ._call import (
     DESTROY,
     TOKENS,
@@ -80,84 +80,6 @@ class Profile(str, Enum):
     TRUSTPOINT = "trustpoint"
     OPENSSL_MOCK = "openssl-mock"
     STRICT_RFC9483 = "strict-rfc9483"
-
-
-class Tolerance(str, Enum):
-    """A deviation of a server that is tolerated, by name: :meth:`Config.set_tolerance`. None makes a forged answer a success."""
-
-    UNPROTECTED_ERRORS = "unprotected_errors"
-    """Believe the words of an unprotected error or rejection enough to report them as the server's decision (the
-    operation fails either way).
-    """
-    UNMATCHED_ERRORS = "unmatched_errors"
-    """Report the words of an error with another or no transactionID or recipNonce as what the server sent,
-    unauthenticated and whatever protects it (the operation fails either way).
-    """
-    OLD_VERSION_ERRORS = "old_version_errors"
-    """Report the words of an error message in CMP version 1 (the operation fails either way). On by default."""
-    SIGNATURE_ANSWERS_MAC = "signature_answers_mac"
-    """Take a signature as answer to a MAC-protected request, if its signer is trusted. On by default."""
-    WRONG_SENDER_KID = "wrong_sender_kid"
-    """Take answers whose senderKID names no key that is there, if another certificate that came verifies."""
-    NO_SENDER_NONCE = "no_sender_nonce"
-    """Take answers without senderNonce, or with one of less than 128 bits: it protects the server, recipNonce
-    protects the client. On by default.
-    """
-    ANY_MAC_SENDER_KID = "any_mac_sender_kid"
-    """Take answers whose MAC is right whatever their senderKID. On by default."""
-    LOOSE_SENDER_KID = "loose_sender_kid"
-    """Take an answer without senderKID, and a signed one with a senderKID where the signer's certificate has no
-    subjectKeyIdentifier. On by default.
-    """
-    RENAMED_ROOT = "renamed_root"
-    """Take a root's successor that has another name than the root (RFC 9810 section 4.4 has it keep its name)."""
-    ZERO_CERT_REQ_ID = "zero_cert_req_id"
-    """Take certReqId 0 in the answer to p10cr, where -1 belongs. On by default."""
-    OTHER_SENDER_NAME = "other_sender_name"
-    """Take a signed answer whose sender is not the signer's subject."""
-    NULL_SENDER = "null_sender"
-    """Take a signed answer whose sender is empty. On by default."""
-    SIGNER_KEY_USAGE = "signer_key_usage"
-    """Take signers whose keyUsage lacks digitalSignature."""
-    UNAUTHORISED_BEARER = "unauthorised_bearer"
-    """Take what proves itself from any signer under the CMP anchors where nothing is said of signers: a certificate
-    over the new key issued under the enrolment anchors, its pkiConf, CA certificates, and to be put off; never a
-    refusal, a revocation or other information. On by default.
-    """
-    SIGNER_MAY_CHANGE = "signer_may_change"
-    """Take later answers of a transaction by another signer than the first, or signed where the first had a MAC, if
-    the signer is trusted and authorised too.
-    """
-    FAIL_INFO_WITH_SUCCESS = "fail_info_with_success"
-    """Take failInfo next to accepted, grantedWithMods or waiting. On by default."""
-    OTHER_CONTENT_TYPE = "other_content_type"
-    """Take an answer over HTTP whose Content-Type is not application/pkixcmp, if it is a message. On by default."""
-    ENCRYPTED_VALUE = "encrypted_value"
-    """Take keys, certificates and challenges encrypted in the old way, EncryptedValue (RFC 4210), which nobody
-    signs; RSA PKCS#1 v1.5 with it.
-    """
-    PKCS1_KEY_TRANSPORT = "pkcs1_key_transport"
-    """Take RSA PKCS#1 v1.5 as key transport in EnvelopedData, as OpenSSL's server uses it."""
-    GCM_IN_ENVELOPED_DATA = "gcm_in_enveloped_data"
-    """Take AES-GCM in EnvelopedData with the tag at the end of the ciphertext, as XiPKI writes it."""
-    ALLOW_WEAK = "allow_weak"
-    """Take issued certificates and signers whose paths have signatures over SHA-1 or RSA keys below 2048 bits; never an answer
-    that is itself protected so, nor the successor of a root.
-    """
-    BARE_GENERATED_KEY = "bare_generated_key"
-    """Take a generated key that is signed and encrypted, but labelled id-data on both layers and no key package, as
-    OpenSSL's server writes it.
-    """
-    PBES2_IN_PBMAC1 = "pbes2_in_pbmac1"
-    """Write the identifier of PBES2 around the parameters of PBKDF2 in PBMAC1, as old versions of Bouncy Castle want
-    it; both forms are always read.
-    """
-    NULL_MAC_SENDER = "null_mac_sender"
-    """With a shared secret, send an empty sender in place of the reference value as commonName; senderKID still
-    carries it.
-    """
-    NEVER_CONFIRM = "never_confirm"
-    """Send no certConf even where the server did not agree to do without; for servers that cannot take one."""
 
 
 class Subject:
