@@ -1731,15 +1731,15 @@ devid_status devid_op_certificate(const devid_op *op,
 /**
  * The certificates above the issued one, next issuer first, the anchor last.
  *
- * @param op         Not NULL.
- * @param out_chain  Receives the list; free with devid_cert_list_free(). Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
+ * @param op           Not NULL.
+ * @param out_issuers  Receives the list; free with devid_cert_list_free(). Not NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_STATE if no certificate is there yet.
  */
 DEVID_API
 DEVID_MUST_USE
 devid_status devid_op_issuers(const devid_op *op,
-                              devid_cert_list **out_chain,
+                              devid_cert_list **out_issuers,
                               devid_error **err);
 
 /**

@@ -65,7 +65,7 @@ def run(operation: devid.Operation, ca: TestCa) -> devid.Issued:
         elif action is devid.Action.DONE:
             issued = operation.issued
             assert issued is not None
-            say(f"<- confirmed; path to the anchor: {' -> '.join(c.subject for c in issued.chain)}")
+            say(f"<- confirmed; path to the anchor: {' -> '.join(c.subject for c in issued.issuers)}")
             complaints = ca.complaints()
             require(not complaints, f"the CA complains: {complaints}")
             return issued
@@ -93,11 +93,11 @@ def story(ca: TestCa, memory: Path) -> None:
 
     with step(3, "the certificate is checked and installed with its key and chain"):
         validator = devid.Validator(devid.Trust(ca.root), purposes=None, dns=["router-7.example"])
-        for certificate in issued.chain[:-1]:
+        for certificate in issued.issuers[:-1]:
             validator.add_intermediates(certificate.der)
         me = validator.validate(issued.certificate, now())
         require(me.public_key(now()) == new_key.public_key, "the certificate is for another key")
-        store.install(NAME, new_key, issued.certificate, issued.chain)
+        store.install(NAME, new_key, issued.certificate, issued.issuers)
         installed = store.current(NAME)
         require(installed.certificate == issued.certificate, "device memory holds another certificate")
         say(f"generation {installed.generation} in {memory.name}/, valid until {me.certificate.not_after}")
@@ -149,7 +149,7 @@ def story(ca: TestCa, memory: Path) -> None:
         config.set_credential(current.key, current.chain)
         next_key = devid.Key.generate("P-256")
         updated = run(devid.Client(config).renew(next_key), ca)
-        store.install(NAME, next_key, updated.certificate, updated.chain)
+        store.install(NAME, next_key, updated.certificate, updated.issuers)
         require(store.current(NAME).certificate == updated.certificate, "the new generation is not in use")
         require(store.previous(NAME).certificate == issued.certificate, "the old generation is not kept")
         store.rollback(NAME)

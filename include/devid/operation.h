@@ -138,13 +138,13 @@ typedef int32_t (*devid_exchange_fn)(void *user,
                                      devid_bytes *reply);
 
 /**
- * Decides on the issued certificate, and is the place to install it. chain: the certificates above it. differences: where it
- * is not what was asked for, one per line; "" if nowhere. *out_accept is 0 and refuses; write 1 to take the certificate.
+ * Decides on the issued certificate, and is the place to install it. issuers: the certificates above it. differences: where
+ * it is not what was asked for, one per line; "" if nowhere. *out_accept is 0 and refuses; write 1 to take the certificate.
  * Return 0; or, to end the run without a decision, a number at or below -10000, or DEVID_E_CANCELLED if the program's user wants that.
  */
 typedef int32_t (*devid_decide_fn)(void *user,
                                    const devid_cert *cert,
-                                   const devid_cert_list *chain,
+                                   const devid_cert_list *issuers,
                                    const char *differences,
                                    int32_t *out_accept);
 
@@ -158,7 +158,7 @@ typedef struct devid_differences devid_differences;
  */
 typedef int32_t (*devid_judge_fn)(void *user,
                                   const devid_cert *cert,
-                                  const devid_cert_list *chain,
+                                  const devid_cert_list *issuers,
                                   const devid_differences *differences,
                                   int32_t *out_accept);
 
@@ -556,17 +556,17 @@ devid_status devid_op_certificate_at(const devid_op *op,
 /**
  * The certificates above one of those that were asked for, next issuer first, the anchor last.
  *
- * @param op         Not NULL.
- * @param index      As for devid_op_certificate_at().
- * @param out_chain  Receives the list; free with devid_cert_list_free(). Not NULL.
- * @param err        Receives details on failure, else NULL. May be NULL.
+ * @param op           Not NULL.
+ * @param index        As for devid_op_certificate_at().
+ * @param out_issuers  Receives the list; free with devid_cert_list_free(). Not NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
  * @return As devid_op_certificate_at().
  */
 DEVID_API
 DEVID_MUST_USE
 devid_status devid_op_issuers_at(const devid_op *op,
                                  size_t index,
-                                 devid_cert_list **out_chain,
+                                 devid_cert_list **out_issuers,
                                  devid_error **err);
 
 /**

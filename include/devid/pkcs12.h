@@ -53,7 +53,7 @@ devid_status devid_pkcs12_read(const uint8_t *data,
  *
  * @param key           The private key. Not NULL.
  * @param cert          Its certificate. Not NULL.
- * @param chain         The certificates above, nearest first. NULL: none. May be NULL.
+ * @param issuers       The certificates above, nearest first; its own before them is passed over. NULL: none. May be NULL.
  * @param name          What software shows users for key and certificate (friendlyName). NULL: nothing. May be NULL.
  * @param password      UTF-8. Not NULL.
  * @param password_len  Length of `password` in bytes; not 0.
@@ -68,7 +68,7 @@ DEVID_API
 DEVID_MUST_USE
 devid_status devid_pkcs12_write(const devid_key *key,
                                 const devid_cert *cert,
-                                const devid_cert_list *chain,
+                                const devid_cert_list *issuers,
                                 const char *name,
                                 const uint8_t *password,
                                 size_t password_len,

@@ -252,7 +252,7 @@ devid_status devid_store_open_storage(devid_storage_read_fn read,
  * @param reference  For a key that cannot be exported: text by which the program finds it again. NULL: its own, see
  *                   devid_key_reference(). May be NULL.
  * @param cert       Its certificate; validated by the caller. Not NULL.
- * @param chain      The certificates above, nearest first. NULL: none. May be NULL.
+ * @param issuers    The certificates above, nearest first; its own before them is passed over. NULL: none. May be NULL.
  * @param purpose    What it is for, such as "ldevid". Not NULL.
  * @param now        The present, in seconds since 1970-01-01T00:00:00Z.
  * @param err        Receives details on failure, else NULL. May be NULL.
@@ -265,7 +265,7 @@ devid_status devid_store_install(const devid_store *store,
                                  const devid_key *key,
                                  const char *reference,
                                  const devid_cert *cert,
-                                 const devid_cert_list *chain,
+                                 const devid_cert_list *issuers,
                                  const char *purpose,
                                  int64_t now,
                                  devid_error **err);
@@ -279,7 +279,7 @@ devid_status devid_store_install(const devid_store *store,
  * @param key        Its private key. Not NULL.
  * @param reference  As devid_store_install(). May be NULL.
  * @param cert       Its certificate; validated by the caller. Not NULL.
- * @param chain      The certificates above, nearest first. NULL: none. May be NULL.
+ * @param issuers    The certificates above, nearest first; its own before them is passed over. NULL: none. May be NULL.
  * @param purpose    What it is for, such as "ldevid". Not NULL.
  * @param now        The present, in seconds since 1970-01-01T00:00:00Z.
  * @param err        Receives details on failure, else NULL. May be NULL.
@@ -292,7 +292,7 @@ devid_status devid_store_stage(const devid_store *store,
                                const devid_key *key,
                                const char *reference,
                                const devid_cert *cert,
-                               const devid_cert_list *chain,
+                               const devid_cert_list *issuers,
                                const char *purpose,
                                int64_t now,
                                devid_error **err);

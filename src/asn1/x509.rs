@@ -374,6 +374,14 @@ impl fmt::Display for Certificate {
     }
 }
 
+/// The certificates above one, of a list that may begin with that one itself.
+pub(crate) fn above<'a>(certificate: &Certificate, list: &'a [Certificate]) -> &'a [Certificate] {
+    match list {
+        [first, rest @ ..] if first == certificate => rest,
+        _ => list,
+    }
+}
+
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Certificate({}, serial {})", name::display(self.subject()), serial_text(self.serial()))

@@ -247,7 +247,7 @@ impl Home<'_> {
     pub fn write(&mut self, name: &str, new: &NewIdentity<'_>, is_confirmed: bool) -> Result<Identity, StoreError> {
         let state = self.state(name)?;
         check_name(new.purpose)?;
-        check_chain(name, new.certificate, new.chain)?;
+        check_chain(name, new.certificate, new.issuers())?;
         let key = self.new_key(name, state, &new.key)?;
         check_pair(&**self.provider, name, &key.key, new.certificate)?;
         self.sweep(name, state)?;
@@ -280,9 +280,9 @@ impl Home<'_> {
     ) -> Result<(), StoreError> {
         let place = generation_key(name, number);
         let certificate = pem::encode("CERTIFICATE", new.certificate.as_der());
-        let chain: String = new.chain.iter().map(|c| pem::encode("CERTIFICATE", c.as_der()).to_string()).collect();
+        let chain: String = new.issuers().iter().map(|c| pem::encode("CERTIFICATE", c.as_der()).to_string()).collect();
         let chain_digest =
-            if new.chain.is_empty() { "-".to_owned() } else { digest_hex(&**self.provider, &[chain.as_bytes()])? };
+            if new.issuers().is_empty() { "-".to_owned() } else { digest_hex(&**self.provider, &[chain.as_bytes()])? };
         let meta = Record::new()
             .with("generation", number)
             .with("purpose", new.purpose)
@@ -294,7 +294,7 @@ impl Home<'_> {
 
         self.backend.write(&format!("{place}/{}", key.file), &key.bytes)?;
         self.backend.write(&format!("{place}/certificate.pem"), certificate.as_bytes())?;
-        if !new.chain.is_empty() {
+        if !new.issuers().is_empty() {
             self.backend.write(&format!("{place}/chain.pem"), chain.as_bytes())?;
         }
         if !is_confirmed {
@@ -318,7 +318,7 @@ impl Home<'_> {
             StoreError::new(StoreErrorKind::VerifyAfterWrite, &place, detail)
         };
         let found = self.load(name, number).map_err(|e| differs(&e.to_string()))?;
-        if found.certificate != *new.certificate || found.chain != new.chain {
+        if found.certificate != *new.certificate || found.chain != new.issuers() {
             return Err(differs("certificates"));
         }
         if found.key.spki() != key.key.spki() {

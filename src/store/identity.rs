@@ -5,7 +5,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::error::StoreError;
-use crate::asn1::x509::Certificate;
+use crate::asn1::x509::{Certificate, above};
 use crate::crypto::Signer;
 use crate::time::Time;
 
@@ -80,12 +80,20 @@ pub struct NewIdentity<'a> {
     pub key: NewKey<'a>,
     /// The certificate for it. Its path has been validated by the caller.
     pub certificate: &'a Certificate,
-    /// The certificates above, nearest first. Each must have issued the one before it, by name.
+    /// The certificates above, nearest first. Each must have issued the one before it, by name. The certificate itself before them is
+    /// passed over.
     pub chain: &'a [Certificate],
     /// What it is for: a plain name such as `ldevid`.
     pub purpose: &'a str,
     /// The present.
     pub at: Time,
+}
+
+impl NewIdentity<'_> {
+    /// What is kept of its chain: the certificates above.
+    pub(super) fn issuers(&self) -> &[Certificate] {
+        above(self.certificate, self.chain)
+    }
 }
 
 /// A key waiting for its certificate.

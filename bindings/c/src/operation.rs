@@ -348,7 +348,7 @@ fn devid_op_certificate(op: &devid_op) -> Result<devid_cert, Error> {
 
 /// The certificates above the issued one, next issuer first, the anchor last.
 ///
-/// @param out_chain  Receives the list; free with devid_cert_list_free(). Not NULL.
+/// @param out_issuers  Receives the list; free with devid_cert_list_free(). Not NULL.
 /// @return DEVID_OK; DEVID_E_STATE if no certificate is there yet.
 #[export]
 fn devid_op_issuers(op: &devid_op) -> Result<devid_cert_list, Error> {

@@ -37,7 +37,7 @@ fn devid_pkcs12_read(
 ///
 /// @param key           The private key. Not NULL.
 /// @param cert          Its certificate. Not NULL.
-/// @param chain         The certificates above, nearest first. NULL: none. May be NULL.
+/// @param issuers       The certificates above, nearest first; its own before them is passed over. NULL: none. May be NULL.
 /// @param name          What software shows users for key and certificate (friendlyName). NULL: nothing. May be NULL.
 /// @param password      UTF-8. Not NULL.
 /// @param password_len  Length of `password` in bytes; not 0.
@@ -50,7 +50,7 @@ fn devid_pkcs12_read(
 fn devid_pkcs12_write(
     key: &devid_key,
     cert: &devid_cert,
-    chain: Option<&devid_cert_list>,
+    issuers: Option<&devid_cert_list>,
     name: Option<&str>,
     password: &[u8],
     mac: Option<&str>,
@@ -65,7 +65,7 @@ fn devid_pkcs12_write(
     let new = NewPkcs12 {
         pkcs8: &pkcs8,
         certificate: &cert.certificate,
-        chain: chain.map_or(&[], |chain| &chain[..]),
+        chain: issuers.map_or(&[], |issuers| &issuers[..]),
         name: name.unwrap_or_default(),
         mac: mac_named(mac)?,
         iterations: if iterations == 0 { DEFAULT_ITERATIONS } else { iterations },

@@ -19,17 +19,17 @@ use devid_core::transport::{Cancel, Exchange, ExchangeLimits, Reply, TransportEr
 #[callback]
 pub type devid_exchange_fn = fn(request: &[u8], reply: &mut devid_bytes) -> i32;
 
-/// Decides on the issued certificate, and is the place to install it. chain: the certificates above it. differences: where it
-/// is not what was asked for, one per line; "" if nowhere. *out_accept is 0 and refuses; write 1 to take the certificate.
+/// Decides on the issued certificate, and is the place to install it. issuers: the certificates above it. differences: where
+/// it is not what was asked for, one per line; "" if nowhere. *out_accept is 0 and refuses; write 1 to take the certificate.
 /// Return 0; or, to end the run without a decision, a number at or below -10000, or DEVID_E_CANCELLED if the program's user wants that.
 #[callback]
 pub type devid_decide_fn =
-    fn(cert: &devid_cert, chain: &devid_cert_list, differences: &str, out_accept: &mut i32) -> i32;
+    fn(cert: &devid_cert, issuers: &devid_cert_list, differences: &str, out_accept: &mut i32) -> i32;
 
 /// As devid_decide_fn, with the differences as data. They belong to the library.
 #[callback]
 pub type devid_judge_fn =
-    fn(cert: &devid_cert, chain: &devid_cert_list, differences: &devid_differences, out_accept: &mut i32) -> i32;
+    fn(cert: &devid_cert, issuers: &devid_cert_list, differences: &devid_differences, out_accept: &mut i32) -> i32;
 
 /// How a program decides on an issued certificate.
 pub(super) enum Judge {
@@ -39,16 +39,17 @@ pub(super) enum Judge {
 
 impl Judge {
     fn ask(&self, issued: &Issued) -> Result<Decision, Error> {
-        let (cert, chain) = (Slot::lent(devid_cert::of(issued.certificate.clone())), Slot::lent(issued.chain.clone()));
+        let (cert, issuers) =
+            (Slot::lent(devid_cert::of(issued.certificate.clone())), Slot::lent(issued.chain.clone()));
         let mut accept = 0;
         let status = match self {
             Judge::ByText(decide, user) => {
                 let differences: Vec<String> = issued.differences.iter().map(ToString::to_string).collect();
-                devid_decide_fn(*decide, user, &cert, &chain, &differences.join("\n"), &mut accept)
+                devid_decide_fn(*decide, user, &cert, &issuers, &differences.join("\n"), &mut accept)
             }
             Judge::ByData(judge, user) => {
                 let differences = Slot::lent(devid_differences::of(&issued.differences));
-                devid_judge_fn(*judge, user, &cert, &chain, &differences, &mut accept)
+                devid_judge_fn(*judge, user, &cert, &issuers, &differences, &mut accept)
             }
         };
         match (status, accept) {

@@ -52,8 +52,8 @@ fn devid_op_certificate_at(op: &devid_op, index: usize) -> Result<devid_cert, Er
 
 /// The certificates above one of those that were asked for, next issuer first, the anchor last.
 ///
-/// @param index      As for devid_op_certificate_at().
-/// @param out_chain  Receives the list; free with devid_cert_list_free(). Not NULL.
+/// @param index        As for devid_op_certificate_at().
+/// @param out_issuers  Receives the list; free with devid_cert_list_free(). Not NULL.
 /// @return As devid_op_certificate_at().
 #[export]
 fn devid_op_issuers_at(op: &devid_op, index: usize) -> Result<devid_cert_list, Error> {

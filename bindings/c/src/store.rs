@@ -34,7 +34,7 @@ fn devid_store_open_dir(path: &str, secret: Option<&[u8]>) -> Result<devid_store
 /// @param reference  For a key that cannot be exported: text by which the program finds it again. NULL: its own, see
 ///                   devid_key_reference(). May be NULL.
 /// @param cert       Its certificate; validated by the caller. Not NULL.
-/// @param chain      The certificates above, nearest first. NULL: none. May be NULL.
+/// @param issuers    The certificates above, nearest first; its own before them is passed over. NULL: none. May be NULL.
 /// @param purpose    What it is for, such as "ldevid". Not NULL.
 /// @return DEVID_OK; DEVID_E_KEY_MISMATCH, DEVID_E_VERIFY_AFTER_WRITE, DEVID_E_LOCKED, DEVID_E_FULL, DEVID_E_IO.
 #[export]
@@ -44,11 +44,11 @@ fn devid_store_install(
     key: &devid_key,
     reference: Option<&str>,
     cert: &devid_cert,
-    chain: Option<&devid_cert_list>,
+    issuers: Option<&devid_cert_list>,
     purpose: &str,
     now: Time,
 ) -> Result<(), Error> {
-    store.install(name, &new_identity(key, reference, cert, chain, purpose, now)?)?;
+    store.install(name, &new_identity(key, reference, cert, issuers, purpose, now)?)?;
     Ok(())
 }
 
@@ -60,7 +60,7 @@ fn devid_store_install(
 /// @param key        Its private key. Not NULL.
 /// @param reference  As devid_store_install(). May be NULL.
 /// @param cert       Its certificate; validated by the caller. Not NULL.
-/// @param chain      The certificates above, nearest first. NULL: none. May be NULL.
+/// @param issuers    The certificates above, nearest first; its own before them is passed over. NULL: none. May be NULL.
 /// @param purpose    What it is for, such as "ldevid". Not NULL.
 /// @return As devid_store_install(); DEVID_E_EXISTS if another one is waiting already.
 #[export]
@@ -70,11 +70,11 @@ fn devid_store_stage(
     key: &devid_key,
     reference: Option<&str>,
     cert: &devid_cert,
-    chain: Option<&devid_cert_list>,
+    issuers: Option<&devid_cert_list>,
     purpose: &str,
     now: Time,
 ) -> Result<(), Error> {
-    store.stage(name, &new_identity(key, reference, cert, chain, purpose, now)?)?;
+    store.stage(name, &new_identity(key, reference, cert, issuers, purpose, now)?)?;
     Ok(())
 }
 
@@ -304,14 +304,14 @@ fn new_identity<'a>(
     key: &'a devid_key,
     reference: Option<&str>,
     cert: &'a devid_cert,
-    chain: Option<&'a devid_cert_list>,
+    issuers: Option<&'a devid_cert_list>,
     purpose: &'a str,
     at: Time,
 ) -> Result<NewIdentity<'a>, Error> {
     Ok(NewIdentity {
         key: NewKey::Given(key.signer.to_keep(reference)?),
         certificate: &cert.certificate,
-        chain: chain.map_or(&[], Vec::as_slice),
+        chain: issuers.map_or(&[], Vec::as_slice),
         purpose,
         at,
     })

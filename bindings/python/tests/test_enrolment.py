@@ -33,7 +33,7 @@ def test_device_enrols_by_secret(bench: Bench) -> None:
             issued = operation.run()
             assert issued.certificate == bench.certificate
             assert issued.differences == () and issued.pki_status is devid.PkiStatus.ACCEPTED
-            assert [c.subject for c in issued.chain] == ["CN=Interop Root"]
+            assert [c.subject for c in issued.issuers] == ["CN=Interop Root"]
             assert issued.pem == bench.certificate.pem, "the root need not be sent along"
             assert operation.run().certificate == issued.certificate, "a finished operation stays finished"
 
@@ -137,7 +137,7 @@ def test_certificate_that_is_not_what_was_asked_for_is_taken_as_the_policy_or_th
             assert issued.pki_status is devid.PkiStatus.GRANTED_WITH_MODS
             assert [(one.field, one.deviation) for one in seen[0].differences] == [("subject", devid.Deviation.ADDED)]
             assert seen[0].differences == issued.differences == added.differences
-            assert seen[0].certificate == issued.certificate and seen[0].chain == issued.chain
+            assert seen[0].certificate == issued.certificate and seen[0].issuers == issued.issuers
 
 
 def test_program_that_decides_against_the_certificate_tells_the_server(bench: Bench) -> None:

@@ -60,7 +60,7 @@ def test_a_root_told_by_its_fingerprint_is_the_anchor_when_it_comes(devid_testca
         config.set_credential(key, chain)
         operation = devid.Client(config).enroll(devid.Key.generate(), "CN=device")
         if is_right:
-            assert operation.run().chain[-1].der == root
+            assert operation.run().issuers[-1].der == root
         else:
             with pytest.raises(devid.ProtocolError):
                 operation.run()

@@ -65,7 +65,7 @@ def test_an_operators_root_is_adopted_only_where_that_is_wanted(devid_testca: Te
     config = devid.Config(devid_testca.cmp_url, adopt_root=True)
     config.set_credential(*devid_testca.idevid())
     issued = devid.Client(config).enroll(devid.Key.generate("P-256"), "CN=router-7").run()
-    assert issued.chain[-1] == devid.Certificate.parse(devid_testca.root)
+    assert issued.issuers[-1] == devid.Certificate.parse(devid_testca.root)
     config.set_adopt_root(False)
     with pytest.raises(devid.UsageError):
         devid.Client(config).enroll(devid.Key.generate("P-256"), "CN=router-7")

@@ -105,7 +105,7 @@ def test_signals_are_served_while_another_process_holds_the_lock(devid_testca: T
     renewal = devid.Renewal(config(ca), "other", subject="CN=other")
     key, now = devid.Key.generate(), int(time.time())
     issued = devid.Client(config(ca)).enroll(key, "CN=device").run()
-    store.install("device", key, issued.certificate, issued.chain)
+    store.install("device", key, issued.certificate, issued.issuers)
     assert renewal.due(store, now).step is devid.Step.ENROLL
     calls: Dict[str, Callable[[], Any]] = {
         "put_blob": lambda: store.put_blob("words", b"1"),

@@ -40,6 +40,21 @@ def test_installed_identity_is_there_after_opening_again(store: devid.Store, tmp
     assert abs(identity.created - datetime.now(timezone.utc)) < timedelta(minutes=1)
 
 
+def test_a_chain_read_from_one_memory_is_installed_in_another(store: devid.Store, tmp_path: Path) -> None:
+    key, certificate = pair(tmp_path, "device")
+    store.install("router", key, certificate)
+    chain = store.current("router").chain
+    store.install("again", key, certificate, chain)
+    assert store.current("again").chain == (certificate,)
+    written = devid.write_pkcs12(key, certificate, chain, password="pw")
+    assert len(written) == len(devid.write_pkcs12(key, certificate, password="pw"))
+    # Another one's certificate is no issuer of this one, in its place or behind it.
+    other = pair(tmp_path, "other")[1]
+    for wrong in [(other,), (certificate, other)]:
+        with pytest.raises(devid.ValidationError, match="did not issue"):
+            store.install("router", key, certificate, wrong)
+
+
 def test_second_installation_keeps_the_first_for_rollback(store: devid.Store, tmp_path: Path) -> None:
     first, second = pair(tmp_path, "device"), pair(tmp_path, "device")
     store.install("router", *first)

@@ -28,7 +28,7 @@ def enrolled(ca: TestCa) -> Tuple[devid.Issued, devid.Client]:
     key = devid.Key.generate()
     issued = newcomer(ca).enroll(key, "CN=device").run()
     with config(ca) as settings:
-        settings.set_credential(key, [issued.certificate, *issued.chain])
+        settings.set_credential(key, [issued.certificate, *issued.issuers])
         return issued, devid.Client(settings)
 
 
@@ -39,22 +39,22 @@ def trust(ca: TestCa) -> devid.Trust:
 def test_device_revokes_its_certificate_and_the_crl_that_says_so_is_kept(devid_testca: TestCa, tmp_path: Path) -> None:
     issued, client = enrolled(devid_testca)
     store, anchors = devid.Store(tmp_path / "store"), trust(devid_testca)
-    store.put_crl(devid_testca.crl(), issued.certificate, anchors, intermediates=issued.chain)
+    store.put_crl(devid_testca.crl(), issued.certificate, anchors, intermediates=issued.issuers)
 
     revoked = client.revoke(issued.certificate, devid.Reason.CESSATION_OF_OPERATION).run()
 
     assert revoked.pki_status is devid.PkiStatus.ACCEPTED and revoked.warnings == () and revoked.crls == ()
     with pytest.raises(devid.ValidationError) as on_it:
-        store.put_crl(devid_testca.crl(), issued.certificate, anchors, intermediates=issued.chain)
+        store.put_crl(devid_testca.crl(), issued.certificate, anchors, intermediates=issued.issuers)
     assert on_it.value.code is devid.Code.REVOKED and "cessationOfOperation" in str(on_it.value)
-    issuers = "".join(c.pem for c in issued.chain).encode()
+    issuers = "".join(c.pem for c in issued.issuers).encode()
     validator = devid.Validator(
         anchors, purposes=None, any_name=True, intermediates=issuers, revocation=devid.Revocation.HARD
     )
     validator.add_crls(store.crls())
     # The list is of a CA that an anchor has certified: its numbers are forgotten with it, and not by another's certificate.
     assert store.forget_crl_numbers(issued.certificate) == 0 and store.crls() != b""
-    assert store.forget_crl_numbers(issued.chain[0]) == 1 and store.crls() == b""
+    assert store.forget_crl_numbers(issued.issuers[0]) == 1 and store.crls() == b""
     assert store.forget_crl_numbers() == 0
     report = validator.examine(issued.certificate, int(time.time()))
     assert not report.is_valid and report.findings[0].code is devid.Code.REVOKED
@@ -263,10 +263,10 @@ def test_forged_or_foreign_crl_is_not_kept(devid_testca: TestCa, tmp_path: Path)
     good = devid_testca.crl()
     forged = good[:-1] + bytes([good[-1] ^ 1])
     with pytest.raises(devid.ValidationError) as refused:
-        store.put_crl(forged, issued.certificate, anchors, intermediates=issued.chain)
+        store.put_crl(forged, issued.certificate, anchors, intermediates=issued.issuers)
     assert refused.value.code is devid.Code.REVOCATION_UNKNOWN
     with pytest.raises(devid.ValidationError):
-        store.put_crl(devid_testca.read("root.crl"), issued.certificate, anchors, intermediates=issued.chain)
+        store.put_crl(devid_testca.read("root.crl"), issued.certificate, anchors, intermediates=issued.issuers)
     with pytest.raises(devid.InputError):
         store.put_crl(b"", issued.certificate, anchors)
     assert store.crls() == b""
@@ -306,7 +306,7 @@ def test_several_certificates_come_by_one_message_and_each_has_an_outcome(devid_
     first, second, third = operation.run_all(decide=decide, wait=lambda seconds: time.sleep(0))
     assert offered == ["CN=unit 0", "CN=unit 2", "CN=unit 1"], "the one that waits comes last"
     for at, outcome in enumerate((first, second)):
-        assert outcome.error is None and outcome.certificate is not None and outcome.chain
+        assert outcome.error is None and outcome.certificate is not None and outcome.issuers
         assert outcome.certificate.subject == f"CN=unit {at}" and keys[at].public_key in outcome.certificate.der
     assert third.certificate is None and third.error is not None and third.error.code is devid.Code.REFUSED
     assert devid_testca.complaints() == []

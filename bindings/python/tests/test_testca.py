@@ -19,8 +19,8 @@ def enrol(ca: TestCa, **run: Any) -> devid.Issued:
 
 def test_device_enrols_with_its_idevid(devid_testca: TestCa) -> None:
     issued = enrol(devid_testca)
-    assert issued.certificate.subject == "CN=device" and len(issued.chain) == 2
-    assert issued.certificate.names == ["DNS:d.example"] and issued.chain[-1].names == []
+    assert issued.certificate.subject == "CN=device" and len(issued.issuers) == 2
+    assert issued.certificate.names == ["DNS:d.example"] and issued.issuers[-1].names == []
     assert devid_testca.received() == ["ir", "certConf"] and devid_testca.complaints() == []
 
 
@@ -88,7 +88,7 @@ def test_renewal_keeps_the_names(devid_testca: TestCa) -> None:
     with devid.Config(devid_testca.cmp_url, cmp_anchors=devid_testca.root, enrolment_anchors=devid_testca.root) as config:
         config.set_secret(devid_testca.reference, devid_testca.secret)
         issued = devid.Client(config).enroll(key, "CN=device").run()
-        config.set_credential(key, [issued.certificate, *issued.chain])
+        config.set_credential(key, [issued.certificate, *issued.issuers])
         renewed = devid.Client(config).renew(devid.Key.generate()).run()
     assert renewed.certificate.subject == issued.certificate.subject and renewed.certificate != issued.certificate
     with devid.Config(devid_testca.cmp_url) as config:

@@ -7,7 +7,7 @@ use super::{NewPkcs12, Pkcs12Mac};
 use crate::asn1::der::{self, element, sequence};
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::pkcs8::PrivateKeyInfo;
-use crate::asn1::x509::Certificate;
+use crate::asn1::x509::{Certificate, above};
 use crate::cms::CmsError;
 use crate::cms::content_info::encode_content_info;
 use crate::crypto::algorithm::encode_oid;
@@ -41,7 +41,7 @@ impl NewPkcs12<'_> {
         let keys = sequence(&[&bag(oid::BAG_SHROUDED_KEY, &shrouded, &self.attributes(key_id))]);
 
         let mut certificates = certificate_bag(self.certificate, &self.attributes(key_id));
-        for above in self.chain {
+        for above in above(self.certificate, self.chain) {
             certificates.extend(certificate_bag(above, &[]));
         }
         let (algorithm, ciphertext) = pbes2_encrypt(provider, &sequence(&[&certificates]), secret, self.iterations)?;

@@ -29,6 +29,22 @@ fn sealed(mac: Pkcs12Mac, password: &str) -> Vec<u8> {
 }
 
 #[test]
+fn a_chain_that_begins_with_the_certificate_itself_holds_it_once() {
+    let provider = default_provider();
+    let key = load_private_key(&*provider, DEVICE_KEY, None).unwrap().to_pkcs8().unwrap();
+    let (device, ca) = (Certificate::many_from_bytes(DEVICE).unwrap(), Certificate::many_from_bytes(CA).unwrap());
+    let whole = [&device[..1], &ca[..]].concat();
+    let sealed = [&ca[..], &whole].map(|chain| {
+        let (mac, iterations) = (Pkcs12Mac::Hmac, 100);
+        let new = NewPkcs12 { pkcs8: &key, certificate: &device[0], chain, name: "", mac, iterations };
+        new.seal(&*provider, "pw").unwrap()
+    });
+    // Reading leaves doubles out: that none was written is seen by the length.
+    assert_eq!(sealed[0].len(), sealed[1].len());
+    assert_eq!(open(&sealed[1], "pw").unwrap().certificates, whole);
+}
+
+#[test]
 fn a_file_is_known_in_base64_in_armour_and_cut_short() {
     let file = sealed(Pkcs12Mac::Hmac, "pw");
     let armoured = pem::encode("PKCS12", &file).to_string();

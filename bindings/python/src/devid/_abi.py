@@ -622,9 +622,9 @@ devid_send_datagram_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(c_uint8), c_size_t
 devid_receive_datagram_fn = CFUNCTYPE(c_int32, c_void_p, c_uint32, POINTER(devid_bytes))
 # user, request, request_len, reply
 devid_exchange_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(c_uint8), c_size_t, POINTER(devid_bytes))
-# user, cert, chain, differences, out_accept
+# user, cert, issuers, differences, out_accept
 devid_decide_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(devid_cert), POINTER(devid_cert_list), c_char_p, POINTER(c_int32))
-# user, cert, chain, differences, out_accept
+# user, cert, issuers, differences, out_accept
 devid_judge_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(devid_cert), POINTER(devid_cert_list), POINTER(devid_differences), POINTER(c_int32))
 # user, seconds
 devid_wait_fn = CFUNCTYPE(c_int32, c_void_p, c_uint32)

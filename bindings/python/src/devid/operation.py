@@ -88,7 +88,7 @@ class Issued:
     """A certificate that the CA has issued. Its key, and its path to an enrolment anchor, are checked."""
 
     certificate: Certificate
-    chain: Tuple[Certificate, ...]
+    issuers: Tuple[Certificate, ...]
     """The certificates above it, next issuer first, the anchor last."""
     differences: Tuple[Difference, ...] = ()
     """Where it is not what was asked for; empty: it is."""
@@ -107,8 +107,8 @@ class Issued:
 
     @property
     def pem(self) -> str:
-        """Certificate and chain as PEM text, the anchor left out if it is self-signed."""
-        above = [c for c in self.chain if c.subject != c.issuer]
+        """Certificate and issuers as PEM text, the anchor left out if it is self-signed."""
+        above = [c for c in self.issuers if c.subject != c.issuer]
         return "".join(c.pem for c in (self.certificate, *above))
 
 
@@ -557,11 +557,11 @@ class Operation(Steps):
     def _issued(operation: Any) -> Issued:
         lib = library()
         confirm_before = lib.devid_op_confirm_before(operation)
-        with CertificateList._made_by("devid_op_issuers", operation) as chain:
+        with CertificateList._made_by("devid_op_issuers", operation) as issuers:
             with CertificateList._made_by("devid_op_ca_pubs", operation) as ca_pubs:
                 return Issued(
                     Certificate._made_by("devid_op_certificate", operation),
-                    tuple(chain.certificates()),
+                    tuple(issuers.certificates()),
                     DifferenceList.of("devid_differences_of_op", operation),
                     pki_status_of(lib.devid_op_pki_status(operation)),
                     tuple(ca_pubs.certificates()),
@@ -598,7 +598,7 @@ class CertificateOutcome:
 
     certificate: Optional[Certificate]
     """The certificate, issued and confirmed; None if there is none."""
-    chain: Tuple[Certificate, ...] = ()
+    issuers: Tuple[Certificate, ...] = ()
     """The certificates above it, next issuer first, the anchor last."""
     error: Optional[Error] = None
     """Why there is none, with the CA's words."""
@@ -648,8 +648,8 @@ def _outcome(operation: Any, index: int) -> CertificateOutcome:
         certificate = Certificate._made_by("devid_op_certificate_at", operation, index)
     except Error as error:
         return CertificateOutcome(None, (), error)
-    with CertificateList._made_by("devid_op_issuers_at", operation, index) as chain:
-        return CertificateOutcome(certificate, tuple(chain.certificates()))
+    with CertificateList._made_by("devid_op_issuers_at", operation, index) as issuers:
+        return CertificateOutcome(certificate, tuple(issuers.certificates()))
 
 
 def _warnings(operation: Any) -> Tuple[str, ...]:
@@ -774,13 +774,13 @@ def _saved(view: Any) -> bytes:
 
 
 @guarded
-def _on_judge(user: Optional[int], cert: Any, chain: Any, differences: Any, out_accept: Any) -> int:
+def _on_judge(user: Optional[int], cert: Any, issuers: Any, differences: Any, out_accept: Any) -> int:
     run: Asked = TOKENS.at(user)
     lib = library()
     certificate = Certificate.parse(borrowed("devid_cert_der", cert) or b"")
     above: List[Certificate] = []
-    for index in range(lib.devid_cert_list_count(chain)):
-        above.append(Certificate._made_by("devid_cert_list_at", chain, index))
+    for index in range(lib.devid_cert_list_count(issuers)):
+        above.append(Certificate._made_by("devid_cert_list_at", issuers, index))
     progress = run.steps._progress
     offered = Issued(certificate, tuple(above), differences_of(differences), progress.pki_status if progress else None)
     run.steps._offered = offered

@@ -45,7 +45,7 @@ def read_pkcs12(content: Material, password: str) -> Pkcs12:
 def write_pkcs12(
     key: Key,
     certificate: Certificate,
-    chain: Sequence[Certificate] = (),
+    issuers: Sequence[Certificate] = (),
     *,
     password: str,
     name: Optional[str] = None,
@@ -54,11 +54,11 @@ def write_pkcs12(
 ) -> bytes:
     """Writes a PKCS#12 file with PBES2, AES-256 and SHA-256.
 
-    ``name`` is what software shows people; ``mac`` is ``HMAC``, which everyone reads, or ``PBMAC1`` (RFC 9579); 0
+    ``issuers`` are the certificates above, nearest first; its own before them is passed over. ``name`` is what software shows people; ``mac`` is ``HMAC``, which everyone reads, or ``PBMAC1`` (RFC 9579); 0
     iterations mean the library's default.
     """
     secret = text(password, "password")
-    with key._use() as private, certificate._use() as leaf, listed(chain) as above:
+    with key._use() as private, certificate._use() as leaf, listed(issuers) as above:
         return bytes_of(
             "devid_pkcs12_write",
             private,

@@ -142,7 +142,7 @@ class Store(Handle):
         name: str,
         key: Key,
         certificate: Certificate,
-        chain: Sequence[Certificate] = (),
+        issuers: Sequence[Certificate] = (),
         *,
         purpose: str = "ldevid",
         reference: Optional[str] = None,
@@ -151,24 +151,24 @@ class Store(Handle):
         """Writes an identity as a new generation, reads it back, and switches to it in one atomic step.
 
         The generation that was in use becomes the previous one. On any failure the identity in use is the one from before,
-        whole. ``chain`` holds the certificates above; ``reference`` tells where a key is that cannot be exported; ``now``
+        whole. ``issuers`` are the certificates above; its own before them is passed over; ``reference`` tells where a key is that cannot be exported; ``now``
         is the system's clock unless given.
         """
-        self._put("devid_store_install", name, key, certificate, chain, purpose, reference, now)
+        self._put("devid_store_install", name, key, certificate, issuers, purpose, reference, now)
 
     def stage(
         self,
         name: str,
         key: Key,
         certificate: Certificate,
-        chain: Sequence[Certificate] = (),
+        issuers: Sequence[Certificate] = (),
         *,
         purpose: str = "ldevid",
         reference: Optional[str] = None,
         now: Optional[Moment] = None,
     ) -> None:
         """The first half of :meth:`install`, for a certificate that is issued and not confirmed yet: all but the switch."""
-        self._put("devid_store_stage", name, key, certificate, chain, purpose, reference, now)
+        self._put("devid_store_stage", name, key, certificate, issuers, purpose, reference, now)
 
     def _put(
         self,
@@ -176,12 +176,12 @@ class Store(Handle):
         name: str,
         key: Key,
         certificate: Certificate,
-        chain: Sequence[Certificate],
+        issuers: Sequence[Certificate],
         purpose: str,
         reference: Optional[str],
         now: Optional[Moment],
     ) -> None:
-        with self._use() as store, key._use() as private, certificate._use() as leaf, listed(chain) as above:
+        with self._use() as store, key._use() as private, certificate._use() as leaf, listed(issuers) as above:
             change(
                 function,
                 store,
