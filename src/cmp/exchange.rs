@@ -23,7 +23,7 @@ use super::credential::Credential;
 use super::parts::Several;
 use super::request::{Request, RevocationRequest};
 use super::response;
-use super::state::{Finished, Halt, Phase, Sent, State, Then, UnderWay, Waiting};
+use super::state::{CLOSE_SECONDS, Finished, Halt, Phase, Sent, State, Then, UnderWay, Waiting};
 use super::transaction::{Transaction, Unprotected, general_info};
 use crate::asn1::cmp::{BodyType, poll};
 use crate::asn1::x509::Certificate;
@@ -43,9 +43,6 @@ const MOST_DROPPED: u32 = 245;
 
 /// The end of a wait that somebody else has measured: see [`Operation::end_wait`](super::Operation).
 pub(super) const ENDED: Time = Time::from_unix(i64::MIN);
-
-/// How far two clocks may differ that are both right, in seconds.
-const CLOSE_SECONDS: i64 = 3600;
 
 /// What is wanted, and by what means: all that an operation is before it has begun.
 #[derive(Clone)]
@@ -361,12 +358,15 @@ impl Exchange {
             // once more, the time is over.
             State::Sent(Sent { under_way, .. }) => !under_way.is_confirming() && under_way.polling.is_none(),
             State::Waiting(Waiting { until, then: Then::Poll(under_way, _), .. }) => {
-                !under_way.is_confirming() && *until != ENDED
+                !under_way.is_confirming() && *until > now
             }
             _ => false,
         };
         let (most, started) = (self.plan.context.limits.max_total_seconds, self.transaction.started);
-        if !is_bound || now.since(started) <= i64::from(most) {
+        // A clock that is ahead has one witness: the time in the last answer that proved authentic.
+        let witnessed = self.transaction.peer_time.map(|said| said.since(started)).filter(|passed| *passed >= 0);
+        let passed = now.since(started).min(witnessed.unwrap_or(i64::MAX));
+        if !is_bound || passed <= i64::from(most) {
             return Ok(());
         }
         let words = format!("the operation began {started} and may take {most} seconds (max_total_seconds)");

@@ -170,7 +170,7 @@ impl Operation {
         let begun = self.begun()?;
         Some(match &begun.state {
             State::Sent(Sent { output, under_way, .. }) => Action::Send { message: output, body: under_way.body },
-            State::Waiting(Waiting { until, seconds, reason, then }) => {
+            State::Waiting(Waiting { until, seconds, reason, then, .. }) => {
                 // By the clock of the owner, who compares it with that.
                 let off = begun.exchange.clock_off_seconds();
                 let off = match then {
@@ -467,7 +467,8 @@ impl Begun {
         let Begun { exchange, state, is_restored } = self;
         exchange.check_total_time(state, now)?;
         let later = exchange.later_clock(now);
-        if core::mem::take(is_restored) {
+        let is_back = core::mem::take(is_restored);
+        if is_back {
             exchange.judge_restored(state, now)?;
         }
         let next = match state {
@@ -496,10 +497,12 @@ impl Begun {
                 if let (Then::Valid(issued), true) = (&waiting.then, exchange.plan().bounds_validity) {
                     exchange.still_worth_waiting_for(issued, later)?;
                 }
-                let left = waiting.until.since(match &waiting.then {
-                    Then::Valid(issued) => exchange.ripens_by(issued.certificate.not_before(), now),
-                    Then::Poll(..) => now,
-                });
+                let left = match &waiting.then {
+                    Then::Valid(issued) => {
+                        waiting.until.since(exchange.ripens_by(issued.certificate.not_before(), now))
+                    }
+                    Then::Poll(..) => waiting.left_seconds(now, is_back.then_some(exchange.transaction().started)),
+                };
                 if left > 0 {
                     waiting.seconds = u32::try_from(left).unwrap_or(u32::MAX);
                     return Ok(Next::Ask);

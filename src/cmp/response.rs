@@ -209,7 +209,7 @@ fn prove(
     if let Err(error) = check_time(context, &message, inbox.way, now) {
         // By whom the message is, and that it is no old one, is known here; of a bearer (see [`super::bearer`]) it is not.
         let time = message.header().message_time.filter(|_| context.follow_authentic_time && protected_by.1.is_none());
-        transaction.follow_time(time.ok_or(error)?.since(now));
+        transaction.follow_time(time.ok_or(error)?, now);
     }
     Ok((message, protected_by))
 }

@@ -81,6 +81,12 @@ impl Operation {
         let (issued, rejection) = (state.issued(), state.under_way().and_then(UnderWay::rejection));
         let under_way = under_way.map_or_else(Vec::new, |under_way| under_way.write());
         let reason: Vec<u8> = reason.iter().flat_map(|text| octets(text.as_bytes())).collect();
+        let whole = match state {
+            State::Waiting(Waiting { whole: Some(whole), then: Then::Poll(..), .. }) => {
+                element(0xa0, &[&encode(whole)])
+            }
+            _ => Vec::new(),
+        };
         let until = encode(&until.unix());
         let state =
             sequence(&[&encode(&number), &octets(output), &until, &sequence(&[&under_way]), &sequence(&[&reason])]);
@@ -94,6 +100,7 @@ impl Operation {
             &other_version,
             &in_vain,
             &put_off,
+            &whole,
         ]);
         // While certConf refuses the certificate: why. Without it a restored operation would take pkiConf for success.
         let rejection = rejection.map_or_else(Vec::new, |error| {
@@ -150,11 +157,14 @@ impl Operation {
         let polls = counts.decode()?;
         transaction.started = Time::from_unix(counts.decode()?);
         let other_version = Some(counts.decode::<i64>()?).filter(|version| *version != 0);
-        // Older snapshots end here, or behind the next; the last one is there where an answer is kept.
+        // Older snapshots end here, or behind the next; the last ones are there where an answer is kept, a request put off, a poll waited for.
         let dropped = if counts.is_empty() { 0 } else { counts.decode()? };
         let misread = if counts.is_empty() { 0 } else { counts.decode()? };
         let kept_answer = counts.optional(Tag::OctetString)?.map(|kept| kept.value.to_vec());
-        let put_off = if counts.is_empty() { None } else { Some(read_put_off(&mut counts)?) };
+        let is_put_off = counts.peek() == Some(Tag::Sequence);
+        let put_off = is_put_off.then(|| read_put_off(&mut counts)).transpose()?;
+        let whole = counts.optional_context(0, true)?;
+        let whole = whole.map(|whole| Cursor::new(whole.value, WHAT)?.decode()).transpose()?;
         let counts = Counts { polls, dropped, misread };
         let rejection = read_rejection(fields.expect(Tag::Sequence, "the rejection")?.value)?;
         let mut issued = if fields.is_empty() { None } else { Some(read_issued(&mut fields)?) };
@@ -164,8 +174,11 @@ impl Operation {
                 issued.private_key = Some(key);
             }
         }
-        let state = restored_state(number, (output, until, reason), under_way, (issued.map(Arc::new), rejection))
+        let mut state = restored_state(number, (output, until, reason), under_way, (issued.map(Arc::new), rejection))
             .ok_or_else(|| Error::new(Code::Corrupt, "the saved operation's state contradicts itself"))?;
+        if let State::Waiting(waiting) = &mut state {
+            waiting.whole = whole;
+        }
         let mut exchange =
             Exchange::of(Plan::new(context, request), transaction, counts, other_version).keeping(kept_answer);
         // While answers prove nothing, the words are that they do.

@@ -117,10 +117,15 @@ impl Transaction {
         self.peer_time = message.header().message_time;
     }
 
-    /// From now on the peer's time counts, which is so far from the owner's, in seconds.
-    pub fn follow_time(&mut self, off_seconds: i64) {
+    /// From now on the peer's time counts, in place of this present.
+    pub fn follow_time(&mut self, said: Time, now: Time) {
+        let off_seconds = said.since(now);
         self.clock_off_seconds = self.clock_off_seconds.saturating_add(off_seconds);
-        self.started = self.started.plus(off_seconds);
+        // The operation began by a clock that was as wrong as it is now, or right: what has passed is the less of the two.
+        let (by_right_one, by_this_one) = (said.since(self.started), now.since(self.started));
+        if by_right_one < 0 || (0..=by_right_one).contains(&by_this_one) {
+            self.started = self.started.plus(off_seconds);
+        }
     }
 
     /// Header and body of the next message, under a fresh senderNonce.

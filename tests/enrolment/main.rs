@@ -28,6 +28,7 @@ mod kept_format;
 mod later;
 mod measured;
 mod odd;
+mod own_waits;
 mod pkcs10;
 mod planner;
 mod probe;

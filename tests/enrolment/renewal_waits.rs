@@ -398,3 +398,27 @@ fn a_ca_that_is_away_is_asked_a_bounded_number_of_times_by_every_clock() {
     }
     assert!(counts.values().all(|count| (2..=24).contains(count)), "{counts:?}");
 }
+
+/// A clock that is weeks ahead for one start while the CA lets wait: the CA has been asked to approve, and is not asked twice.
+#[test]
+fn a_clock_that_is_ahead_for_a_look_throws_no_waiting_request_away() {
+    for by_secret in [false, true] {
+        for off in [40 * DAY, 400 * DAY, -40 * DAY, -50 * 365 * DAY] {
+            for looks in [1, 5] {
+                let mut world = World::new(by_secret);
+                world.lets_wait = (10, DAY);
+                for look in 0..60 {
+                    let clock = world.truth.get().plus(if (3..3 + looks).contains(&look) { off } else { 0 });
+                    let report = world.run(Some(clock));
+                    if matches!(report.outcome, Ok(Done::Installed(_))) {
+                        break;
+                    }
+                    let is_odd = (2..2 + looks).contains(&look);
+                    world.later(if is_odd { 3600 } else { i64::from(report.wait_seconds.max(1)) });
+                }
+                assert!(world.store.current("router").is_ok(), "{off} {looks}: {:?}", world.asked);
+                assert_eq!(world.count(BodyType::IR), 1, "{off} {looks}: {:?}", world.asked);
+            }
+        }
+    }
+}

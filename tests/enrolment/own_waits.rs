@@ -1,0 +1,133 @@
+//! Waits of operations that programs drive, by a clock that jumps: the server has asked for seconds, and the clock says years.
+
+use devid::client::{Client, Destination, Owner};
+use devid::cmp::{Action, Signer};
+use devid::store::Store;
+use devid::transport::{Exchange, ExchangeLimits, Reply, TransportError};
+use devid::{Code, Error, Time};
+
+use crate::certificates::{key, now, provider};
+use crate::mock_ca::{Device, MockCa};
+use crate::renewal::DAY;
+
+/// What the server asks to wait.
+const ASKED: u32 = 600;
+const YEAR: i64 = 365 * DAY;
+
+struct Line<'a>(&'a mut MockCa);
+
+impl Exchange for Line<'_> {
+    fn exchange(&mut self, request: &[u8], _: &ExchangeLimits) -> Result<Reply, TransportError> {
+        Ok(Reply::from_body(self.0.answer(request)))
+    }
+}
+
+/// Sleeps by a clock that jumps while it sleeps for the first time; leaves after so many waits.
+struct Sleeper {
+    clock: Time,
+    jumps: i64,
+    slept: Vec<u32>,
+    most: usize,
+}
+
+impl Sleeper {
+    fn at(clock: Time, most: usize) -> Self {
+        Sleeper { clock, jumps: 0, slept: Vec::new(), most }
+    }
+}
+
+impl Owner for Sleeper {
+    fn now(&mut self) -> Time {
+        self.clock
+    }
+
+    fn wait(&mut self, seconds: u32, _: &[String]) -> Result<(), Error> {
+        if self.slept.len() == self.most {
+            return Err(Error::new(Code::Cancelled, "later"));
+        }
+        self.slept.push(seconds);
+        self.clock = self.clock.plus(i64::from(seconds) + std::mem::take(&mut self.jumps));
+        Ok(())
+    }
+}
+
+/// A server that lets wait twice; whether its answers have the time.
+fn waiting(tells_time: bool) -> (MockCa, Client) {
+    let mut ca = MockCa::new().answers_waiting(2, ASKED.into());
+    ca.bend = Some(Box::new(move |answer| answer.header.message_time = tells_time.then(now)));
+    let mut config = Device::config(&ca);
+    config.message_time_window_seconds = None;
+    let client = config.build().unwrap();
+    (ca, client)
+}
+
+#[test]
+fn a_clock_that_jumps_while_an_operation_sleeps_draws_no_wait_out_and_ends_no_operation() {
+    for tells_time in [false, true] {
+        for jumps in [-DAY, -60, -YEAR, 60, DAY, YEAR] {
+            // Without a word about the time, one that is a year later is.
+            if jumps == YEAR && !tells_time {
+                continue;
+            }
+            let (mut ca, client) = waiting(tells_time);
+            let mut operation = client.enroll(Signer::Key(key()), &Device::subject()).unwrap();
+            let mut sleeper = Sleeper { jumps, ..Sleeper::at(now(), 9) };
+            let done = client.complete_over(&mut operation, &mut Line(&mut ca), &mut sleeper);
+            assert!(done.is_ok(), "{jumps} {tells_time}: {done:?}");
+            assert!(sleeper.slept.iter().all(|seconds| *seconds <= ASKED), "{jumps}: {:?}", sleeper.slept);
+            assert!(sleeper.slept.len() <= 4, "{jumps}: {:?}", sleeper.slept);
+        }
+    }
+}
+
+/// Asked for and saved; then resumed by a clock that is off from its start on. How it went, and what was slept.
+fn resumed(off: i64, tells_time: bool) -> (MockCa, Store, Result<(), Error>, Vec<u32>) {
+    let (mut ca, client) = waiting(tells_time);
+    let store = Store::in_memory(provider().clone());
+    let to = Destination { store: &store, name: "router", purpose: "ldevid" };
+    let began =
+        client.enroll_into(to, &key(), &Device::subject(), &mut Line(&mut ca), &mut Sleeper::at(now(), 0)).unwrap_err();
+    assert_eq!(began.code(), Code::Cancelled);
+    let mut sleeper = Sleeper::at(now().plus(i64::from(ASKED) + off), 9);
+    let done = client.resume(to, &mut Line(&mut ca), &mut sleeper).map(|_| ());
+    (ca, store, done, sleeper.slept)
+}
+
+#[test]
+fn a_saved_wait_goes_on_by_a_clock_that_begins_anew_and_is_not_given_up_by_one_that_is_ahead() {
+    for tells_time in [false, true] {
+        for off in [0, -60, -DAY, -YEAR, DAY, YEAR] {
+            if off == YEAR && !tells_time {
+                continue;
+            }
+            let (ca, _, done, slept) = resumed(off, tells_time);
+            assert!(done.is_ok(), "{off} {tells_time}: {done:?}");
+            assert_eq!(ca.bodies().iter().filter(|body| **body == "ir").count(), 1, "{off}: {:?}", ca.bodies());
+            assert!(slept.iter().all(|seconds| *seconds <= ASKED) && slept.len() <= 2, "{off}: {slept:?}");
+        }
+    }
+    // In 1970 the certificate begins later, which is another wait; what the server has asked for is over.
+    let (ca, ..) = resumed(100 - now().unix(), false);
+    assert_eq!(ca.bodies()[..4], ["ir", "pollReq", "pollReq", "pollReq"]);
+    // The dark twin: a server that lets wait without an end, and says nothing of the time, is asked once more and given up.
+    let (ca, _, done, slept) = resumed(60 * DAY, false);
+    assert_eq!(done.unwrap_err().code(), Code::PollExhausted);
+    assert_eq!(ca.bodies(), ["ir", "pollReq", "pollReq"], "one that tells how long, and one more");
+    assert!(slept.is_empty());
+}
+
+#[test]
+fn a_clock_back_by_less_than_an_hour_ends_no_saved_wait_before_its_time() {
+    let (mut ca, client) = waiting(false);
+    let key = key();
+    let mut operation = client.enroll(Signer::Key(key.clone()), &Device::subject()).unwrap();
+    let slept = client.complete_over(&mut operation, &mut Line(&mut ca), &mut Sleeper::at(now(), 0));
+    assert_eq!(slept.unwrap_err().code(), Code::Cancelled);
+    let saved = operation.save().unwrap();
+    for off in [-3000, -60, 0, 300] {
+        let mut back = client.restore(Signer::Key(key.clone()), &saved).unwrap();
+        back.step(now().plus(off)).unwrap();
+        let Some(Action::Wait { seconds, .. }) = back.action() else { panic!("{off}: {:?}", back.action()) };
+        assert_eq!(i64::from(seconds), i64::from(ASKED) - off.max(0), "{off}");
+    }
+}
