@@ -19,6 +19,56 @@ extern "C" {
  */
 
 /**
+ * Decrypts with an RSA key that lives elsewhere: a key for content (RFC 5652 section 6.2.1), or a challenge of a CA.
+ *
+ * scheme: "RSA-OAEP-SHA256" (RSAES-OAEP with that digest for label and MGF1, empty label), "RSA-OAEP-SHA256-MGF1-SHA1" (another digest in
+ * MGF1), "RSA-PKCS1" (RSAES-PKCS1-v1_5), the same with other digests. plaintext: give the result with devid_bytes_append(). Return 0, or a negative
+ * number to fail; a program that says apart from other failures that a padding is wrong helps who attacks the key.
+ */
+typedef int32_t (*devid_decrypt_fn)(void *user,
+                                    const char *scheme,
+                                    const uint8_t *ciphertext,
+                                    size_t ciphertext_len,
+                                    devid_bytes *plaintext);
+
+/**
+ * Agrees on a secret with an EC or X25519 key that lives elsewhere. point: the other side's, as it stands in its SubjectPublicKeyInfo (on
+ * P-256, P-384, P-521 uncompressed: 04, x and y). secret: give the x-coordinate, or what X25519 gives, with devid_bytes_append(). Return 0, or a
+ * negative number to fail.
+ */
+typedef int32_t (*devid_agree_fn)(void *user,
+                                  const uint8_t *point,
+                                  size_t point_len,
+                                  devid_bytes *secret);
+
+/**
+ * As devid_key_from_callback(), for a key that does more than sign: it opens keys that a CA's side made (devid_op_enroll_central()),
+ * certificates and challenges that are sent encrypted to it (devid_config_set_possession()), and what devid_key_decrypt() is given.
+ *
+ * @param spki      The public half: SubjectPublicKeyInfo, DER. Not NULL.
+ * @param spki_len  Length of `spki` in bytes.
+ * @param sign      As devid_key_from_callback(). Not NULL.
+ * @param decrypt   For an RSA key; called as `sign` is. NULL: it does not decrypt. May be NULL.
+ * @param agree     For an EC or X25519 key; called as `sign` is. NULL: it does not agree. May be NULL.
+ * @param user      Passed to `sign`, `decrypt`, `agree` and `destroy`. May be NULL.
+ * @param destroy   Called once, when the key and everything made with it is gone, or when this call fails. May be NULL.
+ * @param out_key   Receives the key; free with devid_key_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_BAD_KEY, DEVID_E_ALGORITHM if the public half cannot be used.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_key_from_callbacks(const uint8_t *spki,
+                                      size_t spki_len,
+                                      devid_sign_fn sign,
+                                      devid_decrypt_fn decrypt,
+                                      devid_agree_fn agree,
+                                      void *user,
+                                      devid_destroy_fn destroy,
+                                      devid_key **out_key,
+                                      devid_error **err);
+
+/**
  * An ECDSA signature as it goes into certificates and messages, from the two numbers in a row that a secure element or a token gives.
  * For devid_sign_fn and devid_op_put_signature().
  *

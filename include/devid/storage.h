@@ -159,6 +159,35 @@ devid_status devid_store_options_set_retention(devid_store_options *options,
                                                devid_error **err);
 
 /**
+ * For devid_store_open(): whether a directory that is missing is made. A path that is mistyped is else a new, empty device memory.
+ *
+ * @param options  Not NULL.
+ * @param on       1: it must exist; 0 (the default): it is made.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK. devid_store_open() answers DEVID_E_NOT_FOUND for one that must exist and does not.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_options_set_must_exist(devid_store_options *options,
+                                                int32_t on,
+                                                devid_error **err);
+
+/**
+ * For devid_store_open(): how long a call waits for another process that has the lock of the directory, before it answers
+ * DEVID_E_LOCKED.
+ *
+ * @param options  Not NULL.
+ * @param millis   Milliseconds, 2000 by default, at most 600000. 0: not at all.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_options_set_lock_wait(devid_store_options *options,
+                                               uint32_t millis,
+                                               devid_error **err);
+
+/**
  * For devid_store_open_storage(): an interrupted write always leaves the old or the new bytes. Saves a second copy of each record.
  *
  * @param options  Not NULL.
@@ -186,7 +215,7 @@ DEVID_API void devid_store_options_free(devid_store_options *options);
  * @param options    NULL: the defaults. May be NULL.
  * @param out_store  Receives the store; free with devid_store_free(). Not NULL.
  * @param err        Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_PERMISSION, DEVID_E_IO, DEVID_E_UNSUPPORTED on systems without such a store.
+ * @return DEVID_OK; DEVID_E_PERMISSION, DEVID_E_IO, DEVID_E_NOT_FOUND, DEVID_E_UNSUPPORTED on systems without such a store.
  */
 DEVID_API
 DEVID_MUST_USE
@@ -787,6 +816,167 @@ devid_status devid_store_number(const devid_store *store,
                                 const char *name,
                                 int64_t *out_value,
                                 devid_error **err);
+
+/**
+ * What in device memory is not as it should be. Never changes.
+ */
+typedef struct devid_problems devid_problems;
+
+/**
+ * What kind of thing is not as it should be: one of DEVID_PROBLEM_*. More may be added.
+ */
+typedef int32_t devid_problem;
+
+/**
+ * There is no such problem.
+ */
+#define DEVID_PROBLEM_NONE 0
+
+/**
+ * Left over from an interrupted call. Harmless.
+ */
+#define DEVID_PROBLEM_LEFTOVER 1
+
+/**
+ * Not put there by this library. Left alone.
+ */
+#define DEVID_PROBLEM_FOREIGN 2
+
+/**
+ * Access rights or ownership are not as they must be.
+ */
+#define DEVID_PROBLEM_ACCESS 3
+
+/**
+ * The record that says which generation is in use is damaged or missing.
+ */
+#define DEVID_PROBLEM_POINTER 4
+
+/**
+ * A generation cannot be used.
+ */
+#define DEVID_PROBLEM_GENERATION 5
+
+/**
+ * Another record is damaged.
+ */
+#define DEVID_PROBLEM_DAMAGED 6
+
+/**
+ * A generation was issued, but never confirmed or discarded.
+ */
+#define DEVID_PROBLEM_UNRESOLVED 7
+
+/**
+ * What is trusted ends, and no successor is here.
+ */
+#define DEVID_PROBLEM_ENDING 8
+
+/**
+ * A key that is only named here, such as in a token, is not to be had where it is.
+ */
+#define DEVID_PROBLEM_KEY_ELSEWHERE 9
+
+/**
+ * A key is sealed under another secret than is given.
+ */
+#define DEVID_PROBLEM_SEALED 10
+
+/**
+ * The device's clock and the CA's contradict each other about what is valid.
+ */
+#define DEVID_PROBLEM_CLOCK 11
+
+/**
+ * Written by a newer version of the library. Left as it is.
+ */
+#define DEVID_PROBLEM_NEWER 12
+
+/**
+ * Of a kind that has no number here; its text says what it is.
+ */
+#define DEVID_PROBLEM_OTHER 13
+
+/**
+ * As devid_store_verify(), with the problems as data.
+ *
+ * @param store         Not NULL.
+ * @param repair        1: repair; 0: change nothing.
+ * @param out_problems  Receives what was found; free with devid_problems_free(). Not NULL.
+ * @param err           Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK, also if problems were found; or a failure to look.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_problems_of_store(const devid_store *store,
+                                     int32_t repair,
+                                     devid_problems **out_problems,
+                                     devid_error **err);
+
+/**
+ * What devid_renewal_finding() has as text.
+ *
+ * @param renewal       Not NULL.
+ * @param out_problems  Receives what was found, none if no plan was made; free with devid_problems_free(). Not NULL.
+ * @param err           Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK or a failure.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_problems_of_renewal(const devid_renewal *renewal,
+                                       devid_problems **out_problems,
+                                       devid_error **err);
+
+/**
+ * How many there are.
+ *
+ * @param problems  May be NULL (gives 0).
+ * @return The number.
+ */
+DEVID_API size_t devid_problems_count(const devid_problems *problems);
+
+/**
+ * What kind of thing it is.
+ *
+ * @param problems  May be NULL (gives 0).
+ * @param index     From 0 to devid_problems_count() - 1.
+ * @return One of DEVID_PROBLEM_*; DEVID_PROBLEM_NONE if there is no such problem.
+ */
+DEVID_API devid_problem devid_problems_kind(const devid_problems *problems, size_t index);
+
+/**
+ * Where it is: a record's key.
+ *
+ * @param problems  May be NULL (gives NULL).
+ * @param index     From 0 to devid_problems_count() - 1.
+ * @return NULL if there is no such problem; valid until the problems are freed.
+ */
+DEVID_API const char *devid_problems_place(const devid_problems *problems, size_t index);
+
+/**
+ * What it is and what a person does about it.
+ *
+ * @param problems  May be NULL (gives NULL).
+ * @param index     From 0 to devid_problems_count() - 1.
+ * @return NULL if there is no such problem; valid until the problems are freed.
+ */
+DEVID_API const char *devid_problems_text(const devid_problems *problems, size_t index);
+
+/**
+ * Whether it has been put right.
+ *
+ * @param problems  May be NULL (gives 0).
+ * @param index     From 0 to devid_problems_count() - 1.
+ * @return 1 yes; 0 no, or there is no such problem.
+ */
+DEVID_API int32_t devid_problems_is_mended(const devid_problems *problems, size_t index);
+
+/**
+ * Frees problems.
+ *
+ * @param problems  May be NULL.
+ */
+DEVID_API void devid_problems_free(devid_problems *problems);
 
 /**
  * The labels of all keys that wait for their certificate.

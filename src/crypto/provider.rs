@@ -63,6 +63,18 @@ pub enum RsaEncryption {
     Pkcs1,
 }
 
+/// `RSA-OAEP-SHA256`, `RSA-OAEP-SHA256-MGF1-SHA1`, `RSA-PKCS1`.
+impl fmt::Display for RsaEncryption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |digest: &DigestAlgorithm| digest.to_string().replace('-', "");
+        match self {
+            RsaEncryption::Oaep(digest) => write!(f, "RSA-OAEP-{}", word(digest)),
+            RsaEncryption::OaepMasked { digest, mask } => write!(f, "RSA-OAEP-{}-MGF1-{}", word(digest), word(mask)),
+            RsaEncryption::Pkcs1 => f.write_str("RSA-PKCS1"),
+        }
+    }
+}
+
 /// One implementation of all algorithms. Shared between threads; holds no state a caller could notice.
 pub trait Provider: Send + Sync + fmt::Debug {
     /// Name for people and logs, such as `aws-lc`.

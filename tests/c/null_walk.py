@@ -47,6 +47,7 @@ FIXTURES = once([
     ("devid_identity", "OK(devid_key_load(pem_key, pem_key_len, NULL, 0, &unused_key, &err)); "
                       "OK(devid_store_install(fix_devid_store, \"a\", unused_key, NULL, fix_devid_cert, NULL, \"ldevid\", 1, &err)); "
                       "devid_key_free(unused_key); OK(devid_store_current(fix_devid_store, \"a\", &{x}, &err))"),
+    ("devid_problems", "OK(devid_problems_of_store(fix_devid_store, 0, &{x}, &err))"),
     ("devid_differences", "OK(devid_differences_of_identity(fix_devid_identity, &{x}, &err))"),
     ("devid_export", "OK(devid_export_new(\"nginx\", \"/nonexistent/devid\", &{x}, &err))"),
     ("devid_request", "OK(devid_request_new(fix_devid_key, fix_devid_subject, NULL, NULL, &{x}, &err))"),

@@ -240,6 +240,10 @@ static void options_out_of_range_are_refused_and_a_secret_is_asked_for(const str
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_store_options_set_retention(options, UINT32_MAX, &err));
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_store_options_set_iterations(options, 999, &err));
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_store_options_set_atomic_writes(options, 2, &err));
+    FAILS(DEVID_E_INVALID_ARGUMENT, devid_store_options_set_lock_wait(options, 600001, &err));
+    OK(devid_store_options_set_lock_wait(options, 0, &err));
+    OK(devid_store_options_set_must_exist(options, 1, &err));
+    FAILS(DEVID_E_NOT_FOUND, devid_store_open("/nonexistent/mistyped", options, &store, &err));
     OK(devid_store_options_set_retention(options, 3, &err));
     OK(devid_store_options_set_iterations(options, 1000, &err));
     OK(devid_store_options_set_secret_callback(options, give_secret, &asked, NULL, &err));

@@ -57,6 +57,7 @@ static void generations_come_and_go_back(const char *folder)
     struct fixture f = set_up(folder, NULL, 0);
     devid_identity *identity;
     devid_bytes *names, *spki, *expected;
+    devid_problems *problems;
     devid_cert *cert;
     devid_cert_list *chain;
     devid_key *key;
@@ -89,6 +90,10 @@ static void generations_come_and_go_back(const char *folder)
     devid_bytes_free(names);
     OK(devid_store_verify(f.store, 0, &names, &err));
     CHECK(devid_bytes_len(names) == 0);
+    OK(devid_problems_of_store(f.store, 0, &problems, &err));
+    CHECK(devid_problems_count(problems) == 0 && devid_problems_kind(problems, 0) == DEVID_PROBLEM_NONE);
+    CHECK(devid_problems_text(problems, 0) == NULL && devid_problems_place(problems, 0) == NULL && devid_problems_is_mended(problems, 0) == 0);
+    devid_problems_free(problems);
     OK(devid_store_remove(f.store, "router", &err));
     FAILS(DEVID_E_NOT_FOUND, devid_store_remove(f.store, "router", &err));
     devid_bytes_free(names);

@@ -1,14 +1,16 @@
 //! Private keys: made, loaded, or living elsewhere.
 
-use super::args::c_text;
+use super::args::{Slot, c_text};
 use super::prelude::*;
 use std::sync::Arc;
+
+use zeroize::Zeroizing;
 
 use devid_core::asn1::pem;
 use devid_core::cmp::Signer;
 use devid_core::cms::{self, OpenOptions};
 use devid_core::crypto::{
-    CryptoError, ExternalKey, KeyKind, PrivateKey, SignatureAlgorithm, default_provider, external, keys,
+    CryptoError, ExternalKey, KeyKind, PrivateKey, RsaEncryption, SignatureAlgorithm, default_provider, external, keys,
 };
 use devid_core::limits;
 
@@ -43,6 +45,20 @@ pub const DEVID_FORM_PEM: i32 = 2;
 /// devid_bytes_append(); ECDSA as Ecdsa-Sig-Value (DER): devid_key_ecdsa_der(). Return 0, or a negative number to fail.
 #[callback]
 pub type devid_sign_fn = fn(algorithm: &str, message: &[u8], signature: &mut devid_bytes) -> i32;
+
+/// Decrypts with an RSA key that lives elsewhere: a key for content (RFC 5652 section 6.2.1), or a challenge of a CA.
+///
+/// scheme: "RSA-OAEP-SHA256" (RSAES-OAEP with that digest for label and MGF1, empty label), "RSA-OAEP-SHA256-MGF1-SHA1" (another digest in
+/// MGF1), "RSA-PKCS1" (RSAES-PKCS1-v1_5), the same with other digests. plaintext: give the result with devid_bytes_append(). Return 0, or a negative
+/// number to fail; a program that says apart from other failures that a padding is wrong helps who attacks the key.
+#[callback]
+pub type devid_decrypt_fn = fn(scheme: &str, ciphertext: &[u8], plaintext: &mut devid_bytes) -> i32;
+
+/// Agrees on a secret with an EC or X25519 key that lives elsewhere. point: the other side's, as it stands in its SubjectPublicKeyInfo (on
+/// P-256, P-384, P-521 uncompressed: 04, x and y). secret: give the x-coordinate, or what X25519 gives, with devid_bytes_append(). Return 0, or a
+/// negative number to fail.
+#[callback]
+pub type devid_agree_fn = fn(point: &[u8], secret: &mut devid_bytes) -> i32;
 
 /// Ends the use of `user`.
 #[callback]
@@ -95,17 +111,56 @@ fn devid_key_load(data: &[u8], password: Option<&[u8]>) -> Result<devid_key, Err
 /// @return DEVID_OK; DEVID_E_BAD_KEY, DEVID_E_ALGORITHM if the public half cannot be used.
 #[export]
 fn devid_key_from_callback(spki: &[u8], sign: devid_sign_fn, user: User) -> Result<devid_key, Error> {
-    let ask = move |algorithm: &SignatureAlgorithm, message: &[u8]| {
-        let (status, signature) = devid_bytes::filled_by(limits::MAX_SIGNATURE_BYTES, |buffer| {
-            devid_sign_fn(sign, &user, &algorithm.name(), message, buffer)
+    Ok(devid_key::of(Arc::new(external_key(spki, sign, Arc::new(user))?)))
+}
+
+/// As devid_key_from_callback(), for a key that does more than sign: it opens keys that a CA's side made (devid_op_enroll_central()),
+/// certificates and challenges that are sent encrypted to it (devid_config_set_possession()), and what devid_key_decrypt() is given.
+///
+/// @param spki      The public half: SubjectPublicKeyInfo, DER. Not NULL.
+/// @param sign      As devid_key_from_callback(). Not NULL.
+/// @param decrypt   For an RSA key; called as `sign` is. NULL: it does not decrypt. May be NULL.
+/// @param agree     For an EC or X25519 key; called as `sign` is. NULL: it does not agree. May be NULL.
+/// @param user      Passed to `sign`, `decrypt`, `agree` and `destroy`. May be NULL.
+/// @param destroy   Called once, when the key and everything made with it is gone, or when this call fails. May be NULL.
+/// @param out_key   Receives the key; free with devid_key_free(). Not NULL.
+/// @return DEVID_OK; DEVID_E_BAD_KEY, DEVID_E_ALGORITHM if the public half cannot be used.
+#[export]
+fn devid_key_from_callbacks(
+    spki: &[u8],
+    sign: devid_sign_fn,
+    decrypt: Option<devid_decrypt_fn>,
+    agree: Option<devid_agree_fn>,
+    user: User,
+) -> Result<devid_key, Error> {
+    let user = Arc::new(user);
+    let mut key = external_key(spki, sign, user.clone())?;
+    if let Some(decrypt) = decrypt {
+        let user = user.clone();
+        key = key.with_decrypt(move |scheme: RsaEncryption, ciphertext: &[u8]| {
+            given(|buffer| devid_decrypt_fn(decrypt, &user, &scheme.to_string(), ciphertext, buffer))
         });
-        match (status, signature) {
-            (0, Ok(signature)) => Ok(signature.to_vec()),
-            (0, Err(error)) => Err(CryptoError::External(0, error.message().to_owned())),
-            (number, _) => Err(CryptoError::External(number, format!("the callback answered {number}"))),
-        }
-    };
-    Ok(devid_key::of(Arc::new(ExternalKey::new(spki, ask)?)))
+    }
+    if let Some(agree) = agree {
+        key = key.with_agree(move |point: &[u8]| given(|buffer| devid_agree_fn(agree, &user, point, buffer)));
+    }
+    Ok(devid_key::of(Arc::new(key)))
+}
+
+fn external_key(spki: &[u8], sign: devid_sign_fn, user: Arc<User>) -> Result<ExternalKey, CryptoError> {
+    ExternalKey::new(spki, move |algorithm: &SignatureAlgorithm, message: &[u8]| {
+        let signature = given(|buffer| devid_sign_fn(sign, &user, &algorithm.name(), message, buffer))?;
+        Ok(signature.to_vec())
+    })
+}
+
+/// What a function of the program gives for a key.
+fn given(ask: impl FnOnce(&Slot<devid_bytes>) -> i32) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+    match devid_bytes::filled_by(limits::MAX_SIGNATURE_BYTES, ask) {
+        (0, Ok(bytes)) => Ok(bytes),
+        (0, Err(error)) => Err(CryptoError::External(0, error.message().to_owned())),
+        (number, _) => Err(CryptoError::External(number, format!("the callback answered {number}"))),
+    }
 }
 
 /// A key that signs elsewhere as a step of an operation: devid_op_step() answers DEVID_ACTION_SIGN.

@@ -92,6 +92,8 @@ pub mod storage;
 
 pub mod kept;
 
+pub mod problem;
+
 pub mod lists;
 
 pub mod status_data;

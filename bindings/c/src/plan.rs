@@ -3,7 +3,7 @@
 use super::prelude::*;
 use super::renewal::clock;
 use devid_core::client::renewal::{Anchor, Reason, Step};
-use devid_core::store::AnchorSet;
+use devid_core::store::{AnchorSet, Problem};
 
 /// When operators are told that an identity is late: devid_renewal_alarm(). Default: 800 and 930 thousandths of the lifetime.
 ///
@@ -178,7 +178,8 @@ fn devid_renewal_finding_count(renewal: &devid_renewal) -> usize {
 /// @return NULL if there is no such finding; valid until the next plan or run, or until the renewal is freed.
 #[export]
 fn devid_renewal_finding(renewal: &devid_renewal, index: usize) -> Option<&CStr> {
-    renewal.findings.get(index).map(|found| found.as_c_str())
+    let words = |found: &Problem| format!("{}: {}", found.place, found.text);
+    renewal.finding_words.at(index, || renewal.findings.iter().map(words).collect())
 }
 
 /// Makes device memory forget the time that it knows: for operators who have set a clock right that ran ahead. What it noted last is

@@ -7,6 +7,7 @@ use super::own_transport::OwnTransport;
 use super::prelude::*;
 use super::renewal_words::{number_of_alarm, number_of_done, number_of_standing, number_of_step, words_of};
 use super::run::{Callbacks, Program, ProgramExchange, devid_exchange_fn};
+use super::texts::Texts;
 use devid_core::client::renewal::{Clock, Done, Plan, Planner, Renewal, Report, Step};
 use devid_core::client::{Config, Destination, Subject};
 use devid_core::store::{Problem, Store};
@@ -33,7 +34,8 @@ pub struct RenewalHandle {
     pub(super) new_keys: NewKeys,
     pub(super) plan: Option<Plan>,
     /// What the plan, or the run before it, has found in device memory.
-    pub(super) findings: Vec<CString>,
+    pub(super) findings: Vec<Problem>,
+    pub(super) finding_words: Texts,
     pub(super) abandoned: Option<CString>,
 }
 
@@ -147,6 +149,7 @@ fn devid_renewal_new(config: &devid_config, name: &str, purpose: &str) -> Result
         new_keys: NewKeys::default(),
         plan: None,
         findings: Vec::new(),
+        finding_words: Texts::default(),
         abandoned: None,
     })
 }
@@ -270,7 +273,7 @@ fn devid_renewal_set_exchange(
 fn devid_renewal_due(renewal: &mut devid_renewal, store: &devid_store, now: i64) -> Result<(devid_step, u32), Error> {
     let plan = renewal.planner.plan(store, &renewal.name, clock(now))?;
     let due = (number_of_step(&plan.step), plan.ask_again_seconds);
-    renewal.findings = plan.findings.iter().map(words_of_finding).collect();
+    renewal.found(plan.findings.clone());
     renewal.plan = Some(plan);
     Ok(due)
 }
@@ -302,7 +305,8 @@ fn devid_renewal_run(
     out_seconds.set(report.wait_seconds);
     let mended = report.plan.findings.iter().filter(|found| found.is_mended);
     let plan = renewal.planner.plan(store, &renewal.name, report.learnt.or(clock(now)))?;
-    renewal.findings = mended.chain(&plan.findings).map(words_of_finding).collect();
+    let findings = mended.chain(&plan.findings).cloned().collect();
+    renewal.found(findings);
     renewal.plan = Some(plan);
     renewal.abandoned = match &report.outcome {
         Ok(Done::Abandoned(error)) => Some(c_text(&error.to_string())),
@@ -319,10 +323,6 @@ fn devid_renewal_run(
         out_done.set(number_of_done(&done));
     }
     Ok(())
-}
-
-fn words_of_finding(found: &Problem) -> CString {
-    c_text(&format!("{}: {}", found.place, found.text))
 }
 
 /// For programs that step operations themselves: remembers that what devid_renewal_due() said is attempted now, before it is. If
@@ -436,6 +436,10 @@ fn devid_renewal_free(renewal: Owned<devid_renewal>) {
 }
 
 impl RenewalHandle {
+    fn found(&mut self, findings: Vec<Problem>) {
+        (self.findings, self.finding_words) = (findings, Texts::default());
+    }
+
     fn run(
         &self,
         store: &Store,

@@ -1,6 +1,7 @@
 //! Homes of device memory: a directory, memory, the program's own storage; and how it behaves.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -10,6 +11,8 @@ use devid_core::limits::MAX_STORED_RECORD_BYTES;
 use devid_core::store::{
     CallbackBackend, KeySecret, MemoryBackend, RawStorage, Store, StoreError, StoreErrorKind, StoreOptions,
 };
+#[cfg(unix)]
+use devid_core::store::{DirectoryBackend, DirectoryOptions};
 
 /// How device memory behaves. Setters copy; a store does not change with the options it was opened with.
 #[handle]
@@ -19,7 +22,21 @@ pub type devid_store_options = Options;
 #[derive(Clone, Default)]
 pub struct Options {
     store: StoreOptions,
+    folder: Folder,
     has_atomic_writes: bool,
+}
+
+/// How a directory is opened.
+#[derive(Clone, Copy)]
+struct Folder {
+    must_exist: bool,
+    lock_wait: Duration,
+}
+
+impl Default for Folder {
+    fn default() -> Self {
+        Folder { must_exist: false, lock_wait: Duration::from_secs(2) }
+    }
 }
 
 /// The record is there: its bytes were given.
@@ -129,6 +146,30 @@ fn devid_store_options_set_retention(options: &mut devid_store_options, count: u
     Ok(())
 }
 
+/// For devid_store_open(): whether a directory that is missing is made. A path that is mistyped is else a new, empty device memory.
+///
+/// @param on       1: it must exist; 0 (the default): it is made.
+/// @return DEVID_OK. devid_store_open() answers DEVID_E_NOT_FOUND for one that must exist and does not.
+#[export]
+fn devid_store_options_set_must_exist(options: &mut devid_store_options, on: bool) -> Result<(), Error> {
+    options.folder.must_exist = on;
+    Ok(())
+}
+
+/// For devid_store_open(): how long a call waits for another process that has the lock of the directory, before it answers
+/// DEVID_E_LOCKED.
+///
+/// @param millis  Milliseconds, 2000 by default, at most 600000. 0: not at all.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+#[export]
+fn devid_store_options_set_lock_wait(options: &mut devid_store_options, millis: u32) -> Result<(), Error> {
+    if millis > 600_000 {
+        return Err(invalid(format!("a wait of {millis} ms for a lock; at most 600000 are taken")));
+    }
+    options.folder.lock_wait = Duration::from_millis(millis.into());
+    Ok(())
+}
+
 /// For devid_store_open_storage(): an interrupted write always leaves the old or the new bytes. Saves a second copy of each record.
 ///
 /// @param on       1 yes, 0 no (the default).
@@ -149,10 +190,10 @@ fn devid_store_options_free(options: Owned<devid_store_options>) {
 /// @param path       The directory; its parent must exist. Not NULL.
 /// @param options    NULL: the defaults. May be NULL.
 /// @param out_store  Receives the store; free with devid_store_free(). Not NULL.
-/// @return DEVID_OK; DEVID_E_PERMISSION, DEVID_E_IO, DEVID_E_UNSUPPORTED on systems without such a store.
+/// @return DEVID_OK; DEVID_E_PERMISSION, DEVID_E_IO, DEVID_E_NOT_FOUND, DEVID_E_UNSUPPORTED on systems without such a store.
 #[export]
 fn devid_store_open(path: &str, options: Option<&devid_store_options>) -> Result<devid_store, Error> {
-    open_directory(path, options_of(options).store)
+    open_directory(path, options_of(options))
 }
 
 /// Opens device memory that ends with the process: for tests, and for devices that get a new identity at each start.
@@ -192,25 +233,35 @@ fn devid_store_open_storage(
     user: User,
     options: Option<&devid_store_options>,
 ) -> Result<devid_store, Error> {
-    let Options { store, has_atomic_writes } = options_of(options);
+    let Options { store, has_atomic_writes, .. } = options_of(options);
     let storage = ProgramStorage { read, write, remove, list, sync, lock, has_atomic_writes, user };
     let backend = CallbackBackend::new(storage, default_provider());
     Ok(Arc::new(Store::new(Box::new(backend), default_provider(), store)))
 }
 
-pub(super) fn constant_secret(secret: &[u8]) -> KeySecret {
+fn constant_secret(secret: &[u8]) -> KeySecret {
     let secret = Zeroizing::new(secret.to_vec());
     Arc::new(move || Ok(secret.clone()))
 }
 
-pub(super) fn open_directory(path: &str, options: StoreOptions) -> Result<devid_store, Error> {
+pub(super) fn open_directory(path: &str, options: Options) -> Result<devid_store, Error> {
     #[cfg(unix)]
-    return Ok(Arc::new(Store::open_directory(path, default_provider(), options)?));
+    {
+        let Folder { must_exist, lock_wait } = options.folder;
+        let directory = DirectoryOptions { must_exist, lock_wait, ..DirectoryOptions::default() };
+        let backend = DirectoryBackend::open(path, directory)?;
+        Ok(Arc::new(Store::new(Box::new(backend), default_provider(), options.store)))
+    }
     #[cfg(not(unix))]
     {
         let _ = (path, options);
         Err(Error::new(devid_core::Code::Unsupported, "there is no directory store for this system"))
     }
+}
+
+pub(super) fn sealed_by(secret: Option<&[u8]>) -> Options {
+    let store = StoreOptions { key_secret: secret.map(constant_secret), ..StoreOptions::default() };
+    Options { store, ..Options::default() }
 }
 
 fn options_of(options: Option<&Options>) -> Options {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::prelude::*;
-use super::storage::{constant_secret, open_directory};
-use devid_core::store::{AnchorSet, NewIdentity, NewKey, Store, StoreOptions};
+use super::storage::{open_directory, sealed_by};
+use devid_core::store::{AnchorSet, NewIdentity, NewKey, Store};
 
 /// Device memory. May be shared by threads as const, and used by several processes: calls that change something take a lock.
 ///
@@ -21,8 +21,7 @@ pub type devid_store = Arc<Store>;
 /// @return DEVID_OK; DEVID_E_PERMISSION, DEVID_E_IO, DEVID_E_UNSUPPORTED on systems without such a store.
 #[export]
 fn devid_store_open_dir(path: &str, secret: Option<&[u8]>) -> Result<devid_store, Error> {
-    let options = StoreOptions { key_secret: secret.map(constant_secret), ..StoreOptions::default() };
-    open_directory(path, options)
+    open_directory(path, sealed_by(secret))
 }
 
 /// Installs an identity: checks it, writes it as a new generation, reads it back and switches to it in one atomic step. The

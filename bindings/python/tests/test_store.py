@@ -121,6 +121,17 @@ def test_secret_keeps_keys_from_lying_about(tmp_path: Path) -> None:
         wrong.current("router")
 
 
+def test_a_directory_that_must_exist_is_not_made_and_a_lock_is_not_waited_for(tmp_path: Path) -> None:
+    with pytest.raises(devid.StoreError):
+        devid.Store(tmp_path / "mistyped", must_exist=True)
+    assert not (tmp_path / "mistyped").exists()
+    devid.Store(tmp_path / "memory").close()
+    devid.Store(tmp_path / "memory", must_exist=True, lock_wait=0).close()
+    for wait in (-1, 601):
+        with pytest.raises(devid.UsageError):
+            devid.Store(tmp_path / "memory", lock_wait=wait)
+
+
 def test_damage_is_found_and_the_generation_before_still_serves(store: devid.Store, tmp_path: Path) -> None:
     first, second = pair(tmp_path, "device"), pair(tmp_path, "device")
     store.install("router", *first)
@@ -130,7 +141,9 @@ def test_damage_is_found_and_the_generation_before_still_serves(store: devid.Sto
     damaged = [path for path in (tmp_path / "memory").rglob("*") if path.is_file() and path not in before]
     for path in damaged:
         path.write_bytes(os.urandom(40))
-    assert store.verify()
+    found = store.verify()
+    assert {devid.ProblemKind.GENERATION, devid.ProblemKind.POINTER} & {one.kind for one in found}
+    assert all(one == f"{one.place}: {one.text}" and one.place and not one.is_mended for one in found)
     with pytest.raises(devid.Error):
         store.current("router")
     identity, is_damaged = store.last_good("router")

@@ -45,6 +45,39 @@ def test_valid_peer_can_be_encrypted_for_and_only_it_can_read(devid_testca: Test
         assert read.stdout == b"meter reading", read.stderr
 
 
+def test_a_key_elsewhere_opens_what_is_encrypted_to_it_if_it_can(devid_testca: TestCa) -> None:
+    from cryptography.hazmat.primitives.asymmetric import ec, padding
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    for name, dns, way in (("peer-good", "good.peer.example", "agree"), ("peer-rsa", "rsa.peer.example", "RSA-OAEP-SHA256")):
+        inside: Any = load_pem_private_key(devid_testca.read(f"{name}.key"), None)
+        asked: List[str] = []
+
+        def decrypt(scheme: str, ciphertext: bytes) -> bytes:
+            asked.append(scheme)
+            return bytes(inside.decrypt(ciphertext, padding.OAEP(padding.MGF1(SHA256()), SHA256(), None)))
+
+        def agree(point: bytes) -> bytes:
+            asked.append("agree")
+            return bytes(inside.exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(inside.curve, point)))
+
+        def sign(_algorithm: str, _message: bytes) -> bytes:
+            raise AssertionError("nothing is signed")
+
+        peer = validator(devid_testca, dns).validate(peer_certificate(devid_testca, name), now())
+        sealed = peer.encrypt(b"meter reading", now(), cbc=True)
+        with devid.Key.external(peer.public_key(now()), sign, decrypt=decrypt, agree=agree) as key:
+            assert key.decrypt(sealed) == b"meter reading" and asked == [way]
+        with devid.Key.external(peer.public_key(now()), sign) as key, pytest.raises(devid.Error):
+            key.decrypt(sealed)
+        with devid.Key.external(peer.public_key(now()), sign, decrypt=lambda *_: b"x", agree=lambda _: b"x") as key:
+            with pytest.raises(devid.Error):
+                key.decrypt(sealed)
+        with pytest.raises(TypeError):
+            devid.Key.external(peer.public_key(now()), sign, decrypt=b"no function")  # type: ignore[arg-type]
+
+
 def test_public_key_is_that_of_the_certificate(devid_testca: TestCa) -> None:
     peer = validator(devid_testca).validate(peer_certificate(devid_testca, "peer-good"), now())
     assert peer.public_key(now()) == devid.Key.load(devid_testca.read("peer-good.key")).public_key

@@ -8,13 +8,13 @@ by a thread of its own where the main thread made it, so that signals end it: fu
 from __future__ import annotations
 
 from . import _library
-from ._abi import DEVID_VERSION_MAJOR, DEVID_VERSION_MINOR, DEVID_VERSION_PATCH, Class, Code
+from ._abi import DEVID_VERSION_MAJOR, DEVID_VERSION_MINOR, DEVID_VERSION_PATCH, Class, Code, Tolerance
 from ._blocking import Cancel
 from ._call import BytesLike, Material, SecretLike, text, text_of
 from .authority import Batch, DeviceRequest, Proof, RegistrationAuthority
 from .certificate import Certificate, Certificates, UrlKind, load_certificates
 from .client import Client, saved_key
-from .config import Config, Limit, Profile, Subject, Tolerance
+from .config import Config, Limit, Profile, Subject
 from .device import Device, Kept
 from .difference import Deviation, Difference
 from .errors import (
@@ -34,7 +34,7 @@ from .errors import (
 from .export import Change, ChangeKind, Exported, OnChange
 from .fetcher import Fetch, Fetcher, Nonce
 from .inspector import inspect, inspect_fields
-from .key import Key, Pin, PinRequest, Sign
+from .key import Agree, Decrypt, Key, Pin, PinRequest, Sign
 from .operation import (
     Action,
     CertificateOutcome,
@@ -55,6 +55,7 @@ from .operation import (
 )
 from .pkcs12 import Pkcs12, read_pkcs12, write_pkcs12
 from .probe import Probe, ProbeFinding, probe, well_known_url
+from .problem import Problem, ProblemKind
 from .renewal import (
     Alarm,
     Clock,
@@ -94,6 +95,7 @@ from .validation import (
 
 __all__ = [
     "Action",
+    "Agree",
     "Alarm",
     "ApplicationError",
     "Batch",
@@ -111,6 +113,7 @@ __all__ = [
     "Config",
     "CryptoError",
     "Decide",
+    "Decrypt",
     "Device",
     "DeviceRequest",
     "Deviation",
@@ -146,6 +149,8 @@ __all__ = [
     "Prefer",
     "Probe",
     "ProbeFinding",
+    "Problem",
+    "ProblemKind",
     "Profile",
     "Progress",
     "Proof",

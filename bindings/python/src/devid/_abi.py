@@ -397,6 +397,20 @@ DEVID_QUESTION_OTHER = 5
 DEVID_QUESTION_REV_PASSPHRASE = 6
 DEVID_RECORD_FOUND = 1
 DEVID_RECORD_ABSENT = 2
+DEVID_PROBLEM_NONE = 0
+DEVID_PROBLEM_LEFTOVER = 1
+DEVID_PROBLEM_FOREIGN = 2
+DEVID_PROBLEM_ACCESS = 3
+DEVID_PROBLEM_POINTER = 4
+DEVID_PROBLEM_GENERATION = 5
+DEVID_PROBLEM_DAMAGED = 6
+DEVID_PROBLEM_UNRESOLVED = 7
+DEVID_PROBLEM_ENDING = 8
+DEVID_PROBLEM_KEY_ELSEWHERE = 9
+DEVID_PROBLEM_SEALED = 10
+DEVID_PROBLEM_CLOCK = 11
+DEVID_PROBLEM_NEWER = 12
+DEVID_PROBLEM_OTHER = 13
 DEVID_CHANGE_INSTALLED = 1
 DEVID_CHANGE_ROLLED_BACK = 2
 DEVID_CHANGE_EXPORTED = 3
@@ -570,6 +584,10 @@ class devid_store_options(Structure):
     """
 
 
+class devid_problems(Structure):
+    """What in device memory is not as it should be. Never changes."""
+
+
 class devid_export(Structure):
     """How identities are written for other software. May be used any number of times."""
 
@@ -614,6 +632,10 @@ devid_sign_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, POINTER(c_uint8), c_size_
 devid_destroy_fn = CFUNCTYPE(None, c_void_p)
 # user, level, message
 devid_log_fn = CFUNCTYPE(None, c_void_p, c_int32, c_char_p)
+# user, scheme, ciphertext, ciphertext_len, plaintext
+devid_decrypt_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, POINTER(c_uint8), c_size_t, POINTER(devid_bytes))
+# user, point, point_len, secret
+devid_agree_fn = CFUNCTYPE(c_int32, c_void_p, POINTER(c_uint8), c_size_t, POINTER(devid_bytes))
 # user, token, serial, final_try, pin
 devid_pin_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, c_char_p, c_int32, POINTER(devid_bytes))
 # user, datagram, datagram_len
@@ -799,6 +821,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_error_expected": (c_char_p, (POINTER(devid_error),)),
     "devid_error_found": (c_char_p, (POINTER(devid_error),)),
     "devid_error_hint": (c_char_p, (POINTER(devid_error),)),
+    "devid_key_from_callbacks": (c_int32, (c_char_p, c_size_t, devid_sign_fn, devid_decrypt_fn, devid_agree_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_key)), POINTER(POINTER(devid_error)))),
     "devid_key_ecdsa_der": (c_int32, (c_char_p, c_size_t, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_key_ec_public": (c_int32, (c_char_p, c_char_p, c_size_t, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_key_export_plain": (c_int32, (POINTER(devid_key), c_int32, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
@@ -1015,6 +1038,8 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_store_options_set_secret_callback": (c_int32, (POINTER(devid_store_options), devid_secret_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
     "devid_store_options_set_iterations": (c_int32, (POINTER(devid_store_options), c_uint32, POINTER(POINTER(devid_error)))),
     "devid_store_options_set_retention": (c_int32, (POINTER(devid_store_options), c_uint32, POINTER(POINTER(devid_error)))),
+    "devid_store_options_set_must_exist": (c_int32, (POINTER(devid_store_options), c_int32, POINTER(POINTER(devid_error)))),
+    "devid_store_options_set_lock_wait": (c_int32, (POINTER(devid_store_options), c_uint32, POINTER(POINTER(devid_error)))),
     "devid_store_options_set_atomic_writes": (c_int32, (POINTER(devid_store_options), c_int32, POINTER(POINTER(devid_error)))),
     "devid_store_options_free": (None, (POINTER(devid_store_options),)),
     "devid_store_open": (c_int32, (c_char_p, POINTER(devid_store_options), POINTER(POINTER(devid_store)), POINTER(POINTER(devid_error)))),
@@ -1055,6 +1080,14 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_store_remove_blob": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_error)))),
     "devid_store_raise_number": (c_int32, (POINTER(devid_store), c_char_p, c_int64, POINTER(c_int32), POINTER(POINTER(devid_error)))),
     "devid_store_number": (c_int32, (POINTER(devid_store), c_char_p, POINTER(c_int64), POINTER(POINTER(devid_error)))),
+    "devid_problems_of_store": (c_int32, (POINTER(devid_store), c_int32, POINTER(POINTER(devid_problems)), POINTER(POINTER(devid_error)))),
+    "devid_problems_of_renewal": (c_int32, (POINTER(devid_renewal), POINTER(POINTER(devid_problems)), POINTER(POINTER(devid_error)))),
+    "devid_problems_count": (c_size_t, (POINTER(devid_problems),)),
+    "devid_problems_kind": (c_int32, (POINTER(devid_problems), c_size_t)),
+    "devid_problems_place": (c_char_p, (POINTER(devid_problems), c_size_t)),
+    "devid_problems_text": (c_char_p, (POINTER(devid_problems), c_size_t)),
+    "devid_problems_is_mended": (c_int32, (POINTER(devid_problems), c_size_t)),
+    "devid_problems_free": (None, (POINTER(devid_problems),)),
     "devid_store_pending_keys": (c_int32, (POINTER(devid_store), POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_store_operations": (c_int32, (POINTER(devid_store), POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_store_pending_request": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
@@ -1254,6 +1287,7 @@ INTEGERS: Dict[str, Tuple[Tuple[int, str, Kind], ...]] = {
     "devid_report_finding_text": ((1, "index", SIZE),),
     "devid_peer_public_key": ((1, "now", INT64),),
     "devid_error_server_text": ((1, "index", SIZE),),
+    "devid_key_from_callbacks": ((1, "spki_len", SIZE),),
     "devid_key_ecdsa_der": ((1, "numbers_len", SIZE),),
     "devid_key_ec_public": ((2, "point_len", SIZE),),
     "devid_key_export_plain": ((1, "form", Choice('DEVID_FORM_*', 1, 2)),),
@@ -1335,6 +1369,8 @@ INTEGERS: Dict[str, Tuple[Tuple[int, str, Kind], ...]] = {
     "devid_store_options_set_secret": ((2, "secret_len", SIZE),),
     "devid_store_options_set_iterations": ((1, "iterations", UINT32),),
     "devid_store_options_set_retention": ((1, "count", UINT32),),
+    "devid_store_options_set_must_exist": ((1, "on", SWITCH),),
+    "devid_store_options_set_lock_wait": ((1, "millis", UINT32),),
     "devid_store_options_set_atomic_writes": ((1, "on", SWITCH),),
     "devid_store_install": ((7, "now", INT64),),
     "devid_store_stage": ((7, "now", INT64),),
@@ -1343,6 +1379,11 @@ INTEGERS: Dict[str, Tuple[Tuple[int, str, Kind], ...]] = {
     "devid_store_put_crl": ((2, "crl_len", SIZE), (6, "now", INT64),),
     "devid_store_put_blob": ((3, "data_len", SIZE),),
     "devid_store_raise_number": ((2, "value", INT64),),
+    "devid_problems_of_store": ((1, "repair", SWITCH),),
+    "devid_problems_kind": ((1, "index", SIZE),),
+    "devid_problems_place": ((1, "index", SIZE),),
+    "devid_problems_text": ((1, "index", SIZE),),
+    "devid_problems_is_mended": ((1, "index", SIZE),),
     "devid_export_set_password": ((2, "password_len", SIZE), (3, "iterations", UINT32),),
     "devid_export_set_key_owner": ((1, "user", UINT32), (2, "group", UINT32),),
     "devid_request_put_signature": ((2, "signature_len", SIZE),),

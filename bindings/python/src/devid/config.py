@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Iterable, List, Mapping, Optional, Tuple
 
 from . import _abi
-from ._abi import Code, Tolerance
+from ._abi import Code
 from ._call import (
     DESTROY,
     TOKENS,

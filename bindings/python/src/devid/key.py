@@ -48,8 +48,24 @@ Sign = Callable[[str, bytes], bytes]
 Algorithms: ``RSA-PKCS1-SHA256``, ``RSA-PSS-SHA256``, ``ECDSA-SHA256``, ``Ed25519`` and the same with other digests.
 """
 
+Decrypt = Callable[[str, bytes], bytes]
+"""Decrypts with an RSA key: ``decrypt(scheme, ciphertext)``; ``RSA-OAEP-SHA256``, ``RSA-OAEP-SHA256-MGF1-SHA1``, ``RSA-PKCS1``, the same with other
+digests."""
+
+Agree = Callable[[bytes], bytes]
+"""Agrees on a secret with an EC or X25519 key: ``agree(point)`` with the other side's point (04, x and y) answers x of the common one."""
+
 Pin = Callable[[PinRequest], str]
 """Gives the PIN of a token."""
+
+
+@dataclass(frozen=True)
+class _Elsewhere:
+    """What a key does that lives elsewhere."""
+
+    sign: Sign
+    decrypt: Optional[Decrypt]
+    agree: Optional[Agree]
 
 
 class Key(Handle):
@@ -74,16 +90,21 @@ class Key(Handle):
         return cls._made_by("devid_key_load", content, len(content), secret, len(secret or b""))
 
     @classmethod
-    def external(cls, public_key: BytesLike, sign: Sign) -> Key:
+    def external(
+        cls, public_key: BytesLike, sign: Sign, *, decrypt: Optional[Decrypt] = None, agree: Optional[Agree] = None
+    ) -> Key:
         """A key that lives elsewhere (HSM, TPM): each signature is asked from ``sign``, in the thread that uses the key.
 
-        ``public_key`` is its SubjectPublicKeyInfo, DER. What ``sign`` raises comes out of the call that needed the signature.
+        ``public_key`` is its SubjectPublicKeyInfo, DER. What ``sign`` raises comes out of the call that needed the signature. With ``decrypt``
+        (RSA) or ``agree`` (EC, X25519) it also opens what is encrypted to it: keys that the CA's side made, challenges, :meth:`decrypt`.
         """
-        if not callable(sign):
-            raise TypeError(f"sign must be callable, not {type(sign).__name__}")
+        for name, function in (("sign", sign), ("decrypt", decrypt), ("agree", agree)):
+            if not callable(function) and (name == "sign" or function is not None):
+                raise TypeError(f"{name} must be callable, not {type(function).__name__}")
         spki = data(public_key, "public_key")
-        token = TOKENS.put(sign)
-        return cls._made_by("devid_key_from_callback", spki, len(spki), _SIGN, token, DESTROY)
+        token = TOKENS.put(_Elsewhere(sign, decrypt, agree))
+        opens = _DECRYPT if decrypt else _abi.devid_decrypt_fn(), _AGREE if agree else _abi.devid_agree_fn()
+        return cls._made_by("devid_key_from_callbacks", spki, len(spki), _SIGN, *opens, token, DESTROY)
 
     @staticmethod
     def ecdsa_der(numbers: BytesLike) -> bytes:
@@ -201,13 +222,31 @@ def _form(der: bool) -> int:
 
 @guarded
 def _on_sign(user: Optional[int], algorithm: bytes, message: Any, message_len: int, signature: Any) -> int:
-    sign: Sign = TOKENS.at(user)
+    key: _Elsewhere = TOKENS.at(user)
     content = string_at(message, message_len) if message_len else b""
-    append(signature, sign(text_of(algorithm), content), "signature")
+    append(signature, key.sign(text_of(algorithm), content), "signature")
+    return 0
+
+
+@guarded
+def _on_decrypt(user: Optional[int], scheme: bytes, ciphertext: Any, ciphertext_len: int, plaintext: Any) -> int:
+    key: _Elsewhere = TOKENS.at(user)
+    assert key.decrypt is not None, "only set where there is one"
+    append(plaintext, key.decrypt(text_of(scheme), string_at(ciphertext, ciphertext_len)), "plaintext")
+    return 0
+
+
+@guarded
+def _on_agree(user: Optional[int], point: Any, point_len: int, secret: Any) -> int:
+    key: _Elsewhere = TOKENS.at(user)
+    assert key.agree is not None, "only set where there is one"
+    append(secret, key.agree(string_at(point, point_len)), "secret")
     return 0
 
 
 _SIGN = _abi.devid_sign_fn(_on_sign)
+_DECRYPT = _abi.devid_decrypt_fn(_on_decrypt)
+_AGREE = _abi.devid_agree_fn(_on_agree)
 
 
 @guarded

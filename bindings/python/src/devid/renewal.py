@@ -52,6 +52,7 @@ from .operation import (
 from .config import Config, Subject
 from .errors import Error
 from .key import Key
+from .problem import Problem, ProblemList
 from .store import Store
 
 NewKey = Callable[[Optional[str]], Key]
@@ -192,7 +193,7 @@ class Plan:
     is_copied: bool = False
     """Device memory was begun by another device (``device_id``): an image was copied, and two devices have the same keys.
     :meth:`Renewal.reset` makes it this device's."""
-    findings: Tuple[str, ...] = ()
+    findings: Tuple[Problem, ...] = ()
     """What is damaged or out of reach in device memory of what this identity needs, and what to do about it; in the plan of a
     :class:`Report` also what the run has put right."""
 
@@ -360,7 +361,7 @@ class Renewal(Handle):
                     call("devid_renewal_set_cancel", renewal, None)
             at = library().devid_renewal_time(renewal)
             abandoned_for = optional_text_of(library().devid_renewal_abandoned_for(renewal))
-            findings = _findings(renewal)
+            findings = ProblemList.of("devid_problems_of_renewal", renewal)
         plan = self.due(store, now if at < 0 or now is not None else at)
         plan = replace(plan, findings=findings or plan.findings)
         return Report(None if error else Done(done.value), error, wait.value, plan, abandoned_for)
@@ -418,14 +419,8 @@ class Renewal(Handle):
             None if use is None else (use, int(lib.devid_renewal_root_index(renewal))),
             lib.devid_renewal_is_memory_damaged(renewal) == 1,
             lib.devid_renewal_is_copied(renewal) == 1,
-            _findings(renewal),
+            ProblemList.of("devid_problems_of_renewal", renewal),
         )
-
-
-def _findings(renewal: Any) -> Tuple[str, ...]:
-    lib = library()
-    count = lib.devid_renewal_finding_count(renewal)
-    return tuple(text_of(lib.devid_renewal_finding(renewal, index)) for index in range(count))
 
 
 class _ErrorHandle(Handle):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from contextlib import ExitStack
@@ -37,6 +38,7 @@ from .difference import Difference, DifferenceList
 from .errors import UsageError
 from .export import ON_CHANGE, Exported, OnChange, export
 from .key import PIN, Key, Pin
+from .problem import Problem, ProblemList
 from .request import Request
 from .storage import CALLBACKS, Secret, Storage, store_options
 from .support import Question, RootUpdate
@@ -103,13 +105,18 @@ class Store(Handle):
         *,
         retention: int = 2,
         iterations: Optional[int] = None,
+        must_exist: bool = False,
+        lock_wait: float = 2.0,
     ) -> None:
-        """Opens a directory, which is created if it is missing.
+        """Opens a directory, which is created if it is missing, unless it ``must_exist``: else a path that is mistyped is a new, empty
+        device memory. ``lock_wait``: for so many seconds a call waits for another process that has the lock.
 
         ``secret`` encrypts private keys at rest, stretched by so many ``iterations``; without it keys are plain files that
         the owner alone can read. ``retention`` tells how many generations of an identity are kept, the one in use included.
         """
         with store_options(secret, retention, iterations) as options:
+            call("devid_store_options_set_must_exist", options, must_exist)
+            call("devid_store_options_set_lock_wait", options, math.ceil(lock_wait * 1000))
             self._own(self._pointer_from("devid_store_open", text(os.fspath(path), "path"), options))
 
     @classmethod
@@ -300,10 +307,10 @@ class Store(Handle):
         with self._use() as store:
             return bytes_of("devid_store_identities", store).decode().splitlines()
 
-    def verify(self, *, mend: bool = False) -> List[str]:
-        """Looks everything over, and on request puts right what can be without guessing. A line for each problem found."""
+    def verify(self, *, mend: bool = False) -> List[Problem]:
+        """Looks everything over, and on request puts right what can be without guessing. What was found."""
         with self._use() as store:
-            return changing(store, lambda: bytes_of("devid_store_verify", store, mend)).decode().splitlines()
+            return list(changing(store, lambda: ProblemList.of("devid_problems_of_store", store, mend)))
 
     def put_pending_key(self, label: str, key: Key, *, reference: Optional[str] = None) -> None:
         """Keeps a new key whose certificate has not come yet, so that it survives a reboot."""
