@@ -1,140 +1,16 @@
 //! What was issued against what was asked for, by meaning: sets are compared as sets, host names without regard to case,
 //! bits by value. What differs is told in words; who decides on it is a policy.
 
-use core::fmt;
-
+use super::difference::{BASIC_CONSTRAINTS, Deviation, Difference, EXTENDED_KEY_USAGE, SUBJECT_ALT_NAME};
+use super::stated::{Part, Read, alternative_names, basic_constraints, key_usages, policies, purposes};
 use crate::asn1::crmf::{CertTemplate, TemplateExtension};
 use crate::asn1::der::{Asn1Error, Cursor, element, sequence};
-use crate::asn1::general_name::{GeneralName, GeneralNames};
 use crate::asn1::name;
 use crate::asn1::oid::{self, Oid};
-use crate::asn1::x509::{Certificate, read_oid};
-use crate::codes::Code;
-use crate::error::Error;
+use crate::asn1::x509::Certificate;
 use crate::prelude::*;
 use crate::time::Time;
-use crate::validation::{KeyUsage, same_name};
-
-/// One way in which an issued certificate is not what was asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
-    /// Which part: `subject`, `subjectAltName`, `keyUsage`, `notAfter`, ... or an extension's identifier.
-    pub field: String,
-    /// What was asked for, in words.
-    pub requested: String,
-    /// What was issued, in words.
-    pub issued: String,
-    /// In which way it differs: what an [`Acceptance`] judges.
-    pub deviation: Deviation,
-    /// The difference in words, such as `dns:a.example is missing`.
-    pub details: String,
-}
-
-impl Difference {
-    /// A part that is something else than was asked for.
-    pub(crate) fn changed(field: &str, requested: String, issued: String) -> Self {
-        let details = format!("requested {requested}, issued {issued}");
-        Difference { field: field.to_owned(), requested, issued, deviation: Deviation::Changed, details }
-    }
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.field, self.details)
-    }
-}
-
-/// In which way a part of a certificate is not what was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Deviation {
-    /// All that was asked for is there, and more; a longer validity too.
-    Added,
-    /// A validity that begins later or ends earlier than asked for.
-    Narrowed,
-    /// A subject of the same parts in another order or grouping: another name by RFC 5280 section 7.1, though people read it as
-    /// the same.
-    Reordered,
-    /// Something that was asked for is missing or is something else.
-    Changed,
-}
-
-/// Who decides on a certificate that is not what was asked for, where the caller has not kept that to itself. Another key
-/// than the one requested is never taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Acceptance {
-    /// Only what was asked for.
-    Exact,
-    /// Also what the CA added, and another validity; what it dropped or changed is refused, and who asked for no CA does not
-    /// become one.
-    #[default]
-    SameOrAdded,
-    /// The same, and a subject whose parts come in another order.
-    AnyOrder,
-    /// Everything over the right key.
-    AnythingButTheKey,
-}
-
-impl Acceptance {
-    /// Names of all policies.
-    pub const NAMES: [&str; 4] = ["exact", "same-or-added", "any-order", "anything-but-the-key"];
-
-    /// By name.
-    ///
-    /// Errors: [`Code::InvalidArgument`] for an unknown name.
-    pub fn named(name: &str) -> Result<Self, Error> {
-        Ok(match name {
-            "exact" => Acceptance::Exact,
-            "same-or-added" => Acceptance::SameOrAdded,
-            "any-order" => Acceptance::AnyOrder,
-            "anything-but-the-key" => Acceptance::AnythingButTheKey,
-            other => {
-                let words = format!("'{other}' is not a policy of acceptance; there are {}", Self::NAMES.join(", "));
-                return Err(Error::new(Code::InvalidArgument, words));
-            }
-        })
-    }
-
-    /// Its name.
-    pub const fn name(self) -> &'static str {
-        Self::NAMES[self as usize]
-    }
-
-    /// Whether a certificate with this difference is taken.
-    pub fn takes(self, difference: &Difference) -> bool {
-        match (self, difference.deviation) {
-            _ if difference.field == PUBLIC_KEY => false,
-            (Acceptance::Exact, _) => false,
-            (_, Deviation::Added | Deviation::Narrowed) | (Acceptance::AnythingButTheKey, _) => true,
-            (Acceptance::AnyOrder, deviation) => deviation == Deviation::Reordered,
-            (Acceptance::SameOrAdded, _) => false,
-        }
-    }
-
-    /// Why a certificate with these differences is not taken; `None`: it is. All differences are told, not the first alone.
-    pub fn objection(self, differences: &[Difference]) -> Option<Error> {
-        let refused: Vec<&Difference> = differences.iter().filter(|difference| !self.takes(difference)).collect();
-        if refused.is_empty() {
-            return None;
-        }
-        let all: Vec<String> = differences.iter().map(ToString::to_string).collect();
-        let words = format!("the certificate is not what was asked for: {}", all.join("; "));
-        let hint = if refused.iter().all(|difference| difference.deviation == Deviation::Reordered) {
-            "some CAs issue the parts of the subject in an order of their own (Trustpoint, EJBCA with LDAP order), and to others that is another name: acceptance policy any-order takes it (profile trustpoint), or ask for the subject in the CA's order"
-        } else if refused.iter().any(|difference| difference.field == BASIC_CONSTRAINTS) {
-            "whether the device is a certification authority is not as asked for: where the CA made it one, its key could issue certificates for anybody, a mistake in the CA's certificate template; where the request asked for it, ask for less; acceptance policy anything-but-the-key takes it"
-        } else if self == Acceptance::Exact {
-            "the acceptance policy is exact: same-or-added takes what the CA adds, anything-but-the-key all over the right key"
-        } else {
-            "the CA dropped or changed what was asked for: ask for what it issues (its certificate template or profile says), or take it by acceptance policy anything-but-the-key"
-        };
-        Some(Error::new(Code::Refused, words).with(|facts| facts.hint = Some(hint)))
-    }
-}
-
-/// The field of a difference in the key itself.
-pub(super) const PUBLIC_KEY: &str = "publicKey";
+use crate::validation::same_name;
 
 /// Everything in which the certificate differs from the template by meaning, but for the key.
 pub fn differences(template: &CertTemplate, certificate: &Certificate) -> Vec<Difference> {
@@ -230,26 +106,6 @@ pub(super) fn lost_uses(old: &Certificate, new: &Certificate) -> Vec<String> {
     }
     lost
 }
-
-const SUBJECT_ALT_NAME: &str = "subjectAltName";
-const EXTENDED_KEY_USAGE: &str = "extendedKeyUsage";
-const BASIC_CONSTRAINTS: &str = "basicConstraints";
-
-/// One element of a set: what it means, and how it is told.
-#[derive(Clone, Debug)]
-struct Part {
-    meaning: Vec<u8>,
-    words: String,
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.words)
-    }
-}
-
-type Read = fn(&[u8]) -> Result<Vec<Part>, Asn1Error>;
-
 fn missing<'a>(from: &'a [Part], all: &'a [Part]) -> impl Iterator<Item = &'a Part> {
     from.iter().filter(|part| !all.iter().any(|other| other.meaning == part.meaning))
 }
@@ -431,138 +287,6 @@ fn opaque_difference(oid: Oid, requested: &[u8], issued: Option<&[u8]>) -> Optio
     Some(Difference { field, requested, issued, deviation: Deviation::Changed, details })
 }
 
-fn alternative_names(der: &[u8]) -> Result<Vec<Part>, Asn1Error> {
-    GeneralNames::parse(der, "SubjectAltName")?.map(|name| Ok(alternative_name(&name?))).collect()
-}
-
-/// RFC 5280 section 7: hosts and the domains of mailboxes have no case (RFC 4343), the local part of a mailbox has; of a URI,
-/// scheme and host have none.
-fn alternative_name(name: &GeneralName<'_>) -> Part {
-    let content = match name {
-        // A dot at the end says that the name is whole, as it is in certificates without one.
-        GeneralName::Dns(host) => host.strip_suffix(b".").unwrap_or(host).to_ascii_lowercase(),
-        GeneralName::Rfc822(mailbox) => match mailbox.iter().rposition(|b| *b == b'@') {
-            Some(at) => [&mailbox[..at], &mailbox[at..].to_ascii_lowercase()].concat(),
-            None => mailbox.to_ascii_lowercase(),
-        },
-        GeneralName::Uri(uri) => without_case_of_host(uri),
-        GeneralName::Directory(name) => directory_meaning(name),
-        other => other.content().to_vec(),
-    };
-    let words = name.to_string();
-    let words = match words.split_once(':') {
-        Some((form @ ("DNS" | "URI" | "IP"), rest)) => format!("{}:{rest}", form.to_ascii_lowercase()),
-        _ => words,
-    };
-    Part { meaning: [&[name.form()][..], &content].concat(), words }
-}
-
-/// Scheme, and behind `//` and a user the host, in lower case (RFC 5280 section 7.4).
-fn without_case_of_host(uri: &[u8]) -> Vec<u8> {
-    let Some(colon) = uri.iter().position(|b| *b == b':') else { return uri.to_vec() };
-    let mut same = uri.to_vec();
-    same[..colon].make_ascii_lowercase();
-    if uri[colon + 1..].starts_with(b"//") {
-        let begin = colon + 3;
-        let end = uri[begin..].iter().position(|b| b"/?#".contains(b)).map_or(uri.len(), |length| begin + length);
-        let host = uri[begin..end].iter().rposition(|b| *b == b'@').map_or(begin, |at| begin + at + 1);
-        same[host..end].make_ascii_lowercase();
-    }
-    same
-}
-
-/// Names that are the same by RFC 5280 section 7.1 are shown alike but for case and spaces.
-fn directory_meaning(der: &[u8]) -> Vec<u8> {
-    let shown = name::display(der).to_lowercase();
-    shown.split_whitespace().collect::<Vec<_>>().join(" ").into_bytes()
-}
-
-/// The bits that are set: zeros at the end say nothing (RFC 5280 section 4.2.1.3).
-fn key_usages(der: &[u8]) -> Result<Vec<Part>, Asn1Error> {
-    let mut cursor = Cursor::new(der, "KeyUsage")?;
-    let bits = cursor.expect(::der::Tag::BitString, "a BIT STRING")?.value;
-    cursor.finish()?;
-    let bytes = bits.get(1..).unwrap_or_default();
-    let is_set = |bit: usize| bytes.get(bit / 8).is_some_and(|byte| byte & (0x80 >> (bit % 8)) != 0);
-    let set = (0..bytes.len() * 8).filter(|bit| is_set(*bit));
-    Ok(set.map(|bit| Part { meaning: vec![bit as u8], words: usage_name(bit) }).collect())
-}
-
-fn usage_name(bit: usize) -> String {
-    const ALL: [KeyUsage; 9] = [
-        KeyUsage::DigitalSignature,
-        KeyUsage::ContentCommitment,
-        KeyUsage::KeyEncipherment,
-        KeyUsage::DataEncipherment,
-        KeyUsage::KeyAgreement,
-        KeyUsage::KeyCertSign,
-        KeyUsage::CrlSign,
-        KeyUsage::EncipherOnly,
-        KeyUsage::DecipherOnly,
-    ];
-    ALL.get(bit).map_or_else(|| format!("bit {bit}"), |usage| usage.name().to_owned())
-}
-
-fn purposes(der: &[u8]) -> Result<Vec<Part>, Asn1Error> {
-    identifiers(der, "ExtKeyUsageSyntax", |found| {
-        let named = PURPOSES.iter().find(|(oid, _)| *oid == found);
-        named.map_or_else(|| found.to_string(), |(_, name)| (*name).to_owned())
-    })
-}
-
-/// Purposes by the names that they are asked for by.
-const PURPOSES: [(Oid, &str); 10] = [
-    (oid::ANY_EXTENDED_KEY_USAGE, "anyExtendedKeyUsage"),
-    (oid::KP_SERVER_AUTH, "serverAuth"),
-    (oid::KP_CLIENT_AUTH, "clientAuth"),
-    (oid::KP_CODE_SIGNING, "codeSigning"),
-    (oid::KP_EMAIL_PROTECTION, "emailProtection"),
-    (oid::KP_TIME_STAMPING, "timeStamping"),
-    (oid::KP_OCSP_SIGNING, "OCSPSigning"),
-    (oid::KP_CMC_CA, "cmcCA"),
-    (oid::KP_CMC_RA, "cmcRA"),
-    (oid::KP_CM_KGA, "cmKGA"),
-];
-
-fn identifiers(der: &[u8], what: &'static str, words: fn(Oid) -> String) -> Result<Vec<Part>, Asn1Error> {
-    let mut cursor = Cursor::sequence(der, what)?;
-    let mut found = Vec::new();
-    while !cursor.is_empty() {
-        let oid = read_oid(&mut cursor)?;
-        found.push(Part { meaning: oid.as_bytes().to_vec(), words: words(oid) });
-    }
-    Ok(found)
-}
-
-/// Policies by their identifiers; qualifiers are words for people.
-fn policies(der: &[u8]) -> Result<Vec<Part>, Asn1Error> {
-    let mut cursor = Cursor::sequence(der, "certificatePolicies")?;
-    let mut found = Vec::new();
-    while !cursor.is_empty() {
-        let policy = cursor.expect(::der::Tag::Sequence, "a PolicyInformation")?;
-        let oid = read_oid(&mut Cursor::new(policy.value, "PolicyInformation")?)?;
-        found.push(Part { meaning: oid.as_bytes().to_vec(), words: format!("policy {oid}") });
-    }
-    Ok(found)
-}
-
-/// No CA is the same as no extension, and as a FALSE that is written out (RFC 5280 section 4.2.1.9).
-fn basic_constraints(der: &[u8]) -> Result<Vec<Part>, Asn1Error> {
-    let mut fields = Cursor::sequence(der, "BasicConstraints")?;
-    let mut found = Vec::new();
-    if let Some(is_ca) = fields.optional(::der::Tag::Boolean)? {
-        if is_ca.value != [0] {
-            found.push(Part { meaning: b"ca".to_vec(), words: "cA".to_owned() });
-        }
-    }
-    if let Some(length) = fields.optional(::der::Tag::Integer)? {
-        let shown = length.value.iter().fold(0u64, |sum, byte| (sum << 8) | u64::from(*byte));
-        let meaning = [b"length", length.value].concat();
-        found.push(Part { meaning, words: format!("pathLenConstraint {shown}") });
-    }
-    Ok(found)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -593,6 +317,7 @@ mod tests {
             (Deviation::Changed, "uri:http://h/A is missing; uri:http://h/a was added")
         );
         assert_eq!(san(&[(0x81, "Me@h.example")], &[(0x81, "me@h.example")]).unwrap().deviation, Deviation::Changed);
+        assert_eq!(san(&[(0x82, "a.example.")], &[(0x82, "a.example")]), None);
         // One form is never the other.
         assert_eq!(san(&[(0x82, "a.example")], &[(0x81, "a.example")]).unwrap().deviation, Deviation::Changed);
     }
@@ -658,31 +383,5 @@ mod tests {
         assert_eq!(subject("CN=a,O=b", "CN=c+serialNumber=7,O=b").unwrap().deviation, Deviation::Changed);
         assert_eq!(subject("CN=a,O=b", "O=b,CN=a+serialNumber=7").unwrap().deviation, Deviation::Reordered);
         assert_eq!(subject("CN=a+serialNumber=7,O=b", "CN=a,O=b").unwrap().deviation, Deviation::Changed);
-    }
-
-    #[test]
-    fn names_of_rare_forms_are_told_in_words() {
-        let upn = element(0xa0, &[&[0x06, 0x03, 0x2a, 0x03, 0x04], &element(0xa0, &[&element(0x0c, &[b"me@x"])])]);
-        let names = sequence(&[&upn, &element(0x88, &[&[0x2a, 0x03]])]);
-        let words: Vec<String> = alternative_names(&names).unwrap().iter().map(ToString::to_string).collect();
-        assert_eq!(words, ["otherName 1.2.3.4:me@x", "registeredID:1.2.3"]);
-        assert_eq!(san(&[(0x82, "a.example.")], &[(0x82, "a.example")]), None);
-    }
-
-    #[test]
-    fn the_policies_are_ordered_and_none_takes_another_key() {
-        let difference = |deviation| Difference { deviation, ..Difference::changed("subject", "a".into(), "b".into()) };
-        let all = [Deviation::Added, Deviation::Narrowed, Deviation::Reordered, Deviation::Changed];
-        let taken = |policy: Acceptance| all.map(|deviation| policy.takes(&difference(deviation)));
-        assert_eq!(taken(Acceptance::Exact), [false; 4]);
-        assert_eq!(taken(Acceptance::SameOrAdded), [true, true, false, false]);
-        assert_eq!(taken(Acceptance::AnyOrder), [true, true, true, false]);
-        assert_eq!(taken(Acceptance::AnythingButTheKey), [true; 4]);
-        for name in Acceptance::NAMES {
-            let policy = Acceptance::named(name).unwrap();
-            assert_eq!(policy.name(), name);
-            assert!(!policy.takes(&Difference::changed(PUBLIC_KEY, "P-256".into(), "P-384".into())));
-        }
-        assert!(Acceptance::named("some").is_err());
     }
 }

@@ -3,10 +3,11 @@
 use alloc::sync::Arc;
 
 use super::authority::is_renewed;
-use super::compare::{Difference, PUBLIC_KEY, differences, lost_uses};
+use super::compare::{differences, lost_uses};
 use super::context::{Context, Trust};
 use super::credential::Credential;
 use super::diagnosis::RENEWED;
+use super::difference::{Difference, PUBLIC_KEY};
 use super::proof::RequestedKey;
 use super::request::{CertificateRequest, RequestKind};
 use super::signer_authorisation::can_protect;

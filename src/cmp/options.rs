@@ -1,7 +1,7 @@
 //! What can be chosen of CMP, with the defaults: whom we trust, how far, what we ask for, and what we tolerate. An option stands here
 //! alone: a client's settings and an operation's hold these.
 
-use super::compare::Acceptance;
+use super::difference::Acceptance;
 use super::signer_authorisation::SignerAuthorisation;
 use super::tolerance::Tolerance;
 use crate::asn1::cmp::InfoTypeAndValue;

@@ -1,7 +1,7 @@
 //! Profiles by name: what a known CA needs, in one setting. Nothing in a profile loosens who is believed.
 
-use super::compare::Acceptance;
 use super::credential::MacParameters;
+use super::difference::Acceptance;
 use super::tolerance::Tolerance;
 use crate::codes::Code;
 use crate::crypto::DigestAlgorithm;
