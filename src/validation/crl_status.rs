@@ -1,25 +1,22 @@
 //! A certificate's status by CRLs: RFC 5280 section 6.3.3.
 
+mod series;
+mod signer;
+
 use alloc::collections::BTreeMap;
 
-use super::checks::{KeyUsage, Profile};
+use super::checks::Profile;
 use super::crl::{Crl, Found, FoundEntry};
-use super::crl_numbers::{CrlNumbers, CrlSeries, Noted, NumberedList};
 use super::crl_scope::{Points, same_series};
-use super::facts::Facts;
 use super::freshness::{Freshness, Window};
-use super::knowledge::Source;
 use super::names::{hash_cost, same_name};
 use super::revoked::{GoodWord, ListPlace};
 use super::status::{Entitling, Revocation, Speaker, Spoken, Standing, Status, StatusSearch, Word};
 use super::unusable::Unusable;
 use crate::asn1::crl::{CrlNumber, CrlReason};
-use crate::asn1::der::Cursor;
 use crate::asn1::distribution_point::ReasonSet;
 use crate::asn1::name::display;
 use crate::asn1::x509::Certificate;
-use crate::codes::Code;
-use crate::crypto::DigestAlgorithm;
 use crate::prelude::*;
 use crate::time::Time;
 
@@ -347,98 +344,6 @@ impl StatusSearch<'_> {
         all
     }
 
-    /// Who signed the list: (f) and (g).
-    fn signer<'s>(
-        &'s self,
-        crl: &'s Crl,
-        above: &'s [Certificate],
-        points: &Points<'_>,
-        certificate: &Certificate,
-    ) -> Result<Authentic<'s>, Unusable> {
-        let key_id = crl.tail().authority_key_identifier.as_deref().and_then(key_identifier);
-        let is_named = points.name_issuer_of(crl);
-        let mut why = None;
-        // A signer whose key fits and who may not sign tells more than one whose key does not fit.
-        let mut is_telling = false;
-        let mut lesser = None;
-        for (candidate, in_chain) in self.signers_named(crl.issuer(), key_id, above) {
-            let fits = match self.verify(crl, candidate) {
-                Ok(fits) => fits,
-                // Not this key; where the budget ended, that is remembered and decides.
-                Err(reason) => {
-                    if !is_telling {
-                        why = Some(reason);
-                    }
-                    continue;
-                }
-            };
-            let allowed = match Facts::read_but_names(candidate) {
-                _ if !fits => Err("its issuer's key is bound to other parameters than it was signed with".into()),
-                Ok(facts) if facts.allows(KeyUsage::CrlSign) => Ok(()),
-                Ok(_) => Err("its issuer's keyUsage does not allow to sign CRLs".into()),
-                Err(error) => Err(format!("its issuer's certificate: {error}").into()),
-            };
-            let is_issuers = in_chain || above.first().is_some_and(|issuer| self.is_same_key(issuer, candidate));
-            let (authorised, doubt) = match allowed {
-                Ok(()) if in_chain => (Ok(Standing::Full), None),
-                Ok(()) => (self.authorise_crl_signer(candidate, above, is_named, crl.this_update()), None),
-                // A CA has more certificates than one, and which of them is at hand is the choice of whoever sends it: what is
-                // wrong with that takes away the power to clear, and nothing of what the CA's key has revoked.
-                Err(doubt) if is_issuers => (Ok(Standing::RevocationsOnly), Some(doubt)),
-                Err(why) => (Err(why), None),
-            };
-            // What rests on nothing but the name that a distribution point gives is not kept: anybody below an anchor may take that.
-            let is_somebodys = match &authorised {
-                Ok(Standing::Full) => true,
-                Ok(Standing::RevocationsOnly) => in_chain || !self.entitling(candidate, above).is_empty(),
-                Err(_) => false,
-            };
-            if is_somebodys && !self.is_in_progress(candidate) {
-                let signers = if in_chain { Vec::new() } else { self.known_chain(candidate) };
-                crl.entitled().note(&signers, self.line_of_signer(candidate, above));
-            }
-            match authorised {
-                Ok(standing @ Standing::Full) => return Ok(Authentic { crl, signer: candidate, standing, doubt }),
-                Ok(standing) => lesser = Some(Authentic { crl, signer: candidate, standing, doubt }),
-                Err(reason) => (why, is_telling) = (Some(reason), true),
-            }
-        }
-        if let Some(lesser) = lesser {
-            return Ok(lesser);
-        }
-        if is_telling && matches!(self.entry_for(crl, certificate), Ok(Some(entry)) if crl.revokes(&entry)) {
-            // Perhaps entitled on another path: this one is not taken before the others were looked at.
-            let why = why.as_ref().map_or("", Unusable::text);
-            let text = format!("{} lists it as revoked and is not believed: {why}", self.describe(crl));
-            self.contested.borrow_mut().get_or_insert(text);
-        }
-        Err(why.unwrap_or_else(|| format!("no certificate of its issuer {}", display(crl.issuer())).into()))
-    }
-
-    /// Whether the signer's key made the signature: `true` also if it may make such ones, by what it is labelled with. Whoever certifies
-    /// a key once more chooses the label, and undoes nothing that the key has signed.
-    fn verify(&self, crl: &Crl, signer: &Certificate) -> Result<bool, Unusable> {
-        if crl.is_weak() && !self.checks.allow_weak {
-            return Err(
-                "its signature is weak (over a SHA-1 digest, or ECDSA with parameters); allow_weak takes it".into()
-            );
-        }
-        let labelled = self.working_key(signer);
-        let Err(why) = self.verify_by(crl, &labelled) else { return Ok(true) };
-        let key = self.key_of(signer);
-        match key.is_bound_in(&labelled) {
-            true => self.verify_by(crl, &key.as_spki()).map(|()| false),
-            false => Err(why),
-        }
-    }
-
-    fn verify_by(&self, crl: &Crl, spki: &[u8]) -> Result<(), Unusable> {
-        if !crl.knows_signature_by(spki, self.checks.allow_weak) {
-            self.spend_signature(Source::Crl)?;
-        }
-        crl.verify(self.provider, spki, self.checks.allow_weak).map_err(|e| format!("its signature: {e}").into())
-    }
-
     /// Delta CRLs that are later than this list and of its series, the newest first (RFC 5280 section 5.2.4).
     fn deltas(&self, complete: &Crl) -> Vec<&Crl> {
         let Some(number) = complete.number() else { return Vec::new() };
@@ -461,72 +366,6 @@ impl StatusSearch<'_> {
         };
         let window = Window { this_update: delta.this_update(), next_update: delta.next_update() };
         starts_in_time && !matches!(self.judge(window, "delta CRL"), Freshness::Refused(_))
-    }
-
-    /// Notes the number of a list, and answers why it clears nobody if it is older than one seen before: `Some`.
-    fn guard(
-        &self,
-        crl: &Crl,
-        number: Option<&CrlNumber>,
-        signer: &Certificate,
-        (standing, above): (Standing, &[Certificate]),
-    ) -> Result<Option<Unusable>, Unusable> {
-        if standing != Standing::Full {
-            return Ok(None);
-        }
-        let remembered = self.sources.crl_numbers.iter().map(|numbers| &**numbers);
-        let numbers: Vec<&dyn CrlNumbers> = match self.sources.crl_numbers.is_empty() {
-            false => remembered.collect(),
-            true => vec![&self.knowledge.numbers],
-        };
-        let key = self.key_of(signer);
-        let mut series = vec![self.series(crl, &key.as_spki())?];
-        if *key.as_spki() != *signer.spki() {
-            // As it was written before keys had one form.
-            series.push(self.series(crl, signer.spki())?);
-        }
-        let branch = self.branch_of(above)?;
-        let mut noted = Noted::Newest;
-        for (series, numbers) in series.iter().flat_map(|series| numbers.iter().map(move |numbers| (series, numbers))) {
-            let (end, now) = (signer.not_after(), self.checks.at.known());
-            let list = NumberedList { series, number, this_update: crl.this_update(), end, now, branch };
-            let found = numbers.note(&list);
-            if noted == Noted::Newest {
-                noted = found;
-            }
-        }
-        let why = match (noted, number) {
-            (Noted::Newest, _) => return Ok(None),
-            (Noted::Older { highest, issued }, number) => {
-                let found = number.map_or_else(|| "no CRL number".to_owned(), |number| format!("CRL number {number}"));
-                format!("rollback: {found}, but {highest} was seen before{}", counting_anew(crl, issued))
-            }
-            (Noted::Unknown(why), _) => format!("rollback: it cannot be told whether it is the newest: {why}"),
-        };
-        Ok(Some(Unusable::new(Code::CrlRollback, why)))
-    }
-
-    /// Numbers rise within one issuer's scope (RFC 5280 section 5.2.3); the issuer is known by its key, as its name can be
-    /// taken by others.
-    fn series(&self, crl: &Crl, key: &[u8]) -> Result<CrlSeries, Unusable> {
-        let scope = crl.tail().issuing_distribution_point_der().unwrap_or_default();
-        let name = crl.issuer_place().to_be_bytes();
-        let mut parts = Vec::new();
-        for part in [key, &name, scope] {
-            // Each with its length: no two series run together into the same bytes.
-            parts.extend_from_slice(&(part.len() as u64).to_be_bytes());
-            parts.extend_from_slice(part);
-        }
-        let digest = self.provider.digest(DigestAlgorithm::Sha256, &[&parts])?;
-        CrlSeries::try_from(&*digest).map_err(|_| "a SHA-256 digest of another length".into())
-    }
-
-    /// Which list it is, with the number that it counts as, for what is written down. Without a number, or without a digest, time alone
-    /// tells which word is the later.
-    fn place_of(&self, crl: &Crl, number: Option<&CrlNumber>, signer: &Certificate) -> Option<ListPlace> {
-        let number = number.filter(|_| !self.sources.revoked.is_empty())?;
-        let series = self.series(crl, &self.key_of(signer).as_spki()).ok()?;
-        ListPlace::new(*series.first_chunk()?, number)
     }
 
     /// The entry about this certificate: serial number and certificate issuer both match (RFC 5280 section 5.3.3). Among
@@ -604,21 +443,3 @@ fn weakness(reason: CrlReason) -> u8 {
 /// What the names in one list's entries about one serial number may cost, in comparisons: an indirect list has some hundred
 /// issuers.
 const MAX_ISSUER_NAMES_COST: usize = 32_000;
-
-/// keyIdentifier of an authorityKeyIdentifier extension's value.
-fn key_identifier(value: &[u8]) -> Option<&[u8]> {
-    let mut fields = Cursor::sequence(value, "AuthorityKeyIdentifier").ok()?;
-    Some(fields.optional_context(0, false).ok()??.value)
-}
-
-/// A list that is newer than all that were seen is none that somebody has kept: its CA counts anew, and only the owner can tell why.
-fn counting_anew(crl: &Crl, issued: Option<Time>) -> String {
-    match issued.filter(|issued| *issued < crl.this_update()) {
-        Some(issued) => format!(
-            ", on {issued} at the latest, and this list is of {}: if its CA counts anew, or has once given a number by mistake, \
-             forget_crl_numbers (devid_store_forget_crl_numbers) lets its lists count again",
-            crl.this_update()
-        ),
-        None => String::new(),
-    }
-}
