@@ -43,7 +43,7 @@ impl Store {
             }
             home.backend.inspect(true)?;
             home.backend.forget_conversation(name, lock == Lock::Ours)?;
-            Err(super::absent(name, "there is no such identity"))
+            Err(super::identities::absent(name, "there is no such identity"))
         })
     }
 
