@@ -11,10 +11,17 @@ use crate::asn1::name;
 use crate::asn1::x509::{Certificate, serial_text};
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
-use crate::error::{Error, Refused};
+use crate::error::{Error, Refused, Rule};
 use crate::limits::Limits;
 use crate::prelude::*;
 use crate::validation::same_name;
+
+const NAMED: Rule =
+    Rule::new("RFC 9483 section 4.2 (A6)", "issuer and serialNumber of each certificate that the request is about");
+const ENTITLED: Rule = Rule::new(
+    "RFC 9483 sections 4.1.3 and 4.2 (A6)",
+    "the certificate that protects the request, or an authority over others' by purpose cmcRA or cmcCA",
+);
 
 /// What a request that begins a transaction says of them.
 ///
@@ -25,7 +32,7 @@ pub(super) fn read(message: &PkiMessage, limits: &Limits) -> Result<Vec<CertDeta
         BodyType::RR => {
             let about = rev_details_of(message.body_content(), most)?;
             if about.is_empty() {
-                return Err(Error::new(Code::Protocol, "an rr that names no certificate (RFC 9483 section 4.2)"));
+                return Err(NAMED.broken(Code::Protocol, "an rr that names no certificate"));
             }
             about
         }
@@ -39,7 +46,7 @@ pub(super) fn read(message: &PkiMessage, limits: &Limits) -> Result<Vec<CertDeta
     if about.iter().any(|one| one.id.issuer.is_none() || one.id.serial.is_empty()) {
         let words =
             format!("an {} without issuer and serialNumber of the certificate that it is about", message.body_type());
-        return Err(Error::new(Code::Protocol, words));
+        return Err(NAMED.broken(Code::Protocol, words));
     }
     Ok(about)
 }
@@ -56,11 +63,10 @@ pub(super) fn check_entitled(about: &[CertDetails], signer: Option<&Certificate>
         None => "a shared secret".to_owned(),
     };
     let words = format!(
-        "the {body} is about {}, and protected by {by}: a device speaks for the certificate that it protects with alone (RFC 9483 \
-         sections 4.1.3 and 4.2), unless the RA is told to take requests about others'",
+        "the {body} is about {}, and protected by {by}: a device speaks for the certificate that it protects with alone, unless the RA is told to take requests about others'",
         shown(&other.id)
     );
-    Err(Error::new(Code::ProtectionInvalid, words).with(|facts| facts.refused = Some(Refused::NotAuthorised)))
+    Err(ENTITLED.broken(Code::ProtectionInvalid, words).with(|facts| facts.refused = Some(Refused::NotAuthorised)))
 }
 
 /// Every part that is there names this certificate: which of them a CA goes by is not known.

@@ -29,6 +29,13 @@ pub(super) const MAKES_KEYS: Rule = Rule::new(
     "a key signed by an authority with a path and the purpose cmKGA, or by the issuing CA",
 );
 
+const ASKS: Rule =
+    Rule::new("RFC 9483 section 3.5 (P9)", "a signer with a path to the anchors of devices, and digitalSignature");
+const PASSES_ON: Rule = Rule::new(
+    "RFC 9483 section 5.2.2 (A1)",
+    "a signer with a path to the anchors of devices, digitalSignature and the purpose cmcRA",
+);
+
 /// What somebody signs.
 #[derive(Clone, Copy)]
 pub(super) enum Act<'a> {
@@ -69,8 +76,8 @@ pub(super) fn may_sign(
     find_path(context, act, signer, came, now).map_err(|error| match act {
         Act::Answer(_) => error.breaks(ANSWERS),
         Act::GeneratedKey(_) => error.breaks(MAKES_KEYS),
-        // The RA says to the device what it has against it.
-        Act::DeviceRequest(_) | Act::NestedRequest(_) => error,
+        Act::DeviceRequest(_) => error.breaks(ASKS),
+        Act::NestedRequest(_) => error.breaks(PASSES_ON),
     })
 }
 

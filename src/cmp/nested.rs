@@ -3,16 +3,24 @@
 use ::der::Tag;
 
 use super::authority::Act;
-use super::ra::{Device, DeviceRequest, RegistrationAuthority};
+use super::ra::{Device, DeviceRequest, NONCE, RegistrationAuthority, TRANSACTION_ID};
 use super::transaction::random;
 use crate::asn1::cmp::{BodyType, PkiBody, PkiHeader, PkiMessage, PkiStatus, PkiStatusInfo};
 use crate::asn1::der::{Cursor, sequence};
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
-use crate::error::Error;
+use crate::error::{Error, Rule};
 use crate::features::{self, needs};
 use crate::prelude::*;
 use crate::time::Time;
+
+const NESTED: Rule =
+    Rule::new("RFC 9483 section 5.2.2 (A1, A2)", "nested, with at least one message that is not nested");
+const SIGNED: Rule = Rule::new("RFC 9483 section 5.2.2 (A1)", "a signature of an RA");
+const IDENTIFIERS: Rule = Rule::new(
+    "RFC 9483 section 5.2.2.1 (A1)",
+    "transactionID and senderNonce of the one message that is approved, of none of several",
+);
 
 /// Most messages in one nested message. The limit on bytes is reached before; this one bounds the bookkeeping.
 const MAX_MESSAGES: usize = 1000;
@@ -129,11 +137,11 @@ impl RegistrationAuthority {
         let message = PkiMessage::from_der(nested.to_vec(), &self.context.limits)?;
         if message.body_type() != BodyType::NESTED {
             let words = format!("expected nested, got {}", message.body_type());
-            return Err(Error::new(Code::UnexpectedBody, words));
+            return Err(NESTED.broken(Code::UnexpectedBody, words));
         }
         let (signer, _) = self.check_protection(&message, None, Act::NestedRequest(&self.devices), now)?;
         let Device::Certificate(signer) = signer else {
-            return Err(Error::new(Code::ProtectionInvalid, "a nested message under a MAC (RFC 9483 section 5.2.2)"));
+            return Err(SIGNED.broken(Code::ProtectionInvalid, "a nested message under a MAC"));
         };
         let messages = self.messages_in(&message)?;
         let header = message.header().clone();
@@ -145,7 +153,7 @@ impl RegistrationAuthority {
         };
         if !approves && inner.iter().any(is_same) {
             let words = "a nested message with the transactionID of one of several, or without its senderNonce";
-            return Err(Error::new(Code::TransactionId, words));
+            return Err(IDENTIFIERS.broken(Code::TransactionId, words));
         }
         let messages = messages.iter().map(|m| m.as_der().to_vec()).collect();
         Ok(Nested { messages, signer, approves, header })
@@ -167,17 +175,17 @@ impl RegistrationAuthority {
         let (message, _) = self.check_answer(answer, now)?;
         let header = message.header();
         if header.transaction_id.as_ref() != Some(&batch.transaction_id) {
-            return Err(Error::new(Code::TransactionId, "the nested answer belongs to another batch"));
+            return Err(TRANSACTION_ID.broken(Code::TransactionId, "the nested answer belongs to another batch"));
         }
         if header.recip_nonce.as_ref() != Some(&batch.sender_nonce) {
-            return Err(Error::new(Code::Nonce, "the nested answer's recipNonce is not the batch's senderNonce"));
+            return Err(NONCE.broken(Code::Nonce, "the nested answer's recipNonce is not the batch's senderNonce"));
         }
         if message.body_type() == BodyType::ERROR {
             return self.refused_as_a_whole(&message);
         }
         if message.body_type() != BodyType::NESTED {
             let words = format!("expected nested in answer to a batch, got {}", message.body_type());
-            return Err(Error::new(Code::UnexpectedBody, words));
+            return Err(NESTED.broken(Code::UnexpectedBody, words));
         }
         let inner = self.messages_in(&message)?;
         let each = inner.into_iter().map(|m| (m.header().transaction_id.clone(), m.as_der().to_vec())).collect();
@@ -187,7 +195,7 @@ impl RegistrationAuthority {
     /// What each device is told of an error about the nested message.
     fn refused_as_a_whole(&self, message: &PkiMessage) -> Result<Answered, Error> {
         let PkiBody::Error(content) = message.body(&self.context.limits)? else {
-            return Err(Error::new(Code::UnexpectedBody, "a body of type error that is none"));
+            return Err(NESTED.broken(Code::UnexpectedBody, "a body of type error that is none"));
         };
         if content.status.status == PkiStatus::Waiting {
             // To a device it would mean that its own request waits, which nobody would know of.
@@ -212,12 +220,12 @@ impl RegistrationAuthority {
             let one = list.expect(Tag::Sequence, "a PKIMessage")?.bytes.to_vec();
             let one = PkiMessage::from_der(one, &self.context.limits)?;
             if one.body_type() == BodyType::NESTED {
-                return Err(Error::new(Code::Protocol, "nested messages in a nested message"));
+                return Err(NESTED.broken(Code::Protocol, "nested messages in a nested message"));
             }
             messages.push(one);
         }
         if messages.is_empty() {
-            return Err(Error::new(Code::Protocol, "a nested message without any"));
+            return Err(NESTED.broken(Code::Protocol, "a nested message without any"));
         }
         Ok(messages)
     }

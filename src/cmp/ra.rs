@@ -31,12 +31,31 @@ use crate::codes::Code;
 use crate::crypto::Signer;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{CryptoError, SignatureAlgorithm};
-use crate::error::{Error, Refused};
+use crate::error::{Error, Refused, Rule};
 use crate::features::{self, needs};
 use crate::limits::{Limits, MAX_REQUEST_MAC_ITERATIONS};
 use crate::prelude::*;
 use crate::time::Time;
 use crate::validation::{TrustAnchors, same_name};
+
+pub(super) const VERSION: Rule = Rule::new("RFC 9483 section 3.5 (H3)", "pvno 2 or 3");
+pub(super) const TRANSACTION_ID: Rule =
+    Rule::new("RFC 9483 section 3.5 (H14)", "a transactionID of 128 bits, the same for the whole transaction");
+pub(super) const NONCE: Rule =
+    Rule::new("RFC 9483 section 3.5 (H17)", "a senderNonce of 128 bits, given back as recipNonce");
+const BODY: Rule = Rule::new("RFC 9483 section 3.5 (E1)", "a request first, then certConf or pollReq");
+const ANSWERS: Rule = Rule::new("RFC 9483 section 3.5 (E1)", "a body that answers the request");
+const PROTECTED: Rule = Rule::new("RFC 9483 section 3.5 (P5)", "a request with protection");
+const BY_MAC: Rule =
+    Rule::new("RFC 9483 section 3.5 (P6, P8)", "a MAC under a secret that the RA knows, named by senderKID");
+const BY_SIGNATURE: Rule = Rule::new(
+    "RFC 9483 section 3.5 (P6, P10)",
+    "a signature by the first of extraCerts, which sender and senderKID name, by an algorithm that is known and not weak",
+);
+const ONE_DEVICE: Rule = Rule::new("RFC 9483 section 3.2 (P2, P3)", "one credential for a whole transaction");
+const OF_THE_CA: Rule =
+    Rule::new("RFC 9483 section 3.5 (P5, P6)", "an answer with a signature of the CA, not of the RA");
+const MESSAGE_TIME: Rule = Rule::new("RFC 9483 section 3.5 (H11)", "messageTime near the RA's clock");
 
 /// transactionID and nonces have at least 128 bits (RFC 9483 section 3.1).
 const SHORTEST_NONCE_BYTES: usize = 16;
@@ -145,7 +164,7 @@ impl RegistrationAuthority {
         if let Some(earlier) = earlier {
             if device != earlier.device {
                 let words = "the message is protected with another credential than the request that it belongs to";
-                return Err(Error::new(Code::ProtectionInvalid, words));
+                return Err(ONE_DEVICE.broken(Code::ProtectionInvalid, words));
             }
             let (possession, keeps_protection) = (Possession::NotAsked, earlier.keeps_protection);
             let about = earlier.about.clone();
@@ -224,11 +243,11 @@ impl RegistrationAuthority {
         let (answer, is_own) = self.check_answer(answer, now)?;
         if is_own {
             let words = "the CA's answer is a message that the RA has signed itself, and somebody has sent back";
-            return Err(Error::new(Code::ProtectionInvalid, words));
+            return Err(OF_THE_CA.broken(Code::ProtectionInvalid, words));
         }
         let header = answer.header();
         if header.transaction_id != request.message.header().transaction_id {
-            return Err(Error::new(Code::TransactionId, "the CA's answer belongs to another transaction"));
+            return Err(TRANSACTION_ID.broken(Code::TransactionId, "the CA's answer belongs to another transaction"));
         }
         request.check_answered_by(answer.body_type())?;
         let header = PkiHeader { free_text: Vec::new(), ..header.clone() };
@@ -280,10 +299,12 @@ impl RegistrationAuthority {
     pub(super) fn check_answer(&self, answer: &[u8], now: Time) -> Result<(PkiMessage, bool), Error> {
         let message = PkiMessage::from_der(answer.to_vec(), &self.context.limits)?;
         if message.protection().is_none() {
-            return Err(Error::new(Code::Unprotected, format!("the CA sent an unprotected {}", message.body_type())));
+            return Err(
+                OF_THE_CA.broken(Code::Unprotected, format!("the CA sent an unprotected {}", message.body_type()))
+            );
         }
         let Some(algorithm) = message.header().protection_alg.clone().filter(|a| !is_mac(a)) else {
-            return Err(Error::new(Code::ProtectionInvalid, "the CA's answer to a signed message is not signed"));
+            return Err(OF_THE_CA.broken(Code::ProtectionInvalid, "the CA's answer to a signed message is not signed"));
         };
         let mut transaction = Transaction::begin(&self.context, 2, now)?;
         answer_signer::check_signature(
@@ -303,7 +324,7 @@ impl RegistrationAuthority {
         if let (Some(window), Some(time)) = (self.context.message_time_window(), message.header().message_time) {
             if time.since(now).unsigned_abs() > u64::from(window) {
                 let words = format!("the request's messageTime is {time}, now is {now}, {window} seconds are accepted");
-                return Err(Error::new(Code::MessageTime, words));
+                return Err(MESSAGE_TIME.broken(Code::MessageTime, words));
             }
         }
         Ok(())
@@ -317,9 +338,9 @@ impl RegistrationAuthority {
         now: Time,
     ) -> Result<(Device, Option<Arc<MacKey>>), Error> {
         let (Some(protection), Some(algorithm)) = (message.protection(), &message.header().protection_alg) else {
-            return Err(Error::new(Code::Unprotected, format!("the {} is not protected", message.body_type())));
+            return Err(PROTECTED.broken(Code::Unprotected, format!("the {} is not protected", message.body_type())));
         };
-        let refuse = |words: &str| Err(Error::new(Code::ProtectionInvalid, words));
+        let refuse = |words: &str| Err(BY_MAC.broken(Code::ProtectionInvalid, words));
         if !is_mac(algorithm) {
             let known = match earlier.map(|earlier| &earlier.device) {
                 Some(Device::Certificate(certificate)) => Some(certificate),
@@ -355,11 +376,11 @@ impl RegistrationAuthority {
         act: Act<'_>,
         now: Time,
     ) -> Result<Certificate, Error> {
-        let refuse = |words: String| Err(Error::new(Code::ProtectionInvalid, words));
+        let refuse = |words: String| Err(BY_SIGNATURE.broken(Code::ProtectionInvalid, words));
         let algorithm = SignatureAlgorithm::from_der(algorithm)
-            .map_err(|e| Error::new(Code::Algorithm, format!("the request's protectionAlg: {e}")))?;
+            .map_err(|e| BY_SIGNATURE.broken(Code::Algorithm, format!("the request's protectionAlg: {e}")))?;
         if algorithm.is_weak() {
-            return Err(Error::new(Code::WeakAlgorithm, format!("the request is protected with {algorithm}")));
+            return Err(BY_SIGNATURE.broken(Code::WeakAlgorithm, format!("the request is protected with {algorithm}")));
         }
         let Some(signer) = message.extra_certs().first().or(known) else {
             return refuse("extraCerts does not begin with the protection certificate".to_owned());
@@ -382,7 +403,7 @@ impl RegistrationAuthority {
             Err(CryptoError::Unsupported(what)) => {
                 let words = algorithm.not_checked(&what);
                 let words = format!("the request's signature by {signer}: not supported: {words}");
-                return Err(Error::new(Code::Algorithm, words));
+                return Err(BY_SIGNATURE.broken(Code::Algorithm, words));
             }
             Err(error) => return refuse(format!("the request's signature by {signer}: {error}")),
         }
@@ -496,7 +517,7 @@ impl DeviceRequest {
             return Ok(());
         }
         let expected = proper.map_or("an error", BodyType::name);
-        Err(Error::new(Code::UnexpectedBody, format!("expected {expected} in answer to {asked}, got {body}")))
+        Err(ANSWERS.broken(Code::UnexpectedBody, format!("expected {expected} in answer to {asked}, got {body}")))
     }
 
     /// transactionID.
@@ -540,14 +561,14 @@ pub fn fail_info_of(error: &Error) -> u32 {
 fn check_header(message: &PkiMessage, earlier: Option<&DeviceRequest>) -> Result<(), Error> {
     let header = message.header();
     if !matches!(header.pvno, 2 | 3) {
-        return Err(Error::new(Code::UnknownVersion, format!("the request has pvno {}", header.pvno)));
+        return Err(VERSION.broken(Code::UnknownVersion, format!("the request has pvno {}", header.pvno)));
     }
     let long_enough = |value: &Option<Vec<u8>>| value.as_ref().is_some_and(|v| v.len() >= SHORTEST_NONCE_BYTES);
     if !long_enough(&header.transaction_id) {
-        return Err(Error::new(Code::TransactionId, "the request has no transactionID of 128 bits"));
+        return Err(TRANSACTION_ID.broken(Code::TransactionId, "the request has no transactionID of 128 bits"));
     }
     if !long_enough(&header.sender_nonce) {
-        return Err(Error::new(Code::Nonce, "the request has no senderNonce of 128 bits"));
+        return Err(NONCE.broken(Code::Nonce, "the request has no senderNonce of 128 bits"));
     }
     let body = message.body_type();
     const FIRST: [BodyType; 6] =
@@ -558,10 +579,10 @@ fn check_header(message: &PkiMessage, earlier: Option<&DeviceRequest>) -> Result
     };
     if !allowed {
         let place = if earlier.is_some() { "in a transaction" } else { "at the beginning of a transaction" };
-        return Err(Error::new(Code::UnexpectedBody, format!("a device sent {body} {place}")));
+        return Err(BODY.broken(Code::UnexpectedBody, format!("a device sent {body} {place}")));
     }
     if earlier.is_some_and(|earlier| earlier.message.header().transaction_id != header.transaction_id) {
-        return Err(Error::new(Code::TransactionId, "the message belongs to another transaction"));
+        return Err(TRANSACTION_ID.broken(Code::TransactionId, "the message belongs to another transaction"));
     }
     Ok(())
 }

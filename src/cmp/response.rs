@@ -419,7 +419,7 @@ fn unprotected(context: &Context, transaction: &Transaction, message: &PkiMessag
     let body = message.body_type();
     match told {
         Some(status) => refusal(code, &format!("the server sent an unprotected {body}"), &status, false),
-        None => Error::new(code, format!("the server sent an unprotected {body}")),
+        None => PROTECTION.broken(code, format!("the server sent an unprotected {body}")),
     }
 }
 

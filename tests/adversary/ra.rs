@@ -83,8 +83,14 @@ impl Office {
     }
 
     fn refusal(&self, request: &[u8]) -> Code {
-        self.authority.check(request, None, now()).unwrap_err().code()
+        code_by_rule(self.authority.check(request, None, now()).unwrap_err())
     }
+}
+
+/// Whoever is refused is told by which rule.
+fn code_by_rule(error: devid::Error) -> Code {
+    assert!(error.facts().requirement.is_some(), "no rule: {error}");
+    error.code()
 }
 
 fn first(config: &Config) -> Vec<u8> {
@@ -194,7 +200,7 @@ fn a_nested_message_approves_of_the_one_whose_nonce_it_carries_and_nests_no_othe
     let office = Office::new();
     let request = office.checked(&office.ir(&office.device));
     let nested = office.authority.nest(&request, now()).unwrap();
-    let open = |der: &[u8]| office.authority.open(der, now()).map(|opened| opened.approves).map_err(|e| e.code());
+    let open = |der: &[u8]| office.authority.open(der, now()).map(|opened| opened.approves).map_err(code_by_rule);
     assert_eq!(open(&nested), Ok(true));
     let bent = |change: &dyn Fn(&mut Draft)| open(&remade(&nested, &office.ra, change));
     assert_eq!(bent(&|_| ()), Ok(true));
@@ -225,7 +231,7 @@ fn the_answer_to_a_batch_answers_this_batch() {
     status.fail_info = Some(1 << 25);
     let one = office.authority.refuse(&opened.messages[0], None, &status, now()).unwrap();
     let answer = office.authority.answer_batch(&opened, &[&one], now()).unwrap();
-    let unbundle = |answer: &[u8]| office.authority.unbundle(&batch, Some(answer), now()).map_err(|e| e.code());
+    let unbundle = |answer: &[u8]| office.authority.unbundle(&batch, Some(answer), now()).map_err(code_by_rule);
     assert_eq!(unbundle(&answer), Ok(vec![one]));
     let bent = |change: &dyn Fn(&mut Draft)| unbundle(&remade(&answer, &office.ra, change)).unwrap_err();
     assert_eq!(bent(&|d| d.header.recip_nonce = Some(vec![7; 16])), Code::Nonce);
@@ -352,7 +358,7 @@ fn an_ra_passes_on_the_answer_to_the_request_and_nothing_else() {
     let first = office.checked(&office.ir(&office.device));
     let sent = office.authority.replace(&first, Proof::Keep, false, now()).unwrap();
     let pass = |request: &DeviceRequest, answer: &[u8]| {
-        office.authority.answer(request, answer, now()).map(drop).map_err(|error| error.code())
+        office.authority.answer(request, answer, now()).map(drop).map_err(code_by_rule)
     };
     let batch = office.authority.batch(vec![first.clone()], now()).unwrap();
     assert_eq!(pass(&first, batch.message()), Err(Code::ProtectionInvalid), "its own batch, sent back");
