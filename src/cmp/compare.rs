@@ -106,6 +106,7 @@ pub(super) fn lost_uses(old: &Certificate, new: &Certificate) -> Vec<String> {
     }
     lost
 }
+
 fn missing<'a>(from: &'a [Part], all: &'a [Part]) -> impl Iterator<Item = &'a Part> {
     from.iter().filter(|part| !all.iter().any(|other| other.meaning == part.meaning))
 }

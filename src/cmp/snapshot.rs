@@ -36,6 +36,7 @@ use crate::crypto::Signer;
 use crate::error::Error;
 use crate::prelude::*;
 use crate::time::Time;
+
 impl Operation {
     /// The operation as bytes, whenever the last step answered Send, Wait or Accept.
     ///

@@ -54,6 +54,7 @@ pub use error::{StoreError, StoreErrorKind, is_at_work};
 pub use identity::{
     AnchorSet, Identity, IdentityState, KeySecret, NewIdentity, NewKey, PendingKey, PublicPart, StoreOptions,
 };
+
 pub use memory::MemoryBackend;
 pub use opener::{KeyMaker, KeyOpener, Seen, open_key, usable_key};
 pub use problem::{Problem, ProblemKind};
