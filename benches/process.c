@@ -2,24 +2,10 @@
  *
  * process signature|mac PORT DIRECTORY: keys and certificates are those that `devid-bench serve` wrote to DIRECTORY; the
  * new certificate and its chain are left there. With OWN_TRANSPORT defined it carries the messages by itself. */
-#include <devid.h>
+#include "check.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static void fail(const char *what, devid_error *error)
-{
-    fprintf(stderr, "%s: %s\n", what, error == NULL ? "?" : devid_error_message(error));
-    devid_error_free(error);
-    exit(1);
-}
-
-#define CHECK(call)                       \
-    do {                                  \
-        devid_error *error = NULL;        \
-        if ((call) != DEVID_OK)           \
-            fail(#call, error);           \
-    } while (0)
 
 struct file {
     uint8_t data[16384];

@@ -1,24 +1,10 @@
 /* A program that validates a certificate, with CRLs, and gets the peer's key: what sizes are measured of, and instructions counted.
  *
  * validate ANCHORS INTERMEDIATES CRLS CERTIFICATE COUNT: files in PEM or DER; the certificate is read and validated COUNT times. */
-#include <devid.h>
+#include "check.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-
-static void fail(const char *what, devid_error *error)
-{
-    fprintf(stderr, "%s: %s\n", what, devid_error_message(error));
-    devid_error_free(error);
-    exit(1);
-}
-
-#define CHECK(call)                       \
-    do {                                  \
-        devid_error *error = NULL;        \
-        if ((call) != DEVID_OK)           \
-            fail(#call, error);           \
-    } while (0)
 
 static const uint8_t *document(const char *path, size_t *len)
 {

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::source::{Texts, block, code_of};
 
@@ -387,65 +388,59 @@ fn paths_in(code: &str) -> Vec<Place> {
     paths
 }
 
-#[test]
-fn a_circle_is_found_through_a_front_door_and_a_front_door_is_in_none() {
-    let folder = std::env::temp_dir().join(format!("devid-circles-{}", std::process::id()));
-    let room = folder.join("room");
-    fs::create_dir_all(&room).unwrap();
-    let write = |name: &str, code: &str| {
+/// Of files that are written for it.
+fn circles_among(files: &[(&str, &str)]) -> Vec<Vec<String>> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("devid-circles-{}-{number}", std::process::id()));
+    let write = |(name, code): &(&str, &str)| {
         let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, code).unwrap();
         path
     };
-    let files = [
-        write("lib.rs", "pub mod room;\n"),
-        write("room/mod.rs", "mod one;\nmod two;\npub use one::One;\npub use two::{Two, three as four};\n"),
-        write(
+    let found = circles(&folder, &files.iter().map(write).collect::<Vec<_>>());
+    fs::remove_dir_all(&folder).unwrap();
+    found
+}
+
+#[test]
+fn a_circle_is_found_through_a_front_door_and_a_front_door_is_in_none() {
+    let found = circles_among(&[
+        ("lib.rs", "pub mod room;\n"),
+        ("room/mod.rs", "mod one;\nmod two;\npub use one::One;\npub use two::{Two, three as four};\n"),
+        (
             "room/one.rs",
             "use super::Two;\npub struct One;\n#[cfg(test)]\nmod tests { use super::super::free::Free; }\n",
         ),
-        write(
+        (
             "room/two.rs",
             "pub struct Two;\n// super::free::Free\nfn two() { let words = \"super::free\"; three::go() }\nuse super::three;\n",
         ),
-        write("room/three.rs", "pub fn go() -> crate::room::One { crate::room::one::One }\n"),
-        write("room/free.rs", "use super::four;\n"),
-    ];
-
-    let found = circles(&folder, &files);
-    fs::remove_dir_all(&folder).unwrap();
+        ("room/three.rs", "pub fn go() -> crate::room::One { crate::room::one::One }\n"),
+        ("room/free.rs", "use super::four;\n"),
+    ]);
     assert_eq!(found, [["room/one.rs", "room/three.rs", "room/two.rs"]]);
 }
 
 #[test]
 fn a_circle_by_functions_of_one_type_in_several_files_is_found() {
-    let folder = std::env::temp_dir().join(format!("devid-methods-{}", std::process::id()));
-    let room = folder.join("room");
-    fs::create_dir_all(&room).unwrap();
-    let write = |name: &str, code: &str| {
-        let path = folder.join(name);
-        fs::write(&path, code).unwrap();
-        path
-    };
-    let files = [
-        write("lib.rs", "pub mod room;\n"),
-        write("room/mod.rs", "mod one;\nmod two;\nmod three;\n"),
-        write(
+    let found = circles_among(&[
+        ("lib.rs", "pub mod room;\n"),
+        ("room/mod.rs", "mod one;\nmod two;\nmod three;\n"),
+        (
             "room/one.rs",
             "pub struct One<T>(T);\nimpl<T: Fn() -> u8> One<T> {\n    pub fn begin(&self) { self\n        .go() }\n}\n",
         ),
-        write(
+        (
             "room/two.rs",
             "use super::one::One;\nimpl<T> One<T>\nwhere\n    T: Copy,\n{\n    fn go(&self) { Self::begin(self) }\n}\n",
         ),
         // Others' functions of the same name, and a trait's.
-        write(
+        (
             "room/three.rs",
             "use super::one::One;\nstruct Three;\nimpl Three { fn go(&self) { self.end() } }\nimpl Drop for One<u8> { fn end(&self) {} }\n",
         ),
-    ];
-
-    let found = circles(&folder, &files);
-    fs::remove_dir_all(&folder).unwrap();
+    ]);
     assert_eq!(found, [["room/one.rs", "room/two.rs"]]);
 }

@@ -57,6 +57,13 @@ fn client(ca: &TestCa, key: Arc<dyn PrivateKey>, certificate: Certificate, chain
     config.build().unwrap()
 }
 
+/// The client of a device as it comes from its factory, with a key in software.
+fn with_idevid(ca: &mut TestCa, now: Time) -> Client {
+    let idevid = ca.idevid("device 1", KeyType::P256, now.unix());
+    let key = devid::crypto::keys::load_private_key(&**provider(), &idevid.key.pkcs8, None).unwrap();
+    client(ca, key, Certificate::from_der(&idevid.certificate).unwrap(), Vec::new())
+}
+
 #[test]
 fn a_device_with_its_keys_in_a_token_enrols_restarts_and_renews() {
     let _turn = crate::softhsm::turn();
@@ -69,9 +76,7 @@ fn a_device_with_its_keys_in_a_token_enrols_restarts_and_renews() {
         let open = || Store::open_directory(&home, provider().clone(), StoreOptions::default()).unwrap();
         let new = |name: &str| -> Arc<dyn PrivateKey> { Arc::new(new_key(&format!("{name}-{kind}"), kind).unwrap()) };
 
-        let idevid = ca.idevid("device 1", KeyType::P256, now.unix());
-        let supplier = devid::crypto::keys::load_private_key(&**provider(), &idevid.key.pkcs8, None).unwrap();
-        let enrolling = client(&ca, supplier, Certificate::from_der(&idevid.certificate).unwrap(), Vec::new());
+        let enrolling = with_idevid(&mut ca, now);
         let subject = Subject::new().name("CN=router-7").unwrap();
         {
             let store = open();
@@ -109,9 +114,7 @@ fn keys_of_generations_that_are_gone_are_gone_from_the_token_as_well() {
     let store = Store::in_memory(provider().clone());
     open_token_keys(&store, Some(module), pin(PIN));
     let to = Destination { store: &store, name: "router", purpose: "ldevid" };
-    let idevid = ca.idevid("device 1", KeyType::P256, now.unix());
-    let supplier = devid::crypto::keys::load_private_key(&**provider(), &idevid.key.pkcs8, None).unwrap();
-    let mut by = client(&ca, supplier, Certificate::from_der(&idevid.certificate).unwrap(), Vec::new());
+    let mut by = with_idevid(&mut ca, now);
     let mut made = Vec::new();
     for generation in 1..=5 {
         let key = store.make_key("router", "pkcs11:token=device;object=piled", KeyKind::P256).unwrap().unwrap();
@@ -142,11 +145,8 @@ fn an_enrolment_that_was_interrupted_finds_its_key_in_the_token_by_itself() {
     let options = Options::default();
     let now = Time::from_unix(options.now);
     let mut ca = TestCa::new(options);
-    let idevid = ca.idevid("device 1", KeyType::P256, now.unix());
     let factory: Arc<dyn PrivateKey> = Arc::new(new_key("factory", KeyKind::P256).unwrap());
-    let certificate = Certificate::from_der(&idevid.certificate).unwrap();
-    let supplier = devid::crypto::keys::load_private_key(&**provider(), &idevid.key.pkcs8, None).unwrap();
-    let client = client(&ca, supplier, certificate, Vec::new());
+    let client = with_idevid(&mut ca, now);
     let store = Store::in_memory(provider().clone());
     let to = Destination { store: &store, name: "router", purpose: "ldevid" };
     let subject = Subject::new().name("CN=router-7").unwrap();
@@ -184,9 +184,7 @@ fn the_key_to_log_in_with_may_lie_in_a_token() {
     let options = Options::default();
     let now = Time::from_unix(options.now);
     let mut ca = TestCa::new(options);
-    let idevid = ca.idevid("device 1", KeyType::P256, now.unix());
-    let supplier = devid::crypto::keys::load_private_key(&**provider(), &idevid.key.pkcs8, None).unwrap();
-    let first = client(&ca, supplier, Certificate::from_der(&idevid.certificate).unwrap(), Vec::new());
+    let first = with_idevid(&mut ca, now);
     let (store, key): (_, Arc<dyn PrivateKey>) =
         (Store::in_memory(provider().clone()), Arc::new(new_key("to-log-in-with", KeyKind::P256).unwrap()));
     let subject = Subject::new().name("CN=router-7").unwrap();
@@ -318,9 +316,7 @@ fn where_a_key_is_gone_from_its_token_the_next_certificate_is_asked_for_by_the_l
     let options = Options::default();
     let now = Time::from_unix(options.now);
     let mut ca = TestCa::new(options);
-    let idevid = ca.idevid("device 1", KeyType::P256, now.unix());
-    let supplier = devid::crypto::keys::load_private_key(&**provider(), &idevid.key.pkcs8, None).unwrap();
-    let first = client(&ca, supplier, Certificate::from_der(&idevid.certificate).unwrap(), Vec::new());
+    let first = with_idevid(&mut ca, now);
     let folder = std::env::temp_dir().join(format!("devid-token-next-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let write = |name: &str, bytes: &[u8]| {

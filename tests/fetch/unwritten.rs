@@ -169,7 +169,7 @@ fn to_let_go_of_a_memory_costs_one_attempt_at_most() {
     let folder = Folder::new();
     let other = folder.open();
     let tries = Arc::new(AtomicI64::new(0));
-    let counted = || store(Box::new(Counted { home: folder.backend(), tries: tries.clone() }));
+    let counted = || store(Watched::counting(folder.backend(), &tries));
     let world = in_store(&World::new(), &counted());
     drop(counted());
     assert_eq!(tries.load(Ordering::Relaxed), 0);
@@ -182,19 +182,35 @@ fn to_let_go_of_a_memory_costs_one_attempt_at_most() {
     drop(hold);
 }
 
-/// Counts who wants the lock.
-struct Counted {
+/// A directory that counts who wants the lock, and may write so often, then never again.
+struct Watched {
     home: DirectoryBackend,
     tries: Arc<AtomicI64>,
+    left: AtomicI64,
+    /// Not in one that dies: as a process of its own it shares nothing with who else is in the directory.
+    tells_home: bool,
 }
 
-impl Backend for Counted {
+impl Watched {
+    fn counting(home: DirectoryBackend, tries: &Arc<AtomicI64>) -> Box<dyn Backend> {
+        Box::new(Watched { home, tries: tries.clone(), left: AtomicI64::new(i64::MAX), tells_home: true })
+    }
+
+    fn dying_after(home: DirectoryBackend, writes: i64) -> Box<dyn Backend> {
+        Box::new(Watched { home, tries: Arc::default(), left: AtomicI64::new(writes), tells_home: false })
+    }
+}
+
+impl Backend for Watched {
     fn read(&mut self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         self.home.read(key)
     }
 
     fn write(&mut self, key: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        self.home.write(key, bytes)
+        match self.left.fetch_sub(1, Ordering::Relaxed) {
+            ..=0 => Err(StoreError::new(StoreErrorKind::Io, key, "dead")),
+            _ => self.home.write(key, bytes),
+        }
     }
 
     fn remove(&mut self, key: &str, wipe: bool) -> Result<(), StoreError> {
@@ -210,7 +226,7 @@ impl Backend for Counted {
     }
 
     fn home(&mut self) -> Option<PathBuf> {
-        self.home.home()
+        self.home.home().filter(|_| self.tells_home)
     }
 
     fn lock(&mut self) -> Result<(), StoreError> {
@@ -296,45 +312,6 @@ fn a_number_that_could_not_be_written_counts() {
     assert_eq!(note(&restarted, 6), older());
 }
 
-/// Writes so often, then never again.
-struct Dying {
-    home: DirectoryBackend,
-    left: Arc<AtomicI64>,
-}
-
-impl Backend for Dying {
-    fn read(&mut self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        self.home.read(key)
-    }
-
-    fn write(&mut self, key: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        match self.left.fetch_sub(1, Ordering::Relaxed) {
-            ..=0 => Err(StoreError::new(StoreErrorKind::Io, key, "dead")),
-            _ => self.home.write(key, bytes),
-        }
-    }
-
-    fn remove(&mut self, key: &str, wipe: bool) -> Result<(), StoreError> {
-        self.home.remove(key, wipe)
-    }
-
-    fn list(&mut self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        self.home.list(prefix)
-    }
-
-    fn sync(&mut self) -> Result<(), StoreError> {
-        self.home.sync()
-    }
-
-    fn lock(&mut self) -> Result<(), StoreError> {
-        self.home.lock()
-    }
-
-    fn unlock(&mut self) {
-        self.home.unlock();
-    }
-}
-
 /// Wherever a process dies over writing down a revocation: what it has written, those who were there before know.
 #[test]
 fn who_was_there_before_knows_what_one_that_died_has_written() {
@@ -349,8 +326,7 @@ fn who_was_there_before_knows_what_one_that_died_has_written() {
         let known = Arc::new(StatusMemory::new(provider().clone(), Some(theirs.store.clone())));
         let facts = known.revoked_facts();
         let mark = facts.mark();
-        let dying = Dying { home: folder.backend(), left: Arc::new(AtomicI64::new(writes)) };
-        let dying = in_store(&theirs, &store(Box::new(dying)));
+        let dying = in_store(&theirs, &store(Watched::dying_after(folder.backend(), writes)));
         dying.judge(&Brought { ocsp: &[theirs.revoking(KEY_COMPROMISE).build()], mode: hard, ..NOTHING });
         drop(dying);
         let is_written = theirs.store.blobs().unwrap().contains(&"revoked".to_owned());
@@ -376,7 +352,7 @@ fn who_was_there_before_knows_a_list_that_one_that_died_has_kept() {
         let before = Brought { ocsp: &good, mode: RevocationMode::HardFail, ..NOTHING };
         let key = theirs.open(&theirs.anchors(), &other.certificate, &before).1.expect("a key");
         assert!(key.spki(now()).is_ok());
-        let dying = store(Box::new(Dying { home: folder.backend(), left: Arc::new(AtomicI64::new(writes)) }));
+        let dying = store(Watched::dying_after(folder.backend(), writes));
         let (anchors, pool) = (theirs.anchors(), [theirs.ca.certificate.clone()]);
         let about = CrlSubject { certificate: theirs.leaf(), intermediates: &pool, anchors: &anchors, at: now() };
         let list = theirs.list(KEY_COMPROMISE).revokes(&other).number(8).der();

@@ -145,7 +145,15 @@ impl Drop for Place {
 #[derive(Clone, Default)]
 pub struct MapStorage {
     pub records: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+    /// How many bytes it takes; any number where that is not said.
+    pub room: Option<Arc<Mutex<usize>>>,
     pub is_atomic: bool,
+}
+
+impl MapStorage {
+    pub fn used(&self) -> usize {
+        self.records.lock().unwrap().values().map(Vec::len).sum()
+    }
 }
 
 impl RawStorage for MapStorage {
@@ -154,6 +162,10 @@ impl RawStorage for MapStorage {
     }
 
     fn write(&mut self, key: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        // As flash does: the new bytes are there before the old ones are not.
+        if self.room.as_ref().is_some_and(|room| self.used() + bytes.len() > *room.lock().unwrap()) {
+            return Err(StoreError::new(StoreErrorKind::Full, key, "no room"));
+        }
         self.records.lock().unwrap().insert(key.to_owned(), bytes.to_vec());
         Ok(())
     }

@@ -59,7 +59,7 @@ impl Medium {
                 let mut records = storage.records.lock().unwrap().clone();
                 records.remove(key);
                 records.extend(bytes.map(|bytes| (key.to_owned(), bytes)));
-                Medium::Map(MapStorage { records: Arc::new(Mutex::new(records)), is_atomic: storage.is_atomic })
+                Medium::Map(MapStorage { records: Arc::new(Mutex::new(records)), ..storage.clone() })
             }
             #[cfg(unix)]
             Medium::Folder(place) => {

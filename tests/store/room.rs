@@ -1,10 +1,8 @@
 //! What a change costs, what a full medium still allows, and numbers that only count up.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use devid::store::{StoreErrorKind as Kind, *};
-use zeroize::Zeroizing;
 
 use crate::common::*;
 
@@ -115,52 +113,11 @@ fn what_a_stopped_process_left_goes_with_the_next_change_of_that_part() {
     assert!(!left("tls").exists());
 }
 
-/// Storage with so much room, in bytes of records.
-#[derive(Clone)]
-struct Small {
-    records: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
-    room: Arc<Mutex<usize>>,
-    is_atomic: bool,
-}
-
-impl Small {
-    fn used(&self) -> usize {
-        self.records.lock().unwrap().values().map(Vec::len).sum()
-    }
-}
-
-impl RawStorage for Small {
-    fn read(&mut self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        Ok(self.records.lock().unwrap().get(key).cloned().map(Zeroizing::new))
-    }
-    fn write(&mut self, key: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        // As flash does: the new bytes are there before the old ones are not.
-        if self.used() + bytes.len() > *self.room.lock().unwrap() {
-            return Err(StoreError::new(Kind::Full, key, "no room"));
-        }
-        self.records.lock().unwrap().insert(key.to_owned(), bytes.to_vec());
-        Ok(())
-    }
-    fn remove(&mut self, key: &str, _wipe: bool) -> Result<(), StoreError> {
-        self.records.lock().unwrap().remove(key);
-        Ok(())
-    }
-    fn list(&mut self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        Ok(self.records.lock().unwrap().keys().filter(|key| key.starts_with(prefix)).cloned().collect())
-    }
-    fn sync(&mut self) -> Result<(), StoreError> {
-        Ok(())
-    }
-    fn has_atomic_writes(&self) -> bool {
-        self.is_atomic
-    }
-}
-
 #[test]
 fn on_a_full_medium_what_makes_room_works_and_so_does_the_way_back() {
     for is_atomic in [true, false] {
         let room = Arc::new(Mutex::new(usize::MAX));
-        let medium = Small { records: Arc::default(), room: room.clone(), is_atomic };
+        let medium = MapStorage { room: Some(room.clone()), is_atomic, ..Default::default() };
         let store =
             Store::new(Box::new(CallbackBackend::new(medium.clone(), provider())), provider(), StoreOptions::default());
         for number in [1, 2] {
