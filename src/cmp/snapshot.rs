@@ -19,7 +19,9 @@ use super::operation::{Begun, Operation};
 use super::proof::RequestedKey;
 use super::protection::MacKey;
 use super::request::Request;
-use super::request_form::{read_request, read_template, write_request};
+#[cfg(feature = "settings")]
+use super::request_form::read_template;
+use super::request_form::{read_request, write_request};
 use super::saved::SavedCredential;
 use super::saved_form::{
     SavedPhase, SavedUnderWay, VERSION, WHAT, check_version, octets, opened, read_octets, read_reason, read_under_way,
@@ -27,6 +29,7 @@ use super::saved_form::{
 use super::state::{Confirming, Phase, Sent, State, Then, UnderWay, Waiting};
 use super::transaction::Transaction;
 use crate::asn1::cmp::{BodyType, PkiStatus, PkiStatusInfo};
+#[cfg(feature = "settings")]
 use crate::asn1::crmf::CertTemplate;
 use crate::asn1::der::{Cursor, element, encode, sequence};
 use crate::asn1::x509::Certificate;
