@@ -82,12 +82,30 @@ pub struct Attendant<'a> {
     pub left_waiting: Option<u32>,
     /// What is waited for is the time of a certificate that is confirmed.
     is_confirmed: bool,
+    /// Device memory keeps what the CA was asked. Who leaves anything else asks anew.
+    is_kept: bool,
 }
 
 impl<'a> Attendant<'a> {
     /// Speaks as the command does.
     pub fn new(output: Output, no_wait: bool, trace: Option<&'a mut Trace>) -> Self {
-        Attendant { output, no_wait, trace, left_waiting: None, is_confirmed: false }
+        Attendant { output, no_wait, trace, left_waiting: None, is_confirmed: false, is_kept: true }
+    }
+
+    /// For what device memory does not keep.
+    pub fn of_nothing_kept(output: Output, no_wait: bool, trace: Option<&'a mut Trace>) -> Self {
+        Attendant { is_kept: false, ..Attendant::new(output, no_wait, trace) }
+    }
+
+    /// An outcome, if it is not that the user did not want to wait.
+    pub fn unless_left<T>(&self, outcome: Result<T, Error>) -> Result<Option<T>, Error> {
+        match outcome {
+            Err(error) if self.left_waiting.is_some() => {
+                self.output.say(error.message());
+                Ok(None)
+            }
+            outcome => outcome.map(Some),
+        }
     }
 }
 
@@ -109,10 +127,14 @@ impl Owner for Attendant<'_> {
             self.left_waiting = Some(seconds);
             return Err(Error::new(
                 Code::Cancelled,
-                format!("{said}; the request is kept and goes on at the next call"),
+                match self.is_kept {
+                    true => format!("{said}; the request is kept and goes on at the next call"),
+                    false => format!("{said}; this request is not kept, the next call asks anew"),
+                },
             ));
         }
-        self.output.say(&format!("{said}; next look in {}, Ctrl-C keeps the place", output::span(u64::from(seconds))));
+        let place = if self.is_kept { "Ctrl-C keeps the place" } else { "Ctrl-C gives it up" };
+        self.output.say(&format!("{said}; next look in {}, {place}", output::span(u64::from(seconds))));
         for left in (1..=seconds).rev() {
             self.output.progress(&format!("next look in {}", output::span(u64::from(left))));
             if let Err(error) = sleep_unless(Some(cancel()), 1) {

@@ -308,6 +308,26 @@ fn a_certificate_that_waits_for_approval_is_fetched_by_the_next_call() {
     assert_eq!(story.server.with(|ca| ca.received.iter().filter(|message| message.body == 0).count()), 1, "one ir");
 }
 
+/// What is asked besides certificates is not kept, and nobody says that it is; who asks again for what is so has what was asked for.
+#[test]
+fn a_revocation_that_waits_is_left_in_words_and_is_done_when_the_ca_says_that_it_is() {
+    let story = Story::new("revoke-waits");
+    story.init_with_secret();
+    story.good(&["enroll"]);
+    story.knob("other-waiting", "2");
+    for arguments in [&["ca", "--no-wait", "certs"][..], &["revoke", "--reason", "superseded", "--no-wait"]] {
+        let left = story.run(arguments);
+        let words = String::from_utf8_lossy(&left.stderr).into_owned();
+        assert_eq!(left.status.code(), Some(21), "{arguments:?}: {words}");
+        assert!(words.contains("not kept") && !words.contains("goes on"), "{arguments:?}: {words}");
+    }
+    story.knob("other-waiting", "0");
+    let again = story.good(&["revoke", "--reason", "superseded"]);
+    assert!(again.contains("revoked"), "{again}");
+    let told = story.good(&["revoke", "--reason", "superseded"]);
+    assert!(told.contains("revoked already"), "{told}");
+}
+
 #[test]
 fn what_a_request_waits_for_and_what_was_changed_meanwhile_is_told() {
     let story = Story::new("told");

@@ -24,10 +24,13 @@ pub fn run(command: &Ca, device: &Device, output: Output) -> Result<Exit, Failur
     let information = traced(command.talk.trace.as_deref(), "devid ca", |trace| {
         let client = device.any_client(&name)?.with_cancel(Some(cancel().clone()));
         let mut operation = client.ask(question)?;
-        let mut attendant = Attendant::new(output, command.talk.no_wait, trace);
-        client.complete(&mut operation, &mut attendant)?;
-        Ok(operation.information().cloned())
+        let mut attendant = Attendant::of_nothing_kept(output, command.talk.no_wait, trace);
+        let outcome = client.complete(&mut operation, &mut attendant);
+        Ok(attendant.unless_left(outcome)?.map(|()| operation.information().cloned()))
     })?;
+    let Some(information) = information else {
+        return Ok(output.ended("ca", Exit::Waiting, "", json!({ "answer": "" })));
+    };
     let text = match information {
         Some(Information::CaCerts(certificates)) => {
             for certificate in &certificates {

@@ -1,6 +1,7 @@
 //! `revoke`: asks the CA to revoke the certificate in use.
 
 use devid::asn1::crl::CrlReason;
+use devid::{Code, Error};
 use serde_json::json;
 
 use super::traced;
@@ -36,17 +37,36 @@ pub fn run(command: &Revoke, device: &Device, output: Output) -> Result<Exit, Fa
     let certificate = device.store.current(&name)?.certificate;
     let _busy = device.busy(&name, "devid revoke")?;
     watch_signals();
-    traced(command.talk.trace.as_deref(), "devid revoke", |trace| {
+    let is_for_good = !matches!(reason, CrlReason::CertificateHold | CrlReason::RemoveFromCrl);
+    let was_revoked = traced(command.talk.trace.as_deref(), "devid revoke", |trace| {
         let client = device.client_of(&name)?.with_cancel(Some(cancel().clone()));
         let mut operation = client.revoke(&certificate, reason)?;
-        let mut attendant = Attendant::new(output, command.talk.no_wait, trace);
-        Ok(client.complete(&mut operation, &mut attendant)?)
+        let mut attendant = Attendant::of_nothing_kept(output, command.talk.no_wait, trace);
+        let outcome = client.complete(&mut operation, &mut attendant);
+        match attendant.unless_left(outcome) {
+            // What was asked for is so: by an earlier request that nobody waited for, or by the CA's operator.
+            Err(error) if is_for_good && says_revoked(&error) => Ok(Some(true)),
+            outcome => Ok(outcome?.map(|()| false)),
+        }
     })?;
+    let Some(was_revoked) = was_revoked else {
+        return Ok(output.ended("revoke", Exit::Waiting, "", json!({ "name": name })));
+    };
     let done = match reason {
+        _ if was_revoked => "the CA says that its certificate is revoked already",
         CrlReason::CertificateHold => "the CA has put its certificate on hold (--reason remove-from-crl ends that)",
         CrlReason::RemoveFromCrl => "the CA has taken its certificate back into use",
         _ => "the CA has revoked its certificate",
     };
     output.result("revoke", &format!("{name}: {done}"), json!({ "name": name }));
     Ok(Exit::Done)
+}
+
+/// PKIFailureInfo certRevoked (RFC 9810 section 5.2.3), in an authentic answer.
+fn says_revoked(error: &Error) -> bool {
+    const CERT_REVOKED: u32 = 1 << 10;
+    let facts = error.facts();
+    error.code() == Code::Rejected
+        && facts.server_authenticated
+        && facts.fail_info.is_some_and(|bits| bits & CERT_REVOKED != 0)
 }
