@@ -74,8 +74,9 @@ NOTES = """\
 """
 
 WHY_SIGNATURES = (
-    "proof of possession alone is an RSA signature, and AWS-LC and OpenSSL make it in the same time with the same kind of "
-    "assembly language; the column *cryptography* is what is left when everything else costs nothing"
+    "proof of possession alone is an RSA signature. `make` leaves AWS-LC's code for AVX-512 out (`AWS_LC_FLAGS`, 0.7 MB), that of RSA "
+    "with it: on this processor a signature takes 587 µs and not 231 (OpenSSL, which has it: 237 to 258), on one without AVX-512 nothing "
+    "changes. The column *cryptography* is what is left when everything else costs nothing"
 )
 WHY_ENROLMENT = (
     "what is left beside the cryptography is code that runs once per message in caches that the server has used meanwhile; it "

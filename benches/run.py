@@ -46,6 +46,8 @@ def main() -> None:
     for part in ("enrol", "validation", "crl"):
         results[part] = measured(part, objects, settings.short)
     results["heap"] = measured("heap", objects, settings.short, {"LD_PRELOAD": str(heap)})
+    # What has been measured is kept if the rest fails.
+    (WORK / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     validate = compile_c("validate", ["-O2", f"-I{ROOT}/include"], [BENCHES / "validate.c"], shared_library())
     results["instructions"] = instructions.measure(WORK, program(objects[-1:]), validate, WORK / "ca")
 

@@ -49,8 +49,8 @@ VALIDATES_WORDS = "benches/validate.c: a chain with CRLs, and the peer's key"
 # What `make small` builds has its own standard library and does not unwind.
 ABORT = "small-abort"
 SETS = [
-    Set("default", "", "all of it: AWS-LC, HTTPS, CoAP, LDAP, settings", "release", budget=7_200_000, aim=5_000_000),
-    Set("small", SMALL, "P-256 and HTTP", budget=3_450_000, aim=2_600_000),
+    Set("default", "", "all of it: AWS-LC, HTTPS, CoAP, LDAP, settings", "release", budget=6_880_000, aim=5_000_000),
+    Set("small", SMALL, "P-256 and HTTP", budget=3_370_000, aim=2_600_000),
     Set("small: C program", SMALL, HTTP_WORDS, program=ENROLS),
     Set("small: engine alone", "crypto-rust-p256", "no HTTP client: the program carries the messages, or files do"),
     Set("small: C program, own transport", "crypto-rust-p256", OWN_WORDS, program=ENROLS_ITSELF),
