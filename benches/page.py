@@ -92,7 +92,10 @@ WHY_RESIDENT = (
     "/proc/PID/smaps, 0.45 are memory of the process alone (heap 0.08, stack 0.04, relocated data 0.2), 2.0 are pages of the "
     "library that were really used, and 1.6 the C library and the loader; it falls with the size of the file"
 )
-WHY_PROCESS = "starting and ending a process and linking it at run time cost about 1 ms, which both sides pay"
+WHY_PROCESS = (
+    "measured alike on that day, an empty process took 0.7 ms, one linked to libdevid.so that does nothing 1.2 (to libdevid.a 0.8), "
+    "`openssl version` 2.0; of the 230 page faults of ours 127 are the start, and 0.3 ms are cryptography"
+)
 
 
 class Aims:
@@ -129,8 +132,7 @@ def machine(results: dict, root: Path) -> str:
     form = " Short form." if results["short"] else ""
     rust = answer(["rustc", "--version"])
     where = f"{cpu[1].strip() if cpu else 'unknown CPU'}, {os.cpu_count()} processors"
-    began, ended = results["load"]
-    load = f" Load of the machine, over one minute: {began:.1f} at the beginning, {ended:.1f} at the end."
+    load = f" Load of the machine, over one minute: {' and '.join(format(one, '.1f') for one in results['load'])}."
     return f"{day}, commit {commit or 'unknown'}; {where}; {rust}; {versions}.{load}{form}\n"
 
 
