@@ -161,6 +161,12 @@ impl Error {
         Self::worded_by(code, Arc::new(cause))
     }
 
+    /// The same error, with that of a lower layer as its [`source`](core::error::Error::source).
+    pub fn with_source(mut self, cause: impl core::error::Error + Send + Sync + 'static) -> Self {
+        self.0.cause = Some(Arc::new(cause));
+        self
+    }
+
     fn worded_by(code: Code, cause: Cause) -> Self {
         let mut error = Self::told(code, cause.to_string());
         error.0.cause = Some(cause);

@@ -7,7 +7,6 @@
 
 use crate::codes::Code;
 use crate::error::Error;
-use crate::prelude::*;
 
 macro_rules! table {
     ($($name:literal)*) => { &[$(($name, cfg!(feature = $name))),*] };
@@ -95,9 +94,11 @@ impl core::fmt::Display for LeftOut {
     }
 }
 
+impl core::error::Error for LeftOut {}
+
 impl From<LeftOut> for Error {
     fn from(left_out: LeftOut) -> Self {
-        Error::new(Code::Unsupported, left_out.to_string())
+        Error::caused_by(Code::Unsupported, left_out)
     }
 }
 

@@ -60,7 +60,7 @@ pub fn read(path: &Path, max_len: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
             io::ErrorKind::PermissionDenied => Code::Permission,
             _ => Code::Io,
         };
-        Error::new(code, format!("{}: {error}", shown(path)))
+        Error::caused_by(code, error).context(&shown(path))
     };
     let file = open_regular(path).map_err(failed)?;
     let len = file.metadata().map_err(failed)?.len();

@@ -103,7 +103,7 @@ impl UnsignedRequest {
     pub fn with_signature(&self, provider: &dyn Provider, signature: &[u8]) -> Result<CertificationRequest, Error> {
         provider
             .verify(&self.algorithm, &self.spki, &self.info, signature, true)
-            .map_err(|error| Error::new(Code::Signer, format!("the signature under the request: {error}")))?;
+            .map_err(|error| Error::caused_by(Code::Signer, error).context("the signature under the request"))?;
         Ok(CertificationRequest::assemble(&self.info, &self.algorithm.to_der(), signature)?)
     }
 }

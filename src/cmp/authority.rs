@@ -127,10 +127,8 @@ fn find_path(
                 Code::Expired | Code::NotYetValid => Some(Refused::Validity),
                 _ => None,
             };
-            return Err(Error::new(Code::ProtectionInvalid, words).with(|facts| {
-                facts.certificate_index = index;
-                facts.refused = refused;
-            }));
+            let error = Error::new(Code::ProtectionInvalid, words).with_source(cause);
+            return Err(error.with(|facts| (facts.certificate_index, facts.refused) = (index, refused)));
         }
     };
     match act {

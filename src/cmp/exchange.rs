@@ -277,10 +277,11 @@ impl Exchange {
                 Some(key) => Some(key.protect(&*context.provider, &unprotected.protected_part())?.to_vec()),
                 None => None,
             },
-            Credential::Signature { signer: Signer::Key(key), algorithm, .. } => Some(
-                key.sign(algorithm, &unprotected.protected_part())
-                    .map_err(|e| Error::new(Code::Signer, format!("protection of {}: {e}", under_way.body)))?,
-            ),
+            Credential::Signature { signer: Signer::Key(key), algorithm, .. } => {
+                Some(key.sign(algorithm, &unprotected.protected_part()).map_err(|e| {
+                    Error::caused_by(Code::Signer, e).context(&format!("protection of {}", under_way.body))
+                })?)
+            }
             Credential::Signature { signer: Signer::Deferred { .. }, .. } => {
                 return Ok(State::SignMessage { unprotected, under_way });
             }

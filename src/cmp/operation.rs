@@ -546,7 +546,7 @@ impl Begun {
             SignRole::Protection => protection_spki(context),
         };
         let verified = context.provider.verify(&wanted.algorithm, spki, &wanted.message, signature, false);
-        verified.map_err(|e| Error::new(Code::Signer, format!("the external key's signature: {e}")))?;
+        verified.map_err(|e| Error::caused_by(Code::Signer, e).context("the external key's signature"))?;
         let next = match &self.state {
             State::SignPossession { proof, algorithm } => {
                 self.exchange.possession_signed(proof, *algorithm, signature, now)

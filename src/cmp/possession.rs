@@ -49,7 +49,7 @@ pub(super) fn check(context: &Context, message: &PkiMessage) -> Result<Possessio
 pub(super) fn check_pkcs10(context: &Context, csr: &CertificationRequest) -> Result<(), Error> {
     let algorithm = SignatureAlgorithm::from_der(csr.signature_algorithm())?;
     let verified = context.provider.verify(&algorithm, csr.spki(), csr.info(), csr.signature(), false);
-    verified.map_err(|e| Error::new(Code::SignatureInvalid, format!("the PKCS #10 request's own signature: {e}")))
+    verified.map_err(|e| Error::caused_by(Code::SignatureInvalid, e).context("the PKCS #10 request's own signature"))
 }
 
 /// The subject asked for.

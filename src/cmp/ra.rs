@@ -378,7 +378,7 @@ impl RegistrationAuthority {
     ) -> Result<Certificate, Error> {
         let refuse = |words: String| Err(BY_SIGNATURE.broken(Code::ProtectionInvalid, words));
         let algorithm = SignatureAlgorithm::from_der(algorithm)
-            .map_err(|e| BY_SIGNATURE.broken(Code::Algorithm, format!("the request's protectionAlg: {e}")))?;
+            .map_err(|e| Error::caused_by(Code::Algorithm, e).context("the request's protectionAlg").breaks(BY_SIGNATURE))?;
         if algorithm.is_weak() {
             return Err(BY_SIGNATURE.broken(Code::WeakAlgorithm, format!("the request is protected with {algorithm}")));
         }
@@ -457,7 +457,7 @@ impl RegistrationAuthority {
         let (header, body_der) = (header.to_der(), encode_body(body, content));
         let protection = key
             .sign(algorithm, &sequence(&[&header, &body_der]))
-            .map_err(|e| Error::new(Code::Signer, format!("protection of {body}: {e}")))?;
+            .map_err(|e| Error::caused_by(Code::Signer, e).context(&format!("protection of {body}")))?;
         let own: Vec<&Certificate> =
             core::iter::once(certificate).chain(chain.iter().filter(|c| !c.is_self_issued())).collect();
         let others = brought.iter().filter(|c| !own.contains(c));

@@ -240,7 +240,8 @@ impl ToProve {
 
     /// By a key that signs here.
     pub fn sign(&self, key: &Arc<dyn PrivateKey>, algorithm: SignatureAlgorithm) -> Result<Vec<u8>, Error> {
-        key.sign(&algorithm, self.message()).map_err(|e| Error::new(Code::Signer, format!("proof of possession: {e}")))
+        key.sign(&algorithm, self.message())
+            .map_err(|e| Error::caused_by(Code::Signer, e).context("proof of possession"))
     }
 
     /// ProofOfPossession with this signature, DER.

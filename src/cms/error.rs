@@ -6,7 +6,6 @@ use crate::asn1::Asn1Error;
 use crate::codes::Code;
 use crate::crypto::CryptoError;
 use crate::features::LeftOut;
-use crate::prelude::*;
 
 /// Why enveloped data could not be opened or sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,9 +65,9 @@ impl From<CmsError> for crate::Error {
         match error {
             CmsError::Malformed(error) => error.into(),
             CmsError::Crypto(error) => error.into(),
-            CmsError::NotForUs { .. } => crate::Error::new(Code::Decrypt, error.to_string()),
+            CmsError::NotForUs { .. } => crate::Error::caused_by(Code::Decrypt, error),
             CmsError::NotBuiltIn(feature) => LeftOut(feature).into(),
-            CmsError::Damaged(_) => crate::Error::new(Code::Corrupt, error.to_string()),
+            CmsError::Damaged(_) => crate::Error::caused_by(Code::Corrupt, error),
         }
     }
 }

@@ -231,9 +231,9 @@ impl From<TransportError> for Error {
             TransportErrorKind::Application(code) => Error::application(code, message),
             _ => Error::new(error.code(), message),
         };
-        public.with(|facts| {
+        let public = public.with(|facts| {
             facts.http_status = error.status;
-            facts.server_texts.extend(error.server_words);
+            facts.server_texts.extend(error.server_words.clone());
             facts.retry_after_seconds = error.retry_after_seconds;
             facts.phase = Some(error.phase.into());
             facts.was_answered = was_answered;
@@ -242,7 +242,8 @@ impl From<TransportError> for Error {
                 facts.expected = Some(expected.to_owned());
                 facts.hint = hint;
             }
-        })
+        });
+        public.with_source(error)
     }
 }
 

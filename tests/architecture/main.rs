@@ -4,6 +4,7 @@ mod circles;
 mod names;
 mod no_std;
 mod source;
+mod sources;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -202,6 +202,7 @@ impl Exchange {
         now: Time,
     ) -> Result<State, Error> {
         let refused = Error::new(Code::WrongCertificate, format!("the issued certificate cannot be read: {error}"))
+            .with_source(error.clone())
             .breaks(issued::ISSUED);
         if self.is_confirmed_implicitly(came) || self.plan.context.tolerance.never_confirm {
             return Err(refused);

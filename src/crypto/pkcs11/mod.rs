@@ -108,7 +108,7 @@ impl From<TokenError> for Error {
             TokenError::Unsupported(_) => Code::Algorithm,
             TokenError::Module(_) | TokenError::Failed(_) => Code::Signer,
         };
-        Error::new(code, error.to_string())
+        Error::caused_by(code, error)
     }
 }
 
