@@ -1,8 +1,8 @@
 //! **devid**: how a device gets, keeps and checks its identity in a PKI.
 //!
-//! The rooms, lower floors first; a lower floor never looks up:
+//! The modules, lower layers first; none uses one above it:
 //!
-//! | room | knows |
+//! | module | knows |
 //! | --- | --- |
 //! | [`asn1`] | types and bytes |
 //! | [`inspect`] | any structure as readable text or JSON |
@@ -11,7 +11,7 @@
 //! | [`validation`] | paths, revocation, trust, the gate to a peer's key |
 //! | [`cmp`] | messages, protection, the operation: no I/O, no clock, no randomness of its own |
 //! | [`transport`], [`store`] | how bytes travel; how identities are kept |
-//! | [`client`] | the API people use; ties the rooms together |
+//! | [`client`] | the API people use; ties the modules together |
 //!
 //! Without the feature `std` the crate is `no_std` over `alloc`: `asn1`, `crypto` (the portable provider), `cms`, `validation` and
 //! `cmp`. See `docs/porting-to-a-board.md`.
@@ -21,7 +21,7 @@
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 #![forbid(unsafe_code)]
 #![warn(missing_docs, unnameable_types)]
-#![cfg_attr(not(feature = "std"), allow(dead_code, unused_imports, reason = "the rooms above the engine use it"))]
+#![cfg_attr(not(feature = "std"), allow(dead_code, unused_imports, reason = "the modules above the engine use it"))]
 
 #[cfg_attr(not(any(feature = "std", test)), macro_use)]
 extern crate alloc;

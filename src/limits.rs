@@ -79,9 +79,6 @@ pub const MAX_STATUS_SIGNATURES: u32 = 128;
 /// certificates and lists of its own needs some hundred. Each costs some microseconds.
 pub const MAX_STATUS_CANDIDATES: u32 = 8192;
 
-/// Most certificates tried as signer of one CRL: a CA that changes its key has two or three of its name.
-pub const MAX_CRL_SIGNERS: usize = 8;
-
 /// How deep the status of a status signer's certificate may hang on yet another signer.
 pub const MAX_STATUS_DEPTH: usize = 8;
 

@@ -31,7 +31,7 @@ pub(crate) fn certificates(input: &[u8], first_counts: bool) -> Result<Held<Cert
         if matches!(tag, 0xa0..=0xa3) && !is_first {
             return Ok(());
         }
-        let no_certificate = || Asn1Error::invalid("CertificateSet", "a choice that is no certificate in DER");
+        let no_certificate = || Asn1Error::invalid("CertificateSet", "a choice that is not a certificate in DER");
         let read = choice.ok_or_else(no_certificate).and_then(Certificate::from_der);
         match read.map_err(|error| error.at(&format!("choice {number} of the PKCS#7"))) {
             Err(error) if is_first => return Err(error),

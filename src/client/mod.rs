@@ -1,4 +1,4 @@
-//! The Rust API people use; ties the rooms below together.
+//! The Rust API people use; ties the modules below together.
 //!
 //! | file | one use each |
 //! | --- | --- |

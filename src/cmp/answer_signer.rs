@@ -42,7 +42,7 @@ pub(super) fn check_signature(
     now: Time,
 ) -> Result<Option<Bearer>, Error> {
     let algorithm = SignatureAlgorithm::from_der(algorithm)
-        .map_err(|e| ALGORITHM.broken(Code::Algorithm, format!("the answer's protectionAlg: {e}")))?;
+        .map_err(|e| Error::caused_by(Code::Algorithm, e).context("the answer's protectionAlg").breaks(ALGORITHM))?;
     if algorithm.is_weak() {
         let words = format!(
             "the answer is protected with {algorithm}, which is too weak to be believed: the server must sign otherwise"
@@ -254,7 +254,10 @@ fn is_by(
                 let words = algorithm.not_checked(&what);
                 ALGORITHM.broken(Code::Algorithm, format!("the answer's signature by {signer}: not supported: {words}"))
             }
-            error => SIGNATURE.broken(Code::ProtectionInvalid, format!("the answer's signature by {signer}: {error}")),
+            error => {
+                let error = Error::caused_by(Code::ProtectionInvalid, error);
+                error.context(&format!("the answer's signature by {signer}")).breaks(SIGNATURE)
+            }
         }),
     })
 }
@@ -269,7 +272,8 @@ fn check_key_of(signer: &Certificate) -> Result<(), Error> {
             Err(ALGORITHM.broken(Code::WeakAlgorithm, words))
         }
         Err(error) if matches!(error.problem, Problem::Unknown { .. }) => {
-            Err(ALGORITHM.broken(Code::Algorithm, format!("the answer's signer {signer}: {error}")))
+            let error = Error::caused_by(Code::Algorithm, error).context(&format!("the answer's signer {signer}"));
+            Err(error.breaks(ALGORITHM))
         }
         _ => Ok(()),
     }

@@ -120,7 +120,7 @@ fn check_signed(
     if (signed.content_type != oid::CT_KP_KEY_PACKAGE && !is_bare) || signed.content.is_none() {
         return Err(SIGNED_DATA.broken(
             Code::Protocol,
-            "what the key generation authority signed is no key package; switch bare_generated_key takes what OpenSSL's server writes",
+            "what the key generation authority signed is not a key package; switch bare_generated_key takes what OpenSSL's server writes",
         ));
     }
     let mut first_failure = None;

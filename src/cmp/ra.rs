@@ -377,8 +377,9 @@ impl RegistrationAuthority {
         now: Time,
     ) -> Result<Certificate, Error> {
         let refuse = |words: String| Err(BY_SIGNATURE.broken(Code::ProtectionInvalid, words));
-        let algorithm = SignatureAlgorithm::from_der(algorithm)
-            .map_err(|e| Error::caused_by(Code::Algorithm, e).context("the request's protectionAlg").breaks(BY_SIGNATURE))?;
+        let algorithm = SignatureAlgorithm::from_der(algorithm).map_err(|e| {
+            Error::caused_by(Code::Algorithm, e).context("the request's protectionAlg").breaks(BY_SIGNATURE)
+        })?;
         if algorithm.is_weak() {
             return Err(BY_SIGNATURE.broken(Code::WeakAlgorithm, format!("the request is protected with {algorithm}")));
         }

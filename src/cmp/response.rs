@@ -396,7 +396,7 @@ fn check_time(context: &Context, message: &PkiMessage, way: Way, now: Time) -> R
 /// RFC 9483 sections 4.1.1 and 4.4: failInfo must be absent where the status is no failure.
 pub(super) fn check_no_fail_info(context: &Context, status: &PkiStatusInfo) -> Result<(), Error> {
     if status.fail_info.is_some() && !context.tolerance.fail_info_with_success {
-        let words = "failInfo beside a status that is no failure (switch fail_info_with_success takes it)";
+        let words = "failInfo beside a status that is not a failure (switch fail_info_with_success takes it)";
         return Err(refusal(Code::Protocol, words, status, true).breaks(NO_FAIL_INFO));
     }
     Ok(())

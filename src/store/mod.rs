@@ -2,7 +2,7 @@
 //! status data. It survives power cuts, full disks and damaged files; `docs/device-memory.md` has the picture.
 //!
 //! [`Store`] is the logic; where the records live is a [`Backend`]: a directory, memory, or the caller's own storage
-//! through [`CallbackBackend`]. This room knows certificates and keys and nothing of networks. It checks what it is
+//! through [`CallbackBackend`]. This module knows certificates and keys and nothing of networks. It checks what it is
 //! given for consistency (key and certificate, chain by names); whether a certificate is to be trusted is the caller's
 //! affair.
 

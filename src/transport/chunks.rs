@@ -111,7 +111,10 @@ fn size(line: &[u8]) -> Result<u64, TransportError> {
     let is_hex = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     let size = u64::from_str_radix(digits, 16).ok().filter(|_| is_hex);
     size.ok_or_else(|| {
-        broken(format!("the length of a chunk is no number: {}", quoted(&digits.chars().take(40).collect::<String>())))
+        broken(format!(
+            "the length of a chunk is not a number: {}",
+            quoted(&digits.chars().take(40).collect::<String>())
+        ))
     })
 }
 
@@ -153,10 +156,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told() {
         for (body, told) in [
-            ("zz\r\nabc", "the length of a chunk is no number: \"zz\""),
-            ("-1\r\nabc", "the length of a chunk is no number: \"-1\""),
-            ("\r\nabc", "the length of a chunk is no number: \"\""),
-            ("11111111111111111\r\n", "the length of a chunk is no number: \"11111111111111111\""),
+            ("zz\r\nabc", "the length of a chunk is not a number: \"zz\""),
+            ("-1\r\nabc", "the length of a chunk is not a number: \"-1\""),
+            ("\r\nabc", "the length of a chunk is not a number: \"\""),
+            ("11111111111111111\r\n", "the length of a chunk is not a number: \"11111111111111111\""),
             ("2\r\nabc\r\n", "a chunk is longer than the line before it says"),
         ] {
             assert_eq!(read(body.as_bytes(), 2).unwrap_err(), told);

@@ -285,7 +285,7 @@ impl Header {
             let digits = text.bytes().all(|byte| byte.is_ascii_digit());
             let length = text.parse().ok().filter(|_| digits);
             let length =
-                length.ok_or_else(|| broken(format!("a Content-Length that is no number: {}", quoted(text))))?;
+                length.ok_or_else(|| broken(format!("a Content-Length that is not a number: {}", quoted(text))))?;
             match known {
                 Some(before) if before != length => {
                     return Err(broken(format!("two values of Content-Length that differ: {before} and {length}")));
@@ -383,8 +383,8 @@ mod tests {
             ("Transfer-Encoding: identity\r\nContent-Length: 3", Ok("content-length: 3\r\n")),
             ("Transfer-Encoding: gzip\r\nContent-Length: 3", Ok("connection: close\r\n")),
             ("Content-Length: 3\r\nContent-Length: 4", Err("two values of Content-Length that differ: 3 and 4")),
-            ("Content-Length: +3", Err("a Content-Length that is no number: \"+3\"")),
-            ("Content-Length: 0x3", Err("a Content-Length that is no number: \"0x3\"")),
+            ("Content-Length: +3", Err("a Content-Length that is not a number: \"+3\"")),
+            ("Content-Length: 0x3", Err("a Content-Length that is not a number: \"0x3\"")),
         ];
         for (fields, expected) in cases {
             let answer = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n");

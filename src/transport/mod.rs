@@ -141,7 +141,7 @@ impl ExchangeLimits {
 /// A server's answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reply {
-    /// The body: by all that this room can see, a PKIMessage.
+    /// The body: by all that this module can see, a PKIMessage.
     pub body: Vec<u8>,
     /// HTTP status; an answer may come with 4xx and 5xx (RFC 9811 section 3.1). `None` where there is no HTTP.
     pub status: Option<u16>,
@@ -221,7 +221,7 @@ impl Cancel {
     }
 }
 
-/// How a body looks from outside: this room does not decode messages.
+/// How a body looks from outside: this module does not decode messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
     /// One DER SEQUENCE, perhaps with bytes behind it (which is for the decoder to refuse).

@@ -236,7 +236,7 @@ impl<'a> Base<'a> {
                 let host = without_final_dot(value);
                 // The empty name is the root: all hosts are below it.
                 if !value.is_empty() && !is_host(host.strip_prefix(b".").unwrap_or(host)) {
-                    return Err(Asn1Error::invalid(WHAT, "a dNSName that is no host name"));
+                    return Err(Asn1Error::invalid(WHAT, "a dNSName that is not a host name"));
                 }
                 host
             }
@@ -252,7 +252,7 @@ impl<'a> Base<'a> {
             GeneralName::Uri(value) => {
                 let host = without_final_dot(value);
                 if !is_host(host.strip_prefix(b".").unwrap_or(host)) {
-                    return Err(Asn1Error::invalid(WHAT, "a URI constraint that is no host or domain"));
+                    return Err(Asn1Error::invalid(WHAT, "a URI constraint that is neither a host nor a domain"));
                 }
                 host
             }

@@ -191,7 +191,7 @@ macro_rules! number {
     ($($kind:ty)*) => {$(
         impl Value for $kind {
             fn read(text: &str) -> Result<Self, String> {
-                text.parse().map_err(|_| format!("\"{text}\" is no number that fits"))
+                text.parse().map_err(|_| format!("\"{text}\" is not a number that fits"))
             }
             fn show(&self) -> String {
                 self.to_string()

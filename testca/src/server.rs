@@ -296,7 +296,7 @@ fn control(ca: &mut TestCa, body: &[u8]) -> Result<(), String> {
             "revoke" => {
                 let (serial, reason) = value.split_once(',').unwrap_or((value, "0"));
                 let serial = unhex(serial)?;
-                ca.revoke(&serial, reason.parse().map_err(|_| "the reason is no number".to_owned())?);
+                ca.revoke(&serial, reason.parse().map_err(|_| "the reason is not a number".to_owned())?);
             }
             "secret" => {
                 let (reference, secret) = value.split_once(':').ok_or("secret=REFERENCE:SECRET")?;

@@ -8,7 +8,7 @@ use super::{all_rust_files, code_lines};
 /// Words that quote another error, without that error behind them.
 fn loses_its_source(statement: &str) -> bool {
     const QUOTED: [&str; 4] = ["{e}", "{error}", "{cause}", "{err}"];
-    statement.contains("Error::new(Code::")
+    (statement.contains("Error::new(Code::") || statement.contains(".broken(Code::"))
         && QUOTED.iter().any(|name| statement.contains(name))
         && !statement.contains(".with_source(")
         && !statement.contains("StoreError::new(")

@@ -218,6 +218,24 @@ fn a_mac_does_not_answer_a_signature() {
 }
 
 #[test]
+fn a_protection_without_its_algorithm_is_refused() {
+    let without_algorithm = |der: Vec<u8>| {
+        let message = devid::asn1::cmp::PkiMessage::from_der(der, &devid::limits::Limits::default()).unwrap();
+        let header = devid::asn1::cmp::PkiHeader { protection_alg: None, ..message.header().clone() };
+        let body = devid::asn1::cmp::body::encode_body(message.body_type(), message.body_content());
+        devid::asn1::cmp::message::assemble(&header.to_der(), &body, message.protection(), std::iter::empty())
+    };
+    for by_secret in [false, true] {
+        let mut ca = MockCa::new();
+        ca.break_ = Some(Box::new(without_algorithm));
+        let mut device = if by_secret { Device::enrolling_by_secret(&ca) } else { Device::enrolling_with(&ca) };
+        let error = device.run(&mut ca).unwrap_err();
+        assert_eq!(error.code(), Code::ProtectionInvalid);
+        assert!(error.message().contains("no protectionAlg"), "{error}");
+    }
+}
+
+#[test]
 fn a_mac_under_another_secret_is_refused() {
     let mut ca = MockCa::new().bending(BodyType::IP, |a| a.secret = b"battery-staple".to_vec());
     let error = Device::enrolling_by_secret(&ca).run(&mut ca).unwrap_err();

@@ -346,7 +346,7 @@ fn odd_lines_in_header_and_chunks_spoil_no_answer() {
     let server = Server::start(move |stream, _| lines.iter().all(|byte| say(stream, &[*byte])));
     assert_eq!(ask(&server).unwrap().body, der);
     let server = answering(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc".to_vec());
-    assert!(ask(&server).unwrap_err().detail.contains("the length of a chunk is no number: \"zz\""));
+    assert!(ask(&server).unwrap_err().detail.contains("the length of a chunk is not a number: \"zz\""));
 }
 
 #[test]

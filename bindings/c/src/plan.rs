@@ -58,7 +58,7 @@ fn devid_error_new(code: devid_status, retry_after_seconds: i64, text: &str) -> 
     let error = match Code::from_number(code) {
         Some(known) => Error::new(known, text),
         None if code <= -10_000 => Error::application(code, text),
-        None => return Err(invalid(format!("{code} is no failure"))),
+        None => return Err(invalid(format!("{code} is not a failure"))),
     };
     let seconds = u32::try_from(retry_after_seconds).ok();
     Ok(devid_error::from(error.with(|facts| facts.retry_after_seconds = seconds)))

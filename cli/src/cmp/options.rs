@@ -73,7 +73,7 @@ impl Options {
             };
             let Some(value) = found.map(str::to_owned) else { continue };
             let is_number = value.parse::<i64>().is_ok();
-            // As OpenSSL does: what is no number is no value.
+            // As OpenSSL does: what is not a number is no value.
             if spec.kind != Kind::Text && !is_number {
                 continue;
             }
@@ -91,7 +91,8 @@ impl Options {
             Fate::Idle(why) if is_typed && !is_off => output.say(&format!("-{name} changes nothing: {why}")),
             _ => {}
         }
-        let number = || value.parse::<i64>().map_err(|_| Failure::usage(format!("-{name}: \"{value}\" is no number")));
+        let number =
+            || value.parse::<i64>().map_err(|_| Failure::usage(format!("-{name}: \"{value}\" is not a number")));
         let fits = match spec.kind {
             Kind::Text | Kind::Switch => true,
             Kind::Number => number().map(|n| i32::try_from(n).is_ok())?,

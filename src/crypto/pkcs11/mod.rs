@@ -191,7 +191,7 @@ impl TokenKey {
     ) -> Result<Self, TokenError> {
         let way = Way::find(module, words, pin)?;
         if !way.uri.is_marked() {
-            return Err(TokenError::Uri(format!("{} is no key that was announced", way.uri)));
+            return Err(TokenError::Uri(format!("{} is not a key that was announced", way.uri)));
         }
         let module = way.module.clone();
         let _turn = module.turn();

@@ -53,7 +53,7 @@ pub(super) fn fetch(
 ) -> Result<Fetched, TransportError> {
     let is_own = is_own || url.is_own;
     if !is_own && !PORTS.contains(&url.port) {
-        let words = format!("{} is no port of directories (389, 3268); {OWN_WORD}", url.port);
+        let words = format!("{} is not a port of directories (389, 3268); {OWN_WORD}", url.port);
         return Err(about(url, limit(words)));
     }
     let link = Link::new(Arc::clone(&network.resolver), None, None, None);

@@ -316,7 +316,7 @@ class Config(Handle):
         """The oldest version of TLS that is spoken, ``1.2`` or ``1.3``."""
         versions = {"1.2": _abi.DEVID_TLS_1_2, "1.3": _abi.DEVID_TLS_1_3}
         if version not in versions:
-            raise UsageError(f"{version!r} is no version of TLS that is spoken here", Code.INVALID_ARGUMENT)
+            raise UsageError(f"{version!r} is not a version of TLS that is supported", Code.INVALID_ARGUMENT)
         self._set("devid_config_set_tls_min_version", versions[version])
 
     def set_tls_clock(self, at: Optional[Moment]) -> None:

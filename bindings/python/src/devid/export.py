@@ -89,7 +89,7 @@ def export(
             lines = string_at(lib.devid_bytes_data(out_files), lib.devid_bytes_len(out_files)).decode()
         finally:
             lib.devid_bytes_free(out_files)
-    return Exported(out_generation.value, tuple(Path(line) for line in lines.splitlines()))
+    return Exported(out_generation.value, tuple(Path(line) for line in lines.split("\n") if line))
 
 
 @guarded

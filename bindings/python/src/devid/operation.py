@@ -130,7 +130,7 @@ class WaitSeconds(int):
     """Seconds to wait, with the server's words on why."""
 
     reason: str = ""
-    """One a line; empty if it gave none, or if it is waited for a server that was not reached."""
+    """One per line; empty if it gave none, or if it is waited for a server that was not reached."""
 
     @classmethod
     def of(cls, seconds: int, reason: str) -> WaitSeconds:

@@ -383,7 +383,7 @@ class Renewal(Handle):
         return int(wait.value)
 
     def waiting(self, store: Store, now: Optional[Moment], wait_seconds: int) -> int:
-        """The CA asked to wait, which is no failure; answers the seconds to wait before the operation is continued."""
+        """The CA asked to wait, which is not a failure; answers the seconds to wait before the operation is continued."""
         wait = c_uint32()
         with self._use() as renewal, store._use() as memory:
             told = "devid_renewal_waiting", renewal, memory, wait_seconds, _clock(now), byref(wait)
