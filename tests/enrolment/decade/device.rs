@@ -11,7 +11,9 @@ use devid::validation::KeyUsage;
 use devid::{Code, Error, Time};
 
 use super::ca::{Ca, TroubleKind};
-use super::{Dice, MOST_DAYS_TO_RECOVER, MOST_REQUESTS_A_DAY, MOST_REQUESTS_A_DAY_OF_SHORT_ONES, Tally, days};
+use super::{
+    Dice, MOST_DAYS_TO_RECOVER, MOST_REQUESTS_A_DAY, MOST_REQUESTS_A_DAY_OF_SHORT_ONES, MOST_STEPS, Tally, days,
+};
 use crate::certificates::{Builder, date, now, provider};
 use crate::mock_ca::{self, LIGHT_MAC, REFERENCE, SECRET};
 use crate::renewal::DAY;
@@ -194,7 +196,10 @@ impl Device {
     pub fn live(mut self, years: i64) -> Tally {
         let end = self.start.plus(years * 365 * DAY);
         // A sabotaged device has shown what it should with its first fault.
-        while self.truth < end && (self.sabotage.is_none() || self.tally.faults().is_empty()) {
+        while self.truth < end
+            && self.tally.steps < MOST_STEPS
+            && (self.sabotage.is_none() || self.tally.faults().is_empty())
+        {
             let knows_root = self
                 .ca
                 .offered_root()

@@ -24,6 +24,9 @@ pub const YEARS: i64 = 5;
 
 /// A device whose CA is well is right again after so long at the latest: a month of asking rarely, and a week between looks.
 const MOST_DAYS_TO_RECOVER: i64 = 40;
+/// Certificates of minutes, or a CA that never lets it wait for long, take thousands of steps of a device, which show no more than the first
+/// of them: it has lived then. The years that are printed are those that were lived.
+const MOST_STEPS: usize = 4000;
 /// Most requests in any 24 hours: as often as a CA that never lets it wait for long may be polled.
 const MOST_REQUESTS_A_DAY: usize = 500;
 /// The same while certificates last for minutes.
@@ -69,7 +72,7 @@ impl Tally {
 
     fn print(&self) {
         let events: usize = self.troubles.values().sum::<usize>() + self.deaths;
-        println!("{} devices x {} years, {events} events:", self.devices, self.days / 365 / self.devices.max(1) as i64);
+        println!("{} devices, {} years in all, {events} events:", self.devices, self.days / 365);
         for (kind, count) in &self.troubles {
             println!("{count:>9}  {}", kind.words());
         }
