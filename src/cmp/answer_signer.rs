@@ -255,8 +255,8 @@ fn is_by(
                 ALGORITHM.broken(Code::Algorithm, format!("the answer's signature by {signer}: not supported: {words}"))
             }
             error => {
-                let error = Error::caused_by(Code::ProtectionInvalid, error);
-                error.context(&format!("the answer's signature by {signer}")).breaks(SIGNATURE)
+                let words = format!("the answer's signature by {signer}");
+                Error::caused_by(Code::ProtectionInvalid, error).context(&words).breaks(SIGNATURE)
             }
         }),
     })
