@@ -208,7 +208,7 @@ def test_names_of_settings_are_those_of_the_library(checkout: Path) -> None:
     profiles = re.findall(r'"([^"]+)"', names[1])
     assert sorted(profiles) == sorted(profile.value for profile in Profile), "class Profile of config.py has other names"
     assert sorted(profiles) == sorted(names_in(documented["devid_config_set_profile"], "name")), "see devid_config_set_profile()"
-    policies = re.search(r"const NAMES[^=]*= \[(.*?)\]", (source / "cmp" / "compare.rs").read_text(), re.S)
+    policies = re.search(r"const NAMES[^=]*= \[(.*?)\]", (source / "cmp" / "difference.rs").read_text(), re.S)
     assert policies is not None
     listed = names_in(documented["devid_config_set_acceptance"], "policy")
     assert listed == re.findall(r'"([^"]+)"', policies[1]), "see devid_config_set_acceptance()"
