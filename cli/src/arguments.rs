@@ -135,11 +135,24 @@ fn speaks(output: &mut Output, word: &str) -> bool {
     true
 }
 
+/// Options of every command that take a value, behind them or, but for the short ones, after `=`.
+const SETTINGS_OPTIONS: [&str; 6] = ["-c", "--config", "-o", "--option", "-m", "--memory"];
+
 /// `devid help error [CODE]`, which the help of commands does not know: the code, if one is named.
 pub fn help_on_error(words: impl Iterator<Item = OsString>) -> Option<(Output, Option<String>)> {
     let mut output = Output { json: false, quiet: false, verbose: 0 };
     let words: Vec<String> = words.skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-    let rest: Vec<&str> = words.iter().map(String::as_str).filter(|word| !speaks(&mut output, word)).collect();
+    let (mut rest, mut is_value) = (Vec::new(), false);
+    for word in words.iter().map(String::as_str) {
+        let names_settings = SETTINGS_OPTIONS.iter().any(|option| word.starts_with(option) && rest.is_empty());
+        match word {
+            _ if std::mem::take(&mut is_value) => {}
+            // Whose settings and memory are meant changes nothing here.
+            _ if names_settings => is_value = SETTINGS_OPTIONS.contains(&word),
+            _ if speaks(&mut output, word) => {}
+            _ => rest.push(word),
+        }
+    }
     match rest[..] {
         ["help", "error"] => Some((output, None)),
         ["help", "error", code] => Some((output, Some(code.to_owned()))),

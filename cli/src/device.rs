@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-pub use devid::client::device::{Device, read_chain, read_key};
+pub use devid::client::device::{Device, read_key};
 
 use devid::asn1::x509::Certificate;
 
@@ -39,6 +39,12 @@ pub fn certificates_of_settings(
     output: Output,
 ) -> Result<Vec<Certificate>, devid::Error> {
     devid::client::device::read_certificates(paths, &mut |words| output.say(&format!("warning: {words}")))
+}
+
+/// The certificates of one file, or of standard input, whose first is somebody's own.
+pub fn read_chain(path: &Path, output: Output) -> Result<Vec<Certificate>, Failure> {
+    let mut told = |words: String| output.say(&format!("warning: {words}"));
+    Ok(devid::client::device::chain_of(&read_file(path)?, &devid::files::shown(path), &mut told)?)
 }
 
 /// A file of the command line that cannot be read is no mistake of the settings.

@@ -175,7 +175,7 @@ pub fn error_json(error: &Error) -> Value {
         "code": error.code().name(),
         "number": error.number(),
         "class": format!("{:?}", error.class()).to_lowercase(),
-        "message": error.message(),
+        "message": in_settings(error.message()),
         "phase": facts.phase.map(Phase::name),
         "rule": facts.requirement,
         "expected": facts.expected,

@@ -551,3 +551,79 @@ fn a_name_that_nobody_knows_is_a_slip_of_the_pen_in_every_command() {
         assert_eq!(status(&story.run(&["status", known])) == 0, known == "device");
     }
 }
+
+#[test]
+fn a_peer_is_validated_from_standard_input_too() {
+    let story = Story::new("stdin");
+    story.init_with_secret();
+    let sent = ["peer-good.pem", "issuing.pem"].map(|name| std::fs::read(story.path(name)).unwrap()).concat();
+    let root = story.path("root.pem");
+    let validate = |sent: &[u8], name: &str| {
+        use std::io::Write;
+        let mut child = story
+            .command(&["validate", "-", "--name", name, "--trust", &root])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(sent).unwrap();
+        let output = child.wait_with_output().unwrap();
+        (status(&output), String::from_utf8_lossy(&output.stdout).into_owned() + &words(&output))
+    };
+    let (code, told) = validate(&sent, "dns:good.peer.example");
+    assert!(code == 0 && told.starts_with("valid"), "{code} {told}");
+    assert_eq!(validate(&sent, "dns:other.example").0, 9);
+    assert_eq!(validate(b"", "any").0, 3);
+    // What no certificate can carry is a mistake of the line, and no word about the peer.
+    for name in ["dns:", "dns:*.example", "email:x", "uri:x", "ip:1"] {
+        let (code, told) = validate(&sent, name);
+        assert!(code == 2 && !told.contains("NOT VALID"), "{name}: {code} {told}");
+    }
+}
+
+#[test]
+fn what_to_do_about_an_error_is_told_behind_the_settings_too() {
+    let story = Story::new("help-error");
+    for before in [&[][..], &["-q"], &["-m", "nowhere"], &["--option=ca.server=x"]] {
+        let shown = story.good(&[before, &["help", "error", "DER"]].concat());
+        assert!(shown.contains("DEVID_E_DER"), "{before:?}: {shown}");
+    }
+    // Behind the command it is none of its words.
+    let (code, words) = story.bad(&["status", "help", "error"]);
+    assert!(code != 0 && !words.contains("DEVID_E_"), "{code} {words}");
+}
+
+#[test]
+fn the_daemon_keeps_good_settings_where_new_ones_are_wrong() {
+    use std::io::{BufRead, BufReader};
+    let story = Story::new("hup");
+    story.init_with_secret();
+    story.good(&["enroll"]);
+    let file = story.folder.join("devid.toml");
+    let good = std::fs::read_to_string(&file).unwrap();
+    let mut daemon = story.command(&["run"]).stderr(Stdio::piped()).spawn().unwrap();
+    let (sender, told) = std::sync::mpsc::channel();
+    let stderr = BufReader::new(daemon.stderr.take().unwrap());
+    std::thread::spawn(move || stderr.lines().map_while(Result::ok).for_each(|line| sender.send(line).unwrap_or(())));
+    let wait_for = |what: &str| {
+        until(what, || told.try_iter().any(|line| line.contains(what)));
+    };
+    // The first look at an identity that has nothing due says nothing: once its place is written, the daemon hears signals.
+    until("the daemon", || {
+        std::fs::read_to_string(format!("/proc/{}/status", daemon.id())).is_ok_and(|s| catches_hangup(&s))
+    });
+    for wrong in [good.replace("http://", "no-scheme//"), format!("{good}\n[devcie]\nx = 1\n")] {
+        std::fs::write(&file, wrong).unwrap();
+        send(&daemon, Signal::HUP);
+        wait_for("settings not taken");
+    }
+    send(&daemon, Signal::TERM);
+    assert_eq!(daemon.wait().unwrap().code(), Some(0));
+}
+
+/// Whether a process has a handler for SIGHUP (1), by its line SigCgt.
+fn catches_hangup(status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 != 0)
+}

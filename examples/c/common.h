@@ -2,6 +2,11 @@
 #ifndef DEVID_EXAMPLE_COMMON_H
 #define DEVID_EXAMPLE_COMMON_H
 
+/* Clocks and sockets beside -std=c99: included before any header of the system. */
+#ifndef _XOPEN_SOURCE
+#define _XOPEN_SOURCE 700
+#endif
+
 #include <devid.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +34,7 @@ static void example_ok(devid_status status, const char *call)
 static uint8_t *read_file(const char *folder, const char *name, size_t *len)
 {
     char path[512];
-    uint8_t *data = malloc(65536);
+    uint8_t *data = (uint8_t *)malloc(65536);
     FILE *file;
     snprintf(path, sizeof path, "%s/%s", folder, name);
     file = fopen(path, "rb");

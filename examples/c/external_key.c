@@ -13,7 +13,7 @@ struct token {
 /* In the place of C_Sign() or TPM2_Sign(): signs `message` as `algorithm` says. */
 static int32_t token_sign(void *user, const char *algorithm, const uint8_t *message, size_t message_len, devid_bytes *signature)
 {
-    struct token *token = user;
+    struct token *token = (struct token *)user;
     devid_bytes *made;
     devid_status status = devid_key_sign(token->key, algorithm, message, message_len, &made, NULL);
     if (status == DEVID_OK) status = devid_bytes_append(signature, devid_bytes_data(made), devid_bytes_len(made), NULL);

@@ -125,12 +125,14 @@ devid_status devid_store_set_pkcs11(const devid_store *store,
                                     devid_error **err);
 
 /**
- * By what reference a key that cannot leave its home is found again: the URI of a key in a token.
+ * By what reference a key that cannot leave its home is found again: the URI of a key in a token, or the words that device memory has
+ * for a key that signs elsewhere.
  *
  * @param key  May be NULL (gives "").
  * @return "" for other keys; valid until the key is freed.
  */
-DEVID_API const char *devid_key_reference(const devid_key *key);
+DEVID_API
+const char *devid_key_reference(const devid_key *key);
 
 /** @} */
 

@@ -186,7 +186,7 @@ fn files_of_certificates_are_read_in_ber_and_base64_and_certificates_keep_their_
     let mut fields = Cursor::new(certificate.as_der(), "").unwrap();
     let as_ber = file(&streamed(fields.any("a certificate").unwrap().value));
     let told = certificates_from_pkcs7(&as_ber).unwrap_err().to_string();
-    assert!(told.contains("no certificate in DER") && told.contains("choice 1"), "{told}");
+    assert!(told.contains("not a certificate in DER") && told.contains("choice 1"), "{told}");
     for length in 0..good.len() {
         assert!(certificates_from_pkcs7(&good[..length]).is_err(), "cut at {length}");
     }

@@ -10,8 +10,10 @@ trap 'rm -rf "$work"' EXIT
 DESTDIR= PREFIX=$work sh bindings/c/install.sh "$libraries" > /dev/null
 export PKG_CONFIG_PATH=$work/lib/pkgconfig LD_LIBRARY_PATH=$work/lib
 for source in examples/c/*.c; do
-    gcc -std=c99 -D_XOPEN_SOURCE=700 -pedantic -Wall -Wextra -Werror "$source" -o "$work/$(basename "$source" .c)" \
+    gcc -std=c99 -pedantic -Wall -Wextra -Werror "$source" -o "$work/$(basename "$source" .c)" \
         $(pkg-config --cflags --libs devid)
+    # As a project in C++ takes them over.
+    g++ -x c++ -Wall -Wextra -Werror -fsyntax-only "$source" $(pkg-config --cflags devid)
 done
 python3 - <<'PY'
 from pathlib import Path

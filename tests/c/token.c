@@ -83,7 +83,7 @@ static void a_key_in_a_token_is_used_and_found_again(const char *module, const c
     OK(devid_store_pending_key(store, "idevid", &deferred, &err));
     snprintf(reference, sizeof reference, "%s", devid_key_reference(key));
     CHECK(strncmp(reference, "pkcs11:token=device;serial=", 27) == 0);
-    CHECK(devid_key_reference(deferred)[0] == 0);
+    CHECK(strcmp(devid_key_reference(deferred), reference) == 0);
     FAILS(DEVID_E_UNSUPPORTED, devid_key_sign(deferred, NULL, (const uint8_t *)"m", 1, &signature, &err));
     devid_key_free(deferred);
     OK(devid_store_set_pkcs11(store, module, give_pin, "1234", on_end, &err));

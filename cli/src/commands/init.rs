@@ -43,13 +43,9 @@ pub fn run(command: &Init, arguments: &Arguments, output: Output) -> Result<Exit
     let signers = absolute(&command.signer)?;
     read_certificates(&signers, output)?;
     let factory = match (&command.factory_key, &command.factory_certificates) {
-        (Some(key), Some(certificates)) => Some((
-            of_this_command(key, read_key(key, None))?,
-            of_this_command(
-                certificates,
-                read_chain(certificates, &mut |words| output.say(&format!("warning: {words}"))),
-            )?,
-        )),
+        (Some(key), Some(certificates)) => {
+            Some((of_this_command(key, read_key(key, None))?, read_chain(certificates, output)?))
+        }
         _ => None,
     };
     let memory = arguments.memory.clone().unwrap_or_else(|| settings::Settings::default().device.memory);

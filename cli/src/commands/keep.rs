@@ -333,6 +333,8 @@ fn wait_or_notice(device: &Device, name: &str, seconds: u32) -> Result<(), Failu
 }
 
 fn nothing_to_do(name: &str, plan: &Plan, wait: u32) -> Failure {
+    // Nobody was asked: who waits is told when to try again, and what waits for a person is no matter of time.
+    let exit = if plan.reason == Reason::RequestOut { Exit::Usage } else { Exit::Transport };
     let words = match plan.reason {
         Reason::RequestOut => format!(
             "a PKCS#10 request of \"{name}\" is out: devid import takes its certificate, devid store abandon {name} gives it up"
@@ -343,7 +345,7 @@ fn nothing_to_do(name: &str, plan: &Plan, wait: u32) -> Failure {
             crate::output::span(u64::from(wait))
         ),
     };
-    Failure::Own(Exit::Transport, words)
+    Failure::Own(exit, words)
 }
 
 fn step(

@@ -1,6 +1,6 @@
 //! `run`: the daemon. In the foreground, one conversation at a time; systemd is told how it stands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use crate::attendant::{cancel, watch_signals};
 use crate::device::{self, Device};
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, rfc3339};
+use crate::settings::{Loaded, judge};
 
 /// The longest sleep between two looks, in seconds: clocks are set, settings and other processes change things.
 const LONGEST_SLEEP_SECONDS: u32 = 15 * 60;
@@ -61,19 +62,38 @@ impl Memory {
     }
 }
 
+/// What would fail with settings, as `devid config check` says.
+fn faults_of(loaded: &Loaded) -> BTreeSet<String> {
+    judge(loaded).into_iter().filter(|one| one.fails).map(|one| one.words).collect()
+}
+
+/// New settings are taken unless something would fail by them that does not fail already.
+fn taken(loaded: &Loaded, before: &BTreeSet<String>) -> Result<(Device, BTreeSet<String>), Failure> {
+    let faults = faults_of(loaded);
+    let new: Vec<&str> = faults.difference(before).map(String::as_str).collect();
+    if !new.is_empty() {
+        return Err(Failure::settings(new.join("; ")));
+    }
+    Ok((device::open(loaded, false)?, faults))
+}
+
 pub fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
     let load = || arguments.load();
     watch_signals();
     let hangup = Arc::new(AtomicBool::new(false));
     let _ = signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&hangup));
-    let mut device = device::open(&load()?, false)?;
+    let loaded = load()?;
+    let mut device = device::open(&loaded, false)?;
+    let mut faults = faults_of(&loaded);
+    // What is away for a while comes back, and is no reason to end.
+    faults.iter().for_each(|words| output.say(&format!("settings: {words}")));
     let mut memories = BTreeMap::new();
     notify("READY=1");
     while !cancel().is_cancelled() {
         if hangup.swap(false, Ordering::Relaxed) {
             // Bad settings are told, and those that were good stay.
-            match load().and_then(|loaded| device::open(&loaded, false)) {
-                Ok(new) => device = new,
+            match load().and_then(|loaded| taken(&loaded, &faults)) {
+                Ok(new) => (device, faults) = new,
                 Err(failure) => output.say(&format!("settings not taken: {failure}")),
             }
             // Whoever sends it wants a look now.

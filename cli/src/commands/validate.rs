@@ -13,12 +13,12 @@ use devid::client::run::system_time;
 use devid::client::status::{StatusOptions, built_in};
 use devid::client::subject::purpose_oid;
 use devid::client::validator::Validator;
-use devid::validation::{CheckTime, NameCheck, Purpose, Report, StatusSources, TrustAnchors};
+use devid::validation::{CheckTime, NameCheck, PeerName, Purpose, Report, StatusSources, TrustAnchors};
 use devid::{Code, Time};
 use serde_json::json;
 
 use crate::arguments::Validate;
-use crate::device::{Device, certificates_of_settings, of_this_command, read_certificates, read_chain, read_file};
+use crate::device::{Device, certificates_of_settings, read_certificates, read_chain, read_file};
 use crate::failure::{Exit, Failure, error_json};
 use crate::output::{Output, date, rfc3339};
 use crate::settings::{Loaded, StatusCheck};
@@ -26,8 +26,7 @@ use crate::settings::{Loaded, StatusCheck};
 pub fn run(command: &Validate, loaded: &Loaded, output: Output) -> Result<Exit, Failure> {
     let settings = &loaded.settings;
     // The first is the one that is asked about, and nobody else's choice; the others may be on its path.
-    let read = read_chain(&command.file, &mut |words| output.say(&format!("warning: {words}")));
-    let sent = of_this_command(&command.file, read)?;
+    let sent = read_chain(&command.file, output)?;
     let [leaf, others @ ..] = &sent[..] else {
         return Err(Failure::Own(
             Exit::Input,
@@ -153,6 +152,15 @@ fn status(command: &Validate) -> Result<StatusSources, Failure> {
     Ok(status)
 }
 
+/// A name that nobody can have is a mistake of this line, and says nothing of the certificate.
+fn asked_for(name: &str) -> Result<PeerName, Failure> {
+    let asked = peer_name(name)?;
+    match asked.may_be_asked_for() {
+        Ok(()) => Ok(asked),
+        Err(why) => Err(Failure::usage(format!("--name {}: {why}", name.escape_debug()))),
+    }
+}
+
 fn names(command: &Validate) -> Result<NameCheck, Failure> {
     if command.name.iter().any(|name| name == "any") && command.name.len() > 1 {
         return Err(Failure::usage("--name any: no other name goes with it"));
@@ -160,6 +168,6 @@ fn names(command: &Validate) -> Result<NameCheck, Failure> {
     match &command.name[..] {
         [] => Ok(NameCheck::NotChecked),
         [any] if any == "any" => Ok(NameCheck::NotChecked),
-        names => Ok(NameCheck::All(names.iter().map(|name| peer_name(name)).collect::<Result<_, _>>()?)),
+        names => Ok(NameCheck::All(names.iter().map(|name| asked_for(name)).collect::<Result<_, _>>()?)),
     }
 }

@@ -25,20 +25,30 @@ pub fn read_certificates(
 ) -> Result<Vec<Certificate>, Error> {
     let mut found = Vec::new();
     for path in paths {
-        found.extend(held(path.as_ref(), false, told)?);
+        let path = path.as_ref();
+        found.extend(held(&read_file(path)?, &crate::files::shown(path), false, told)?);
     }
     Ok(found)
 }
 
 /// The certificates of one file whose first is somebody's own: it must be one that can be read.
 pub fn read_chain(path: &Path, told: &mut dyn FnMut(String)) -> Result<Vec<Certificate>, Error> {
-    held(path, true, told)
+    chain_of(&read_file(path)?, &crate::files::shown(path), told)
 }
 
-fn held(path: &Path, first_counts: bool, told: &mut dyn FnMut(String)) -> Result<Vec<Certificate>, Error> {
-    let shown = crate::files::shown(path);
-    let held = held_certificates(&read_file(path)?, first_counts).map_err(|e| e.context(&shown))?;
-    held.unread.iter().for_each(|why| told(passed_over(&shown, why)));
+/// The same of what was read already; `shown` says where from.
+pub fn chain_of(content: &[u8], shown: &str, told: &mut dyn FnMut(String)) -> Result<Vec<Certificate>, Error> {
+    held(content, shown, true, told)
+}
+
+fn held(
+    content: &[u8],
+    shown: &str,
+    first_counts: bool,
+    told: &mut dyn FnMut(String),
+) -> Result<Vec<Certificate>, Error> {
+    let held = held_certificates(content, first_counts).map_err(|e| e.context(shown))?;
+    held.unread.iter().for_each(|why| told(passed_over(shown, why)));
     Ok(held.all)
 }
 

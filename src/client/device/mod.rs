@@ -66,7 +66,7 @@ use crate::time::Time;
 pub use as_settings::in_settings;
 pub use busy::Busy;
 pub use exports::ExportState;
-pub use files::{missing_program, read_certificates, read_chain, read_key};
+pub use files::{chain_of, missing_program, read_certificates, read_chain, read_key};
 pub use judging::{Judged, judge};
 pub use keep::Kept;
 pub use loading::{DEFAULT_FILE, Loaded, load, read as read_settings};
