@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use arguments::{Arguments, Command};
+use arguments::{AnchorsAction, Arguments, Command};
 use failure::{Exit, Failure};
 use output::Output;
 
@@ -94,7 +94,10 @@ fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
         Command::Import(command) => commands::offline::import(command, &open()?, output),
         Command::Ca(command) => commands::ca::run(command, &open()?, output),
         Command::Store(command) => commands::store::run(command, &open()?, output),
-        Command::Anchors(command) => commands::anchors::run(command, &first()?, output),
+        Command::Anchors(command) => {
+            let device = if matches!(command.action, AnchorsAction::Add { .. }) { first()? } else { open()? };
+            commands::anchors::run(command, &device, output)
+        }
         Command::Key(command) => commands::key::run(command, arguments, output),
         Command::Inspect(command) => commands::inspect::run(command, output),
         Command::Doctor(command) => commands::doctor::run(command, arguments, output),

@@ -627,3 +627,34 @@ fn catches_hangup(status: &str) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 != 0)
 }
+
+#[test]
+fn a_trace_that_cannot_be_written_begins_nothing() {
+    let story = Story::new("no-trace");
+    story.init_with_secret();
+    let file = story.path("a-file");
+    std::fs::write(&file, "").unwrap();
+    for place in ["/proc/x.html", &file, &format!("{file}/x.jsonl")] {
+        let (code, words) = story.bad(&["enroll", "--trace", place]);
+        assert!(code == 3 && words.contains(place), "{place}: {code} {words}");
+    }
+    assert_eq!(story.got(IR), 0);
+    story.good(&["enroll", "--trace", &story.path("trace.html")]);
+    for place in ["/proc/x.html", &file] {
+        assert_eq!(story.bad(&["renew", "--now", "--trace", place]).0, 3, "{place}");
+    }
+    assert_eq!((story.got(IR), story.got(KUR)), (1, 0));
+}
+
+#[test]
+fn a_question_about_anchors_makes_no_device_memory() {
+    let story = Story::new("no-memory");
+    story.init_with_secret();
+    let (there, root) = (story.path("not-mounted"), story.path("root.pem"));
+    for arguments in [&["anchors", "list"][..], &["anchors", "remove", "all", &root]] {
+        let settings = story.path("devid.toml");
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_devid"));
+        let asked = command.args(["-c", &settings, "-m", &there]).args(arguments).output().unwrap();
+        assert!(status(&asked) == 8 && !Path::new(&there).exists(), "{arguments:?}: {}", words(&asked));
+    }
+}

@@ -125,7 +125,7 @@ devid_status devid_store_set_pkcs11(const devid_store *store,
                                     devid_error **err);
 
 /**
- * By what reference a key that cannot leave its home is found again: the URI of a key in a token, or the words that device memory has
+ * By what reference a key that cannot leave its home is found again: the URI of a key in a token, or the text that device memory keeps
  * for a key that signs elsewhere.
  *
  * @param key  May be NULL (gives "").

@@ -90,7 +90,7 @@ fn devid_store_set_pkcs11(
     built_in::use_in(store, module, pin, user)
 }
 
-/// By what reference a key that cannot leave its home is found again: the URI of a key in a token, or the words that device memory has
+/// By what reference a key that cannot leave its home is found again: the URI of a key in a token, or the text that device memory keeps
 /// for a key that signs elsewhere.
 ///
 /// @return "" for other keys; valid until the key is freed.

@@ -25,7 +25,7 @@ use std::path::Path;
 use crate::failure::Failure;
 use crate::trace::Trace;
 
-/// Runs what may be traced, and writes the trace however it ended.
+/// Runs what may be traced, and writes the trace however it ended. Where it cannot be written, nothing is begun.
 pub fn traced<T>(
     path: Option<&Path>,
     command: &str,
@@ -33,6 +33,7 @@ pub fn traced<T>(
 ) -> Result<T, Failure> {
     let Some(path) = path else { return work(None) };
     let mut trace = Trace::new(path, command);
+    trace.write(None)?;
     let outcome = work(Some(&mut trace));
     let written = trace.write(outcome.as_ref().err());
     match (outcome, written) {
