@@ -5,6 +5,7 @@ use std::path::Path;
 pub use devid::client::device::{Device, read_key};
 
 use devid::asn1::x509::Certificate;
+use devid::client::Subject;
 
 use crate::attendant::ends_with_the_command;
 use crate::failure::{Exit, Failure};
@@ -45,6 +46,12 @@ pub fn certificates_of_settings(
 pub fn read_chain(path: &Path, output: Output) -> Result<Vec<Certificate>, Failure> {
     let mut told = |words: String| output.say(&format!("warning: {words}"));
     Ok(devid::client::device::chain_of(&read_file(path)?, &devid::files::shown(path), &mut told)?)
+}
+
+/// Whom a request is for.
+pub fn subject(device: &Device, name: &str) -> Result<Subject, Failure> {
+    let missing = || Failure::settings(format!("identity.{name} says no name to ask for: set its subject or dns"));
+    device.subject(name, &device.identity(name))?.ok_or_else(missing)
 }
 
 /// A file of the command line that cannot be read is no mistake of the settings.

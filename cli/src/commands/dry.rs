@@ -9,15 +9,14 @@ use devid::inspect::{Format, inspect};
 use serde_json::json;
 
 use super::keep::key_in_use;
-use crate::device::Device;
+use crate::device::{Device, subject};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 
 pub fn enroll(device: &Device, name: &str, output: Output) -> Result<Exit, Failure> {
     check_none_under_way(device, name)?;
     let identity = device.identity(name);
-    let missing = || Failure::settings(format!("identity.{name} says no name to ask for: set its subject or dns"));
-    let subject = device.subject(name, &identity)?.ok_or_else(missing)?;
+    let subject = subject(device, name)?;
     let key = default_provider().generate_key(device.key_kind(name, &identity)?)?;
     let text = opened(device.config(true)?.build()?.enroll(Signer::Key(key), &subject)?)?;
     output.result("enroll", &text, json!({ "changed": false, "request": text }));

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{hooks, status};
 use crate::arguments::{Import as ImportCommand, Request};
-use crate::device::{Device, read_file};
+use crate::device::{Device, read_file, subject};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::settings::Source;
@@ -20,9 +20,7 @@ pub fn request(command: &Request, device: &Device, output: Output) -> Result<Exi
     let request = match device.store.pending_request(&name)? {
         Some(request) => request,
         None => {
-            let missing =
-                || Failure::settings(format!("identity.{name} says no name to ask for: set its subject or dns"));
-            let subject = device.subject(&name, &identity)?.ok_or_else(missing)?;
+            let subject = subject(device, &name)?;
             let key = device.new_key(&name, &identity)?;
             let to = device.destination(&name, &identity);
             request_into(to, &key, None, &subject, &RequestOptions::default())?
