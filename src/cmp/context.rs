@@ -29,6 +29,9 @@ pub struct Context {
     /// rest of the operation with it: the client keeps account of it. The nonce shows that it is no old one,
     /// and refusing it would throw away what the CA has done or been asked to approve.
     pub follow_authentic_time: bool,
+    /// Of an owner without a clock: how long an operation may take by the times in the CA's answers, in seconds, from the first one on. The
+    /// limit `max_total_seconds` counts by the owner's clock, and bounds nothing then.
+    pub(crate) total_seconds_by_answers: Option<u32>,
     /// What can be chosen of CMP.
     pub options: Options,
 }
@@ -36,7 +39,13 @@ pub struct Context {
 impl Context {
     /// With a credential and the options at their defaults. Anchors are empty: nothing is trusted yet.
     pub fn new(provider: Arc<dyn Provider>, credential: Credential) -> Self {
-        Context { provider, credential, follow_authentic_time: false, options: Options::default() }
+        Context {
+            provider,
+            credential,
+            follow_authentic_time: false,
+            total_seconds_by_answers: None,
+            options: Options::default(),
+        }
     }
 
     /// Whether this is a root that the owner has told by its fingerprint.

@@ -363,10 +363,17 @@ impl Exchange {
             }
             _ => false,
         };
-        let (most, started) = (self.plan.context.limits.max_total_seconds, self.transaction.started);
-        // A clock that is ahead has one witness: the time in the last answer that proved authentic.
-        let witnessed = self.transaction.peer_time.map(|said| said.since(started)).filter(|passed| *passed >= 0);
-        let passed = now.since(started).min(witnessed.unwrap_or(i64::MAX));
+        let context = &self.plan.context;
+        let Transaction { started, peer_time, first_peer_time, .. } = self.transaction;
+        let (most, started, passed) = match (context.total_seconds_by_answers, first_peer_time) {
+            (Some(most), Some(first)) => (most, first, peer_time.map_or(0, |said| said.since(first))),
+            (Some(_), None) => return Ok(()),
+            (None, _) => {
+                // A clock that is ahead has one witness: the time in the last answer that proved authentic.
+                let witnessed = peer_time.map(|said| said.since(started)).filter(|passed| *passed >= 0);
+                (context.limits.max_total_seconds, started, now.since(started).min(witnessed.unwrap_or(i64::MAX)))
+            }
+        };
         if !is_bound || passed <= i64::from(most) {
             return Ok(());
         }

@@ -78,6 +78,8 @@ impl Operation {
             }
             _ => Vec::new(),
         };
+        let first_peer_time =
+            transaction.first_peer_time.map_or_else(Vec::new, |said| element(0xa1, &[&encode(&said.unix())]));
         let until = encode(&until.unix());
         let state =
             sequence(&[&encode(&number), &octets(output), &until, &sequence(&[&under_way]), &sequence(&[&reason])]);
@@ -92,6 +94,7 @@ impl Operation {
             &in_vain,
             &put_off,
             &whole,
+            &first_peer_time,
         ]);
         // While certConf refuses the certificate: why. Without it a restored operation would take pkiConf for success.
         let rejection = rejection.map_or_else(Vec::new, |error| {
@@ -148,7 +151,7 @@ impl Operation {
         let polls = counts.decode()?;
         transaction.started = Time::from_unix(counts.decode()?);
         let other_version = Some(counts.decode::<i64>()?).filter(|version| *version != 0);
-        // Older snapshots end here, or behind the next; the last ones are there where an answer is kept, a request put off, a poll waited for.
+        // Older snapshots end here, or behind the next; the last ones are there where an answer is kept, a request put off, a poll waited for, a time told.
         let dropped = if counts.is_empty() { 0 } else { counts.decode()? };
         let misread = if counts.is_empty() { 0 } else { counts.decode()? };
         let kept_answer = counts.optional(Tag::OctetString)?.map(|kept| kept.value.to_vec());
@@ -156,6 +159,9 @@ impl Operation {
         let put_off = is_put_off.then(|| read_put_off(&mut counts)).transpose()?;
         let whole = counts.optional_context(0, true)?;
         let whole = whole.map(|whole| Cursor::new(whole.value, WHAT)?.decode()).transpose()?;
+        let first = counts.optional_context(1, true)?;
+        let first = first.map(|first| Cursor::new(first.value, WHAT)?.decode()).transpose()?;
+        transaction.first_peer_time = first.map(Time::from_unix);
         let counts = Counts { polls, dropped, misread };
         let rejection = read_rejection(fields.expect(Tag::Sequence, "the rejection")?.value)?;
         let mut issued = if fields.is_empty() { None } else { Some(read_issued(&mut fields)?) };
@@ -336,6 +342,7 @@ fn read_transaction(context: &Context, fields: &mut Cursor<'_>) -> Result<Transa
         peer_mac: None,
         started: Time::from_unix(0),
         peer_time: None,
+        first_peer_time: None,
         clock_off_seconds: 0,
         pvno,
         kem_ciphertext,

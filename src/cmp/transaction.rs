@@ -51,6 +51,8 @@ pub(super) struct Transaction {
     pub started: Time,
     /// messageTime of the peer's last message.
     pub peer_time: Option<Time>,
+    /// messageTime of the peer's first message: where the owner has no clock, what has passed is counted from then on.
+    pub first_peer_time: Option<Time>,
     /// How far the owner's clock is behind the peer's, in seconds, where an authentic answer contradicted it and is followed:
     /// see [`Context::follow_authentic_time`].
     pub clock_off_seconds: i64,
@@ -93,6 +95,7 @@ impl Transaction {
             peer_mac: None,
             started: now,
             peer_time: None,
+            first_peer_time: None,
             clock_off_seconds: 0,
             pvno,
             kem_ciphertext: None,
@@ -114,7 +117,12 @@ impl Transaction {
     pub fn heard(&mut self, message: &PkiMessage) {
         self.peer_nonce = message.header().sender_nonce.clone();
         self.peer_name = message.sender();
+    }
+
+    /// Remembers what time it was by the word of whoever may speak for the CA.
+    pub fn heard_time(&mut self, message: &PkiMessage) {
         self.peer_time = message.header().message_time;
+        self.first_peer_time = self.first_peer_time.or(self.peer_time);
     }
 
     /// From now on the peer's time counts, in place of this present.

@@ -131,3 +131,44 @@ fn a_clock_back_by_less_than_an_hour_ends_no_saved_wait_before_its_time() {
         assert_eq!(i64::from(seconds), i64::from(ASKED) - off.max(0), "{off}");
     }
 }
+
+/// A device without a clock is let wait without an end, by answers a day apart; it is saved and restored before each of so many polls.
+fn patience_without_a_clock(
+    tells_time: impl Fn(i64) -> Option<Time> + 'static,
+    polls: i64,
+) -> (i64, Result<(), Error>) {
+    let mut ca = MockCa::new().answers_waiting(u32::MAX, ASKED.into());
+    let answers = std::rc::Rc::new(std::cell::Cell::new(0));
+    let counted = answers.clone();
+    ca.bend = Some(Box::new(move |answer| {
+        answer.header.message_time = tells_time(counted.get());
+        counted.set(counted.get() + 1);
+    }));
+    let client = Device::config(&ca).build().unwrap().without_clock();
+    let key = key();
+    let mut operation = client.enroll(Signer::Key(key.clone()), &Device::subject()).unwrap();
+    // Each start begins at the same moment, which is all that is known.
+    let mut outcome = client.complete_over(&mut operation, &mut Line(&mut ca), &mut Sleeper::at(now(), 0));
+    while outcome.as_ref().is_err_and(|error| error.code() == Code::Cancelled) && answers.get() < polls {
+        operation = client.restore(Signer::Key(key.clone()), &operation.save().unwrap()).unwrap();
+        outcome = client.complete_over(&mut operation, &mut Line(&mut ca), &mut Sleeper::at(now(), 1));
+    }
+    (answers.get(), outcome)
+}
+
+#[test]
+fn without_a_clock_the_times_in_the_answers_end_a_wait_that_has_no_end() {
+    // 30 days by max_total_seconds, from the first answer on, whatever the year.
+    for begin in [Time::from_unix(0), now(), now().plus(50 * YEAR)] {
+        let (answers, outcome) = patience_without_a_clock(move |count| Some(begin.plus(count * DAY)), 100);
+        let error = outcome.unwrap_err();
+        assert_eq!((error.code(), answers), (Code::PollExhausted, 32), "{error}");
+        assert!(error.message().contains("max_total_seconds"), "{error}");
+    }
+    // The dark twin: answers that tell no time, or the same again and again, or one from before, say that nothing has passed.
+    let tellers: [fn(i64) -> Option<Time>; 3] = [|_| None, |_| Some(now()), |count| Some(now().plus(-count * DAY))];
+    for tells_time in tellers {
+        let (answers, outcome) = patience_without_a_clock(tells_time, 100);
+        assert_eq!((outcome.unwrap_err().code(), answers >= 100), (Code::Cancelled, true));
+    }
+}

@@ -174,13 +174,14 @@ pub(super) const LATEST: Time = Time::from_unix(221_845_392_000);
 
 impl Client {
     /// The same client for a device without a clock: it tells no time in its messages, does not compare those in answers
-    /// with its own, and does not count how long an operation takes, since the first answer may be years after its
-    /// beginning (the count of polls has its limit).
+    /// with its own, and counts how long an operation takes by the times in the answers alone, as the first one may be years after its
+    /// beginning.
     #[must_use]
     pub fn without_clock(&self) -> Client {
         let mut client = self.clone();
         let context = Arc::make_mut(&mut client.context);
         (context.send_message_time, context.message_time_window_seconds) = (false, None);
+        context.total_seconds_by_answers.get_or_insert(context.limits.max_total_seconds);
         context.limits.max_total_seconds = u32::MAX;
         client
     }

@@ -170,7 +170,7 @@ impl Pace {
 /// What is said against a certificate is believed so long after it was said last, in seconds: then the CA is asked as if it
 /// had not been said, and may say it again.
 pub(super) const REVOKED_SECONDS: i64 = 30 * 86_400;
-/// The most that a wait of the CA is stretched, in seconds; see [`Progress::wait`]. It is reached after months.
+/// The most that a wait of the CA is stretched, in seconds; see [`Progress::wait`]. It is reached after five weeks.
 const LONGEST_STRETCH_SECONDS: u32 = 3600;
 
 impl Progress {
@@ -362,9 +362,11 @@ fn time(field: &str) -> Option<Option<Time>> {
     number(field).map(|seconds| seconds.map(Time::from_unix))
 }
 
-/// A wait that the CA asks for, the n-th in a row: see [`Progress::wait`].
+/// A wait that the CA asks for, the n-th in a row: see [`Progress::wait`]. The first is as long as asked for; two seconds more each time are some
+/// 300 polls on the first day of a CA that asks for a second without end.
 pub(super) fn stretched(seconds: u32, count: u32) -> u32 {
-    seconds.max(count.min(LONGEST_STRETCH_SECONDS)).min(LONGEST_WAIT_SECONDS)
+    let least = count.saturating_sub(1).saturating_mul(2).min(LONGEST_STRETCH_SECONDS);
+    seconds.max(least).min(LONGEST_WAIT_SECONDS)
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {
