@@ -62,6 +62,18 @@ pub fn of_this_command<T>(path: &Path, read: Result<T, devid::Error>) -> Result<
     })
 }
 
+/// Writes a file that is not there yet, whole or not at all: what cannot be written to its end does not stand in the way of the next try.
+pub fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+    let mut file = made.map_err(|error| Failure::file(path, &error))?;
+    file.write_all(content).and_then(|()| file.sync_all()).map_err(|error| {
+        let _ = std::fs::remove_file(path);
+        Failure::file(path, &error)
+    })
+}
+
 /// A file, or standard input for `-`.
 pub fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
     use std::io::Read;

@@ -151,23 +151,37 @@ impl Failure {
 
     /// Everything that is known, for people.
     pub fn report(&self) -> String {
+        self.report_in(in_settings)
+    }
+
+    /// The same, with what the library says put into these words.
+    pub fn report_in(&self, words: fn(&str) -> String) -> String {
         match self {
-            Failure::Library(error) => in_settings(&error.report()),
-            Failure::Own(_, words) => words.clone(),
+            Failure::Library(error) => words(&error.report()),
+            Failure::Own(_, own) => own.clone(),
         }
     }
 
     /// Everything that is known, for programs.
     pub fn json(&self) -> Value {
+        self.json_in(in_settings)
+    }
+
+    /// The same, with what the library says put into these words.
+    pub fn json_in(&self, words: fn(&str) -> String) -> Value {
         match self {
-            Failure::Own(exit, words) => json!({ "exit": exit.number(), "class": exit.class(), "message": words }),
-            Failure::Library(error) => error_json(error),
+            Failure::Own(exit, own) => json!({ "exit": exit.number(), "class": exit.class(), "message": own }),
+            Failure::Library(error) => error_json_in(error, words),
         }
     }
 }
 
 /// The error object.
 pub fn error_json(error: &Error) -> Value {
+    error_json_in(error, in_settings)
+}
+
+fn error_json_in(error: &Error, words: fn(&str) -> String) -> Value {
     let facts = error.facts();
     let fail_info: Option<Vec<u32>> = facts.fail_info.map(|bits| (0..32).filter(|n| bits >> n & 1 == 1).collect());
     json!({
@@ -175,12 +189,12 @@ pub fn error_json(error: &Error) -> Value {
         "code": error.code().name(),
         "number": error.number(),
         "class": format!("{:?}", error.class()).to_lowercase(),
-        "message": in_settings(error.message()),
+        "message": words(error.message()),
         "phase": facts.phase.map(Phase::name),
         "rule": facts.requirement,
         "expected": facts.expected,
         "found": facts.found,
-        "hint": facts.hint.map(in_settings),
+        "hint": facts.hint.map(words).filter(|hint| !hint.is_empty()),
         "http": { "status": facts.http_status, "path": facts.http_path, "retry_after_s": facts.retry_after_seconds },
         "pki": {
             "status": facts.pki_status,

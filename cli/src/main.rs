@@ -32,14 +32,27 @@ use output::Output;
 
 fn main() -> ExitCode {
     if let Some((output, options)) = arguments::cmp_command(std::env::args_os()) {
-        return match cmp::run(&options, output) {
-            Ok(exit) => ExitCode::from(u8::from(exit != Exit::Done)),
-            Err(failure) => {
-                output.failure("cmp", &failure);
-                ExitCode::from(1)
-            }
-        };
+        let exit = cmp::run(&options, output).unwrap_or_else(|failure| {
+            output.failure_in("cmp", &failure, cmp::in_options);
+            failure.exit()
+        });
+        return ExitCode::from(u8::from(arrived(exit) != Exit::Done));
     }
+    ExitCode::from(arrived(command()).number())
+}
+
+/// The exit status, once it is known whether the result has arrived where it was to go.
+fn arrived(exit: Exit) -> Exit {
+    let Some(failure) = output::lost() else { return exit };
+    eprintln!("devid: {failure}");
+    match exit {
+        Exit::Done | Exit::NothingDue | Exit::Waiting => failure.exit(),
+        other => other,
+    }
+}
+
+/// Every command but `cmp`, whose options are not read as others are.
+fn command() -> Exit {
     if let Some((output, code)) = arguments::help_on_error(std::env::args_os()) {
         return ended("help error", output, commands::help::error(code.as_deref(), output));
     }
@@ -59,9 +72,9 @@ fn main() -> ExitCode {
 }
 
 /// The exit status, and what went wrong in words.
-fn ended(name: &str, output: Output, outcome: Result<Exit, Failure>) -> ExitCode {
+fn ended(name: &str, output: Output, outcome: Result<Exit, Failure>) -> Exit {
     match outcome {
-        Ok(exit) => ExitCode::from(exit.number()),
+        Ok(exit) => exit,
         Err(failure) => {
             // Whoever was told to end has not waited for another process to let go.
             let failure = match failure.exit() == Exit::Locked && attendant::cancel().is_cancelled() {
@@ -69,7 +82,7 @@ fn ended(name: &str, output: Output, outcome: Result<Exit, Failure>) -> ExitCode
                 false => failure,
             };
             output.failure(name, &failure);
-            ExitCode::from(failure.exit().number())
+            failure.exit()
         }
     }
 }
@@ -91,7 +104,11 @@ fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
         Command::Validate(command) => commands::validate::run(command, &loaded()?, output),
         Command::Revoke(command) => commands::revoke::run(command, &open()?, output),
         Command::Request(command) => commands::offline::request(command, &first()?, output),
-        Command::Import(command) => commands::offline::import(command, &open()?, output),
+        Command::Import(command) => {
+            let loaded = loaded()?;
+            let brings_factory = commands::offline::is_factory(command, &loaded.settings);
+            commands::offline::import(command, &device::open(&loaded, brings_factory)?, output)
+        }
         Command::Ca(command) => commands::ca::run(command, &open()?, output),
         Command::Store(command) => commands::store::run(command, &open()?, output),
         Command::Anchors(command) => {

@@ -1,8 +1,10 @@
 //! Results on standard output, words for people on standard error.
 
 use std::io::{IsTerminal, Write};
+use std::sync::OnceLock;
 
 use devid::Time;
+use devid::client::device::in_settings;
 use devid::client::run::system_time;
 use serde_json::{Value, json};
 
@@ -69,28 +71,50 @@ impl Output {
 
     /// What went wrong.
     pub fn failure(self, command: &str, failure: &Failure) {
-        eprintln!("devid {command}: {}", failure.report());
+        self.failure_in(command, failure, in_settings);
+    }
+
+    /// The same where people have other words than settings for what they can do.
+    pub fn failure_in(self, command: &str, failure: &Failure, words: fn(&str) -> String) {
+        eprintln!("devid {command}: {}", failure.report_in(words));
         if let (false, Failure::Library(error)) = (self.quiet, failure) {
             eprintln!("  more: devid help error {}", error.code().name());
         }
         if self.json {
-            self.failure_document(command, failure);
+            self.failure_document(command, failure.json_in(words));
         }
     }
 
     /// The same for programs.
-    pub fn failure_document(self, command: &str, failure: &Failure) {
+    pub fn failure_document(self, command: &str, error: Value) {
         let document = json!({
-            "schema": SCHEMA, "devid": env!("CARGO_PKG_VERSION"), "command": command, "ok": false, "error": failure.json(),
+            "schema": SCHEMA, "devid": env!("CARGO_PKG_VERSION"), "command": command, "ok": false, "error": error,
         });
         print(&format!("{document}\n"));
     }
 }
 
-/// A reader that went away is no fault of ours: what it read was enough for it.
+/// What could not be written to standard output, the first time.
+static LOST: OnceLock<std::io::Error> = OnceLock::new();
+
+/// Writes to standard output.
 pub fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
-    let _ = std::io::stdout().flush();
+    let mut stdout = std::io::stdout();
+    written(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
+}
+
+/// Notes a result that did not arrive. A reader that went away is no fault of ours: what it read was enough for it.
+pub fn written(outcome: std::io::Result<()>) {
+    if let Err(error) = outcome {
+        if error.kind() != std::io::ErrorKind::BrokenPipe {
+            let _ = LOST.set(error);
+        }
+    }
+}
+
+/// Why a result did not arrive: then nothing that the command did well is a success for whoever reads it.
+pub fn lost() -> Option<Failure> {
+    LOST.get().map(|error| Failure::Own(Exit::Input, format!("standard output: {error}: the result is lost")))
 }
 
 pub use devid::client::device::rfc3339;

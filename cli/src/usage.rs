@@ -2,37 +2,36 @@
 //! object, as any other failure.
 
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 
 use crate::arguments::Arguments;
 use crate::failure::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{Output, written};
 
 const PROGRAM: &str = "devid";
 
 /// What clap answers in place of arguments: help and version, which were asked for, or what is wrong.
-pub fn explained(error: &clap::Error) -> ExitCode {
-    // A reader that went away is no fault of ours.
-    let _ = error.print();
+pub fn explained(error: &clap::Error) -> Exit {
+    let printed = error.print();
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        return ExitCode::SUCCESS;
+        written(printed);
+        return Exit::Done;
     }
     let message = match error.kind() {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing; --help lists them".to_owned(),
         _ => sentence(&error.render().to_string()),
     };
     document(&std::env::args_os().collect::<Vec<_>>(), &message);
-    ExitCode::from(Exit::Usage.number())
+    Exit::Usage
 }
 
 /// Refused before clap has looked at it.
-pub fn refused(words: &[OsString], message: &str) -> ExitCode {
+pub fn refused(words: &[OsString], message: &str) -> Exit {
     eprintln!("{PROGRAM}: {message}");
     document(words, message);
-    ExitCode::from(Exit::Usage.number())
+    Exit::Usage
 }
 
 /// The error object, where one was asked for.
@@ -40,7 +39,7 @@ fn document(words: &[OsString], message: &str) {
     let words: Vec<&str> = words.iter().skip(1).filter_map(|word| word.to_str()).collect();
     if words.iter().take_while(|word| **word != "--").any(|word| *word == "--json") {
         let output = Output { json: true, quiet: false, verbose: 0 };
-        output.failure_document(&command(&words), &Failure::usage(message));
+        output.failure_document(&command(&words), Failure::usage(message).json());
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use devid::asn1::name::Name;
 use devid::asn1::x509::Certificate;
 use devid_testca::{Options, Server, TestCa};
 
@@ -167,6 +168,16 @@ fn who_is_not_believed_brings_no_certificate() {
         assert_eq!(found, class, "{wrong}: {words}");
         assert!(!script.folder.join("cert.pem").exists(), "{wrong}");
     }
+    // Where a MAC protects the answer, its sender is all that the option can be about.
+    let (found, words) = script.bad("secret", "-cmd ir -expect_sender /CN=nobody");
+    assert!(found == 5 && words.contains("expected CN=nobody (-expect_sender)"), "{found}: {words}");
+    assert!(!script.folder.join("cert.pem").exists());
+    let sender = Name::from_der(script.certificates("cmp-signer.pem")[0].subject()).unwrap().to_string();
+    let sender: Vec<&str> = sender.rsplit(',').collect();
+    let conf = format!("[sender]\nexpect_sender = \"/{}\"\n", sender.join("/"));
+    let file = script.folder.join("client.cnf");
+    std::fs::write(&file, std::fs::read_to_string(&file).unwrap() + &conf).unwrap();
+    script.good("secret,sender", "-cmd ir");
     script.good("device", "-cmd ir -srvcert cmp-signer.pem");
     script.good("device", "-cmd ir -trusted issuing.pem -partial_chain");
 }
@@ -181,6 +192,49 @@ fn nothing_is_asked_for_that_could_not_be_kept() {
     let (class, words) = script.bad("device", "-cmd ir -centralkeygen");
     assert!(class == 2 && words.contains("-newkeyout"), "{words}");
     assert_eq!(script.received(0), 0, "no ir went out");
+}
+
+#[test]
+fn names_and_options_are_written_as_for_openssl() {
+    let script = Script::new("names");
+    script.good("device", "-cmd=ir -subject=/DC=org/DC=example/UID=123456+CN=a -certout=named.pem");
+    let named = &script.certificates("named.pem")[0];
+    assert_eq!(Name::from_der(named.subject()).unwrap(), Name::parse("UID=123456+CN=a,DC=example,DC=org").unwrap());
+    let (class, words) = script.bad("device", "-cmd ir -implicit_confirm=1");
+    assert!(class == 2 && words.contains("takes no value"), "{words}");
+
+    // The reference names the new certificate, also where it has alternative names; names that are typed stand for themselves.
+    let conf = std::fs::read_to_string(script.folder.join("client.cnf")).unwrap();
+    std::fs::write(script.folder.join("client.cnf"), conf.replace("subject =", "unused =")).unwrap();
+    script.good("device", "-cmd ir -subject /CN=old -sans old.example -certout old.pem");
+    let of_reference = Name::parse("CN=old").unwrap();
+    script.good("device", "-cmd ir -oldcert old.pem -certout again.pem");
+    let again = &script.certificates("again.pem")[0];
+    assert_eq!(Name::from_der(again.subject()).unwrap(), of_reference);
+    assert!(again.extension(devid::asn1::oid::CE_SUBJECT_ALT_NAME).is_some());
+    script.good("device", "-cmd ir -oldcert old.pem -sans new.example -certout other.pem");
+    assert!(Name::from_der(script.certificates("other.pem")[0].subject()).unwrap().is_null());
+}
+
+#[test]
+fn a_file_that_cannot_be_written_takes_no_other_with_it() {
+    let script = Script::new("full");
+    let (class, words) = script.bad("device", "-cmd ir -chainout /dev/full -extracertsout extra.pem");
+    assert!(class == 3 && words.contains("/dev/full"), "{words}");
+    assert_eq!((script.certificates("cert.pem").len(), script.received(24)), (1, 1));
+    assert!(!script.certificates("extra.pem").is_empty());
+}
+
+#[test]
+fn the_words_are_those_of_the_options() {
+    let script = Script::new("words");
+    let conf = std::fs::read_to_string(script.folder.join("client.cnf")).unwrap();
+    std::fs::write(script.folder.join("client.cnf"), conf.replace("trusted = root.pem\n", "")).unwrap();
+    let (_, words) = script.bad("device", "-cmd ir");
+    assert!(words.contains("-trusted or -srvcert is missing"), "{words}");
+    let told = script.run("device", "-cmd ir -trusted root.pem -proxy http://127.0.0.1:1");
+    let told = String::from_utf8(told.stderr).unwrap();
+    assert!(!told.contains("ca.proxy"), "{told}");
 }
 
 #[test]

@@ -292,7 +292,11 @@ fn that_there_is_no_login_for_a_first_certificate_is_told() {
     let scene = Scene::new("no-login");
     let told = |table: &toml::Table| -> Vec<bool> {
         let judged = judge(&scene.load(table).unwrap());
-        judged.into_iter().filter(|one| one.words.contains("ca.login is not set")).map(|one| one.fails).collect()
+        judged
+            .into_iter()
+            .filter(|one| one.words.contains("there is nothing to log in with"))
+            .map(|one| one.fails)
+            .collect()
     };
     let with = scene.good();
     assert_eq!(told(&with), Vec::<bool>::new());

@@ -5,10 +5,11 @@
 //! | --- | --- |
 //! | `table` | the options, and what becomes of each |
 //! | `options`, `conf` | command line and configuration file |
-//! | `material`, `wanted` | keys, certificates, secrets; names, extensions, questions |
+//! | `material`, `wanted`, `subject` | keys, certificates, secrets; extensions, questions; names |
 //! | `client` | whom to believe, who we are, the way |
 //! | `talk` | the transaction; messages in files |
 //! | `results` | what is written where |
+//! | `words` | the library's words with options in place of settings |
 //!
 //! It believes as OpenSSL does, where that is safe: whoever is under -trusted may answer, and a certificate is taken that
 //! differs from what was asked for, but for its key. What is not safe is refused with its reason.
@@ -18,9 +19,11 @@ mod conf;
 mod material;
 mod options;
 mod results;
+mod subject;
 mod table;
 mod talk;
 mod wanted;
+mod words;
 
 use std::ffi::OsString;
 
@@ -41,6 +44,8 @@ use crate::attendant::watch_signals;
 use crate::device::read_file;
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, print};
+
+pub use self::words::in_options;
 
 /// A message is to be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

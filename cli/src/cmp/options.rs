@@ -30,10 +30,17 @@ impl Options {
         while let Some(word) = words.next() {
             let word = utf8(word)?;
             let name = word.strip_prefix("--").or_else(|| word.strip_prefix('-'));
+            // -name=value, as OpenSSL takes it.
+            let (name, joined) = match name.and_then(|name| name.split_once('=')) {
+                Some((name, value)) => (Some(name), Some(value)),
+                None => (name, None),
+            };
             let spec = name.and_then(find).ok_or_else(|| unknown(word))?;
-            let value = match spec.kind {
-                Kind::Switch => "1".to_owned(),
-                _ => {
+            let value = match (spec.kind, joined) {
+                (Kind::Switch, None) => "1".to_owned(),
+                (Kind::Switch, Some(_)) => return Err(Failure::usage(format!("-{} takes no value", spec.name))),
+                (_, Some(value)) => value.to_owned(),
+                (_, None) => {
                     let missing = || Failure::usage(format!("-{} needs a value", spec.name));
                     utf8(words.next().ok_or_else(missing)?)?.to_owned()
                 }

@@ -1,6 +1,7 @@
 //! What is written where: certificates, chains, CRLs, templates, keys.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use devid::asn1::cmp::{BodyType, PkiBody, PkiMessage, RootCaKeyUpdate};
 use devid::asn1::der::Cursor;
@@ -9,8 +10,8 @@ use devid::asn1::pem;
 use devid::asn1::x509::Certificate;
 use devid::client::Config;
 use devid::cmp::{Information, Operation};
-use devid::crypto::default_provider;
 use devid::crypto::keys::encrypt_pkcs8;
+use devid::crypto::{PrivateKey, default_provider};
 use devid::limits::Limits;
 use devid::validation::same_name;
 use zeroize::Zeroizing;
@@ -18,6 +19,7 @@ use zeroize::Zeroizing;
 use super::options::Options;
 use super::talk::Heard;
 use super::{Cmd, material};
+use crate::device::write_new;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 
@@ -74,7 +76,8 @@ pub fn check(options: &Options, cmd: Cmd) -> Result<(), Failure> {
     }
 }
 
-/// Writes what came of an operation.
+/// Writes what came of an operation: what cannot be asked for once more first, and all of it, whatever of it fails. The first failure
+/// is answered, and each is told.
 pub fn save(
     options: &Options,
     cmd: Cmd,
@@ -83,31 +86,38 @@ pub fn save(
     config: &Config,
     output: Output,
 ) -> Result<(), Failure> {
+    let mut outcomes = Vec::new();
+    if let Some(issued) = operation.issued() {
+        let chain: Vec<Certificate> = issued.chain.iter().filter(|one| !one.is_self_issued()).cloned().collect();
+        if let (Some(key), Some(path)) = (&issued.private_key, options.path("newkeyout")) {
+            outcomes.push(save_key(options, &path, key));
+        }
+        if options.text("certout") == options.text("chainout") {
+            let all: Vec<Certificate> = std::iter::once(issued.certificate.clone()).chain(chain).collect();
+            outcomes.push(put(options, "certout", &all));
+        } else {
+            outcomes.push(put(options, "certout", std::slice::from_ref(&issued.certificate)));
+            outcomes.push(put(options, "chainout", &chain));
+        }
+        outcomes.push(put(options, "cacertsout", &ca_pubs(heard)));
+    }
+    if let (Some(information), Cmd::Question) = (operation.information(), cmd) {
+        outcomes.push(answer(options, information, output));
+    }
     let last = heard.messages.iter().rev();
     let extra: &[Certificate] = last.clone().map(PkiMessage::extra_certs).find(|list| !list.is_empty()).unwrap_or(&[]);
     let signer = heard.messages.iter().rev().find_map(|message| signer(message, config));
-    put_or_remove(options, "srvcertout", signer.as_slice())?;
-    put(options, "extracertsout", extra)?;
-    if let Some(issued) = operation.issued() {
-        let chain: Vec<Certificate> = issued.chain.iter().filter(|one| !one.is_self_issued()).cloned().collect();
-        let is_one_file = options.text("certout") == options.text("chainout");
-        if is_one_file {
-            let all: Vec<Certificate> = std::iter::once(issued.certificate.clone()).chain(chain).collect();
-            put(options, "certout", &all)?;
-        } else {
-            put(options, "chainout", &chain)?;
-            put(options, "certout", std::slice::from_ref(&issued.certificate))?;
-        }
-        put(options, "cacertsout", &ca_pubs(heard))?;
-        if let (Some(key), Some(path)) = (&issued.private_key, options.path("newkeyout")) {
-            let pkcs8 = key.to_pkcs8().ok_or_else(|| Failure::usage("the new key cannot be written"))?;
-            write_key(&path, &pkcs8, material::pass(options, "newkeypass")?)?;
-        }
-    }
-    match operation.information() {
-        Some(information) if cmd == Cmd::Question => answer(options, information, output),
-        _ => Ok(()),
-    }
+    outcomes.push(put_or_remove(options, "srvcertout", signer.as_slice()));
+    outcomes.push(put(options, "extracertsout", extra));
+    let mut failures = outcomes.into_iter().filter_map(Result::err);
+    let Some(first) = failures.next() else { return Ok(()) };
+    failures.for_each(|failure| output.say(&failure.report()));
+    Err(first)
+}
+
+fn save_key(options: &Options, path: &Path, key: &Arc<dyn PrivateKey>) -> Result<(), Failure> {
+    let pkcs8 = key.to_pkcs8().ok_or_else(|| Failure::usage("the new key cannot be written"))?;
+    write_key(path, &pkcs8, material::pass(options, "newkeypass")?)
 }
 
 fn answer(options: &Options, information: &Information, output: Output) -> Result<(), Failure> {
@@ -218,9 +228,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 /// A private key is for its owner's eyes.
-fn write_key(path: &PathBuf, pkcs8: &[u8], password: Option<Zeroizing<Vec<u8>>>) -> Result<(), Failure> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
+fn write_key(path: &Path, pkcs8: &[u8], password: Option<Zeroizing<Vec<u8>>>) -> Result<(), Failure> {
     let text = match password {
         Some(password) => {
             let sealed = encrypt_pkcs8(&*default_provider(), pkcs8, &password, KEY_ITERATIONS)?;
@@ -229,8 +237,7 @@ fn write_key(path: &PathBuf, pkcs8: &[u8], password: Option<Zeroizing<Vec<u8>>>)
         None => pem::encode("PRIVATE KEY", pkcs8),
     };
     remove(path)?;
-    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|e| Failure::file(path, &e))
+    write_new(path, text.as_bytes(), 0o600)
 }
 
 fn remove(path: &Path) -> Result<(), Failure> {

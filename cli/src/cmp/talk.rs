@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use devid::asn1::cmp::{BodyType, CertOrEncCert, PkiBody, PkiMessage};
+use devid::asn1::name::{Name, display};
 use devid::asn1::x509::Certificate;
 use devid::client::run::{feed, sleep_unless, system_time};
 use devid::client::{Client, Config};
@@ -12,7 +13,7 @@ use devid::validation::same_name;
 use devid::{Code, Error, Time};
 
 use super::options::{Options, items};
-use super::{Cmd, client, results};
+use super::{Cmd, client, results, wanted};
 use crate::attendant::{cancel, describe};
 use crate::failure::Failure;
 use crate::output::{Output, span};
@@ -43,8 +44,10 @@ pub fn run(
         let message = operation.output().ok_or_else(|| Failure::usage("there is no request to write"))?;
         return results::write(&path, message);
     }
+    let expected_sender = wanted::name(options, "expect_sender", Output { quiet: true, ..output })?;
     let mut talk = Talk {
         options,
+        expected_sender: expected_sender.filter(|name| !name.is_null()),
         config,
         believes: client::believes_the_answer(options, cmd),
         requests: Files::of(options, "reqout"),
@@ -61,6 +64,7 @@ pub fn run(
 
 struct Talk<'a> {
     options: &'a Options,
+    expected_sender: Option<Name>,
     config: &'a Config,
     /// A certificate is believed to be the CA's because the answer was.
     believes: bool,
@@ -96,6 +100,7 @@ impl Talk<'_> {
                     self.output.say(&format!("received {}", describe(&reply.body).unwrap_or_default()));
                     self.answers.write(&reply.body)?;
                     let came = PkiMessage::from_der(reply.body.clone(), &Limits::default()).ok();
+                    came.as_ref().map_or(Ok(()), |came| self.check_sender(came))?;
                     if let (true, Some(came)) = (self.believes, &came) {
                         self.believe_issuer(came)?;
                     }
@@ -115,6 +120,22 @@ impl Talk<'_> {
                 }
                 Action::Sign(_) => return Err(Error::new(Code::Signer, "a key signs elsewhere").into()),
                 Action::Done(_) => return Ok(()),
+            }
+        }
+    }
+
+    /// `-expect_sender`, where a MAC protects answers and no signer stands for the sender: the client's settings look at signers.
+    fn check_sender(&self, came: &PkiMessage) -> Result<(), Failure> {
+        let Some(expected) = self.expected_sender.as_ref().filter(|_| self.options.is_on("secret")) else {
+            return Ok(());
+        };
+        let sender = came.sender();
+        match sender.as_ref().is_some_and(|sender| same_name(sender, expected.as_der())) {
+            true => Ok(()),
+            false => {
+                let found = sender.map_or("no directoryName".to_owned(), |sender| display(&sender));
+                let words = format!("the sender of the answer: expected {expected} (-expect_sender), found {found}");
+                Err(Error::new(Code::Protocol, words).into())
             }
         }
     }

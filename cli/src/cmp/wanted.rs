@@ -12,6 +12,7 @@ use devid::client::Subject;
 use devid::crypto::algorithm::encode_oid;
 
 use super::options::{Options, items};
+use super::subject;
 use crate::failure::Failure;
 use crate::output::Output;
 
@@ -83,26 +84,9 @@ fn dotted(text: &str) -> Result<Oid, Failure> {
     Oid::new(text).map_err(|_| Failure::usage(format!("\"{text}\" is not an object identifier")))
 }
 
-/// A name as OpenSSL takes it: `/` is the NULL-DN; attributes of unknown types are passed over, aloud.
+/// The name behind an option, if it is given.
 pub fn name(options: &Options, option: &'static str, output: Output) -> Result<Option<Name>, Failure> {
-    let Some(text) = options.text(option) else { return Ok(None) };
-    if text == "/" {
-        return Ok(Some(Name::null()));
-    }
-    let error = match Name::parse(text) {
-        Ok(name) => return Ok(Some(name)),
-        Err(error) => error,
-    };
-    let (kept, unknown): (Vec<&str>, Vec<&str>) = text.split('/').skip(1).partition(|part| {
-        let kind = part.split('=').next().unwrap_or_default();
-        Name::parse(&format!("/{kind}=x")).is_ok() || Name::parse(&format!("/{kind}=AB")).is_ok()
-    });
-    if !text.starts_with('/') || unknown.is_empty() || unknown.iter().any(|part| !part.contains('=')) {
-        return Err(Failure::usage(format!("-{option} {text}: {error}")));
-    }
-    output.say(&format!("-{option}: no attribute is known by the names in {}; left out", unknown.join("/")));
-    let kept = Name::parse(&format!("/{}", kept.join("/")));
-    kept.map(Some).map_err(|e| Failure::usage(format!("-{option} {text}: {e}")))
+    options.text(option).map(|text| subject::parse(option, text, output)).transpose()
 }
 
 /// What generalInfo is to hold: `OID:int:NUMBER` and `OID:str:TEXT`, separated by commas.
@@ -146,8 +130,8 @@ pub fn template(
         let (value, critical) = (sequence(&[&policies?.concat()]), options.is_on("policy_oids_critical"));
         extensions.push(TemplateExtension { oid: oid::CE_CERTIFICATE_POLICIES, critical, value });
     }
-    let has_names = extensions.iter().any(|extension| extension.oid == oid::CE_SUBJECT_ALT_NAME);
-    match (options.text("sans"), has_names) {
+    let is_named_by_extension = extensions.iter().any(|extension| extension.oid == oid::CE_SUBJECT_ALT_NAME);
+    match (options.text("sans"), is_named_by_extension) {
         (Some(_), true) if options.is_on("reqexts") => {
             return Err(Failure::usage("alternative names stand both in -reqexts and in -sans"));
         }
@@ -166,13 +150,15 @@ pub fn template(
         (None, _) => {}
     }
     let is_named = extensions.iter().any(|extension| extension.oid == oid::CE_SUBJECT_ALT_NAME);
+    // Names that the reference alone brings do not stand in for its subject.
+    let is_named_by_option = is_named_by_extension || options.is_on("sans");
     // Who is not named at all says by its possession who asks (RFC 4211 section 4.1): that takes a signature by the new key.
     let may_be_nameless = !is_update && options.number("popo").is_none_or(|popo| popo == 1);
     let subject = match (name(options, "subject", output)?, from_csr, reference) {
         (Some(name), _, _) if name.is_null() && !is_named && may_be_nameless => None,
         (Some(name), _, _) => Some(name),
         (None, Some((der, _)), _) => Some(Name::from_der(der)?),
-        (None, None, Some(old)) if is_update || !is_named => Some(Name::from_der(old.subject())?),
+        (None, None, Some(old)) if is_update || !is_named_by_option => Some(Name::from_der(old.subject())?),
         _ if is_named => Some(Name::null()),
         _ => return Err(Failure::usage("nobody is named: -subject, -sans, or a reference by -oldcert or -cert")),
     };

@@ -1,7 +1,6 @@
 //! `init`: a settings file and device memory from a few values.
 
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use devid::asn1::name::{Name, display};
@@ -12,7 +11,7 @@ use serde_json::json;
 
 use super::anchors;
 use crate::arguments::{Arguments, Init, Set};
-use crate::device::{Device, of_this_command, read_certificates, read_chain, read_key};
+use crate::device::{Device, of_this_command, read_certificates, read_chain, read_key, write_new};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::settings::{self, Source};
@@ -48,13 +47,15 @@ pub fn run(command: &Init, arguments: &Arguments, output: Output) -> Result<Exit
         }
         _ => None,
     };
-    let memory = arguments.memory.clone().unwrap_or_else(|| settings::Settings::default().device.memory);
-    let text = settings_text(command, &memory, &signers);
-    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| Failure::Own(Exit::Internal, e.to_string()))?;
-    let read = settings::read_settings(&table)?;
+    let by_option =
+        arguments.option.iter().any(|option| option.split('=').next().is_some_and(|key| key.trim() == "device.memory"));
+    let memory = arguments.memory.clone().or_else(|| (!by_option).then(|| settings::Settings::default().device.memory));
+    let here = std::env::current_dir().map_err(|e| Failure::file(Path::new("."), &e))?;
+    // What is typed here counts from here, and from nowhere else once it stands in a file.
+    let loaded = settings::load_made(table_of(command, &signers), &here, &arguments.option, memory.as_deref())?;
+    let memory = loaded.settings.device.memory.clone();
     make_folder(&path)?;
     has_folder(&memory)?;
-    let loaded = settings::Loaded { settings: read, table, files: Vec::new() };
     refuse_what_would_fail(&loaded)?;
     let device = Device::open(&loaded, true)?;
     refuse_other_anchors(&device, &anchors, &memory)?;
@@ -85,8 +86,8 @@ pub fn run(command: &Init, arguments: &Arguments, output: Output) -> Result<Exit
     // Last: a pair of key and certificates that does not fit leaves nobody trusted.
     anchors::add(&device, Set::All, &anchors)?;
     // Created anew or not at all: nobody's file is written over.
-    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path);
-    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|e| Failure::file(&path, &e))?;
+    let text = format!("# Settings of devid. `devid config explain` tells what there is besides.\n{}", loaded.table);
+    write_new(&path, text.as_bytes(), 0o644)?;
     let with =
         if path == Path::new(settings::DEFAULT_FILE) { String::new() } else { format!(" -c {}", path.display()) };
     let words = format!(
@@ -109,8 +110,11 @@ fn make_folder(path: &Path) -> Result<(), Failure> {
     };
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true).mode(0o755).create(folder).map_err(|e| refused(&e))?;
-    rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)
-        .map_err(|e| refused(&e.into()))
+    // Tried, and asked as whoever reads them will ask.
+    std::fs::OpenOptions::new().write(true).create_new(true).open(path).map_err(|e| refused(&e))?;
+    let readable = devid::files::check_writers(path).map_err(|e| refused(&e));
+    std::fs::remove_file(path).map_err(|e| refused(&e))?;
+    readable
 }
 
 /// What `devid config check` would refuse is not written down: a profile that nobody knows, a name that is none. But the secret may come
@@ -166,39 +170,28 @@ fn absolute(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     paths.iter().map(|path| std::path::absolute(path).map_err(|e| Failure::file(path, &e))).collect()
 }
 
-fn settings_text(command: &Init, memory: &std::path::Path, signers: &[PathBuf]) -> String {
-    let text = |value: &str| toml::Value::from(value).to_string();
-    let list = |values: &[String]| toml::Value::from(values.to_vec()).to_string();
-    let mut lines = vec![
-        "# Settings of devid. `devid config explain` tells what there is besides.".to_owned(),
-        "[device]".to_owned(),
-        format!("memory = {}", text(&memory.display().to_string())),
-        String::new(),
-        "[ca]".to_owned(),
-        format!("server = {}", text(&command.server)),
-    ];
-    lines.extend(command.profile.as_ref().map(|profile| format!("profile = {}", text(profile))));
+/// The settings that the options name.
+fn table_of(command: &Init, signers: &[PathBuf]) -> toml::Table {
+    let mut ca = toml::Table::from_iter([("server".to_owned(), command.server.clone().into())]);
+    if let Some(profile) = &command.profile {
+        ca.insert("profile".to_owned(), profile.clone().into());
+    }
     if let (Some(reference), Some(secret)) = (&command.reference, &command.secret) {
-        lines.extend([String::new(), "[ca.login]".to_owned(), "kind = \"secret\"".to_owned()]);
-        lines.extend([format!("reference = {}", text(reference)), format!("secret = {}", text(secret))]);
+        let login = [("kind", "secret"), ("reference", reference), ("secret", secret)];
+        ca.insert("login".to_owned(), table(login.map(|(key, value)| (key, value.into()))));
     }
     if !signers.is_empty() {
         let paths: Vec<String> = signers.iter().map(|path| path.display().to_string()).collect();
-        lines.extend([String::new(), "[ca.trust]".to_owned(), format!("signers = {}", list(&paths))]);
+        ca.insert("trust".to_owned(), table([("signers", paths.into())]));
     }
-    lines.extend([
-        String::new(),
-        format!("[identity.{}]", toml_key(&command.identity)),
-        format!("subject = {}", text(&command.subject)),
-    ]);
+    let mut identity = toml::Table::from_iter([("subject".to_owned(), command.subject.clone().into())]);
     if !command.dns.is_empty() {
-        lines.push(format!("dns = {}", list(&command.dns)));
+        identity.insert("dns".to_owned(), command.dns.clone().into());
     }
-    lines.join("\n") + "\n"
+    let identities = toml::Table::from_iter([(command.identity.clone(), identity.into())]);
+    toml::Table::from_iter([("ca".to_owned(), ca.into()), ("identity".to_owned(), identities.into())])
 }
 
-/// A name as a part of a table's head: in quotes where it has other letters than those of bare keys.
-fn toml_key(name: &str) -> String {
-    let is_bare = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    if is_bare { name.to_owned() } else { toml::Value::from(name).to_string() }
+fn table<const N: usize>(fields: [(&str, toml::Value); N]) -> toml::Value {
+    toml::Table::from_iter(fields.map(|(key, value)| (key.to_owned(), value))).into()
 }

@@ -1,7 +1,5 @@
 //! `key`: private keys in files and tokens, outside device memory: made, shown, their public halves, another form.
 
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +11,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::arguments::{Arguments, Key, KeyAction};
-use crate::device::read_file;
+use crate::device::{read_file, write_new};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::settings::{Loaded, Source};
@@ -115,9 +113,7 @@ fn text_of(key: &dyn PrivateKey, password: Option<&str>, by_scrypt: bool) -> Res
 
 /// A key file is made anew: a key that is there already is never written over.
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let written = made.and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
-    written.map_err(|error| Failure::file(path, &error))
+    write_new(path, text.as_bytes(), 0o600)
 }
 
 fn tell(key: &dyn PrivateKey, place: &str, command: &str, output: Output) {

@@ -2,6 +2,10 @@
 
 use devid::client::run::system_time;
 use devid::client::{Import, RequestOptions, request_into, warnings_of};
+use devid::cms::Pkcs12;
+use devid::cms::pkcs12::is_pkcs12;
+use devid::crypto::default_provider;
+use devid::validation::TrustAnchors;
 use serde_json::json;
 
 use super::{hooks, status};
@@ -9,7 +13,7 @@ use crate::arguments::{Import as ImportCommand, Request};
 use crate::device::{Device, read_file, subject};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
-use crate::settings::Source;
+use crate::settings::{Settings, Source};
 
 /// A PKCS#10 request; its key is kept before it goes out.
 pub fn request(command: &Request, device: &Device, output: Output) -> Result<Exit, Failure> {
@@ -38,21 +42,50 @@ pub fn request(command: &Request, device: &Device, output: Output) -> Result<Exi
     Ok(Exit::Done)
 }
 
+/// Whether the file brings the factory's identity: under its name, which no identity of the settings has.
+pub fn is_factory(command: &ImportCommand, settings: &Settings) -> bool {
+    let factory = settings.factory_name();
+    command.name.as_deref() == Some(factory) && !settings.identity.contains_key(factory)
+}
+
+/// The factory's identity comes with its key. Its maker's PKI is not the owner's, so no enrolment anchor stands above it: whoever puts it in
+/// vouches for what is in the file, as `init` has it.
+fn factory_anchors(input: &[u8], password: Option<&str>) -> Result<TrustAnchors, Failure> {
+    let Some(password) = password.filter(|_| is_pkcs12(input)) else {
+        let words = "the factory's identity comes with its key: a PKCS#12 file and --password are expected";
+        return Err(Failure::Own(Exit::Input, words.to_owned()));
+    };
+    let held = Pkcs12::open(&*default_provider(), input, password).map_err(devid::Error::from)?.certificates;
+    let mut anchors = TrustAnchors::new();
+    let (tops, rest): (Vec<_>, Vec<_>) = held.into_iter().partition(|one| one.is_self_issued());
+    // Without a root the certificates are all there is to go by.
+    let all = if tops.is_empty() { rest } else { tops };
+    all.into_iter().for_each(|anchor| anchors.add(anchor));
+    Ok(anchors)
+}
+
 /// A certificate that came back.
 pub fn import(command: &ImportCommand, device: &Device, output: Output) -> Result<Exit, Failure> {
     let password = command.password.as_deref().map(Source::parse).transpose().map_err(Failure::usage)?;
     let password = password.map(|source| source.read_password("the password of the file")).transpose()?;
-    let config = device.config(false)?;
+    let mut config = device.config(false)?;
+    let input = read_file(&command.file)?;
+    let mut identity_of_factory = None;
+    if is_factory(command, &device.settings) {
+        config.enrolment_anchors = factory_anchors(&input, password.as_ref().map(|password| password.as_str()))?;
+        identity_of_factory = Some("idevid");
+    }
     let named = command.name.clone().or_else(|| device.name(None).ok());
     let identity = device.identity(named.as_deref().unwrap_or_default());
     let busy = named.as_deref().map(|name| device.busy(name, "devid import")).transpose()?;
-    let mut import = Import::new(&device.store, &config.enrolment_anchors, &identity.purpose, system_time());
+    let purpose = identity_of_factory.unwrap_or(&identity.purpose);
+    let mut import = Import::new(&device.store, &config.enrolment_anchors, purpose, system_time());
     import.intermediates = &config.intermediates;
     import.acceptance = config.acceptance;
     import.checks.allow_weak = config.tolerance.allow_weak;
     import.name = command.name.as_deref();
     import.password = password.as_ref().map(|password| password.as_str());
-    let (kept, differences) = import.run_telling(&read_file(&command.file)?)?;
+    let (kept, differences) = import.run_telling(&input)?;
     drop(busy);
     for difference in &differences {
         output.say(&format!("  differs from the request: {difference}"));

@@ -280,5 +280,5 @@ fn check_ready(step: &Step, config: &Config) -> Result<(), Error> {
 }
 
 /// What a first certificate cannot do without.
-pub(super) const NO_LOGIN: &str = "ca.login is not set, and device memory has no identity of the factory: a first certificate is asked for by \
-     ca.login.reference and ca.login.secret, by ca.login.key and ca.login.certificates, or by mutual TLS";
+pub(super) const NO_LOGIN: &str = "there is nothing to log in with: device memory has no identity of the factory (devid import FILE --name idevid, or as \
+     ca.login.factory calls it, puts it in), and ca.login names neither reference and secret, nor key and certificates, nor mutual TLS";

@@ -45,6 +45,27 @@ pub fn load(file: Option<&Path>, overrides: &[String], memory: Option<&Path>) ->
         // What settings name says whom the device trusts and what it runs: who may not write them may not write that.
         values::check_writers(&table).map_err(|words| wrong(format!("{}: {words}", path.display())))?;
     }
+    over(table, path.into_iter().collect(), overrides, memory)
+}
+
+/// Settings that a program has made, with `KEY=VALUE` from the command line over them; all paths count from `folder`.
+pub fn load_made(
+    table: toml::Table,
+    folder: &Path,
+    overrides: &[String],
+    memory: Option<&Path>,
+) -> Result<Loaded, Error> {
+    let mut loaded = over(table, Vec::new(), overrides, memory)?;
+    values::place(&mut loaded.table, folder);
+    Ok(Loaded { settings: read(&loaded.table)?, ..loaded })
+}
+
+fn over(
+    mut table: toml::Table,
+    files: Vec<PathBuf>,
+    overrides: &[String],
+    memory: Option<&Path>,
+) -> Result<Loaded, Error> {
     for text in overrides {
         let (key, value) = text.split_once('=').ok_or_else(|| {
             wrong(format!("-o {text}: KEY=VALUE is expected, such as ca.server=http://ca.example/cmp"))
@@ -55,13 +76,13 @@ pub fn load(file: Option<&Path>, overrides: &[String], memory: Option<&Path>) ->
         let memory = memory.to_str().ok_or_else(|| wrong("the folder of device memory is not UTF-8"))?;
         put(&mut table, "device.memory", &toml::Value::from(memory).to_string())?;
     }
-    let loaded = Loaded { settings: read(&table)?, table, files: path.into_iter().collect() };
+    let loaded = Loaded { settings: read(&table)?, table, files };
     check(&loaded.settings)?;
     Ok(loaded)
 }
 
 /// The settings that a table holds; what belongs together is looked at by `load` and `judge`.
-pub fn read(table: &toml::Table) -> Result<Settings, Error> {
+pub(super) fn read(table: &toml::Table) -> Result<Settings, Error> {
     fit::check(table).map_err(wrong)?;
     held(table).map_err(|misfit| wrong(misfit.words))
 }

@@ -69,7 +69,7 @@ pub use exports::ExportState;
 pub use files::{chain_of, missing_program, read_certificates, read_chain, read_key};
 pub use judging::{Judged, judge};
 pub use keep::Kept;
-pub use loading::{DEFAULT_FILE, Loaded, load, read as read_settings};
+pub use loading::{DEFAULT_FILE, Loaded, load, load_made};
 pub use peers::peer_name;
 pub use secret::Source;
 pub use settings::Device as DeviceSettings;
@@ -94,6 +94,13 @@ pub struct Device {
     pub store: Arc<Store>,
     table: toml::Table,
     id: Option<String>,
+}
+
+impl Settings {
+    /// The name of the factory's identity in device memory.
+    pub fn factory_name(&self) -> &str {
+        self.ca.login.factory.as_deref().unwrap_or("idevid")
+    }
 }
 
 impl Device {
@@ -234,7 +241,7 @@ impl Device {
 
     /// The name of the factory's identity in device memory.
     pub fn factory_name(&self) -> &str {
-        self.settings.ca.login.factory.as_deref().unwrap_or("idevid")
+        self.settings.factory_name()
     }
 
     /// The factory's identity, where it is the one that logs in.

@@ -1,0 +1,162 @@
+//! What is typed counts: the options of `init`, the factory's identity in a file, and a result that did not arrive.
+
+mod common;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use common::{Story, json, private};
+
+/// `devid` in the device's folder, with what the command line names relative to it.
+fn here(story: &Story, words: &[&str]) -> std::process::Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_devid"));
+    command.current_dir(&story.folder).args(words).stdin(Stdio::null()).output().unwrap()
+}
+
+#[test]
+fn what_init_is_given_counts_from_where_it_is_typed() {
+    let story = Story::new("typed-init");
+    let (server, reference) =
+        (story.server.cmp_url(), std::fs::read_to_string(story.folder.join("reference.txt")).unwrap());
+    let mut words = vec!["-c", "conf/devid.toml", "-m", "mem", "init", "--server", &server, "--trust", "root.pem"];
+    words.extend(["--signer", "cmp-signer.pem", "--subject", "CN=a", "--reference", &reference]);
+    words.extend(["--secret", "file:secret.txt"]);
+    let made = here(&story, &words);
+    assert_eq!(made.status.code(), Some(0), "{}", String::from_utf8_lossy(&made.stderr));
+    // As it is printed, and from everywhere else.
+    let enrolled = here(&story, &["-c", "conf/devid.toml", "enroll"]);
+    assert_eq!(enrolled.status.code(), Some(0), "{}", String::from_utf8_lossy(&enrolled.stderr));
+    assert!(story.folder.join("mem/identity/device").exists() && !story.folder.join("conf/mem").exists());
+    let settings = story.path("conf/devid.toml");
+    let status = Command::new(env!("CARGO_BIN_EXE_devid")).args(["-c", &settings, "status"]).output().unwrap();
+    assert_eq!(status.status.code(), Some(0));
+}
+
+#[test]
+fn the_settings_that_init_is_given_are_kept() {
+    let story = Story::new("typed-options");
+    let server = story.server.cmp_url();
+    let options = ["-o", "device.memory=mem", "-o", "device.seal=file:secret.txt", "-o", "identity.device.key=P-384"];
+    let init = ["init", "--server", &server, "--trust", "root.pem", "--subject", "CN=a"];
+    let factory = ["--factory-key", "idevid.key", "--factory-certificates", "idevid.pem"];
+    let made = here(&story, &[&["-c", "a.toml"][..], &options, &init, &factory].concat());
+    assert_eq!(made.status.code(), Some(0), "{}", String::from_utf8_lossy(&made.stderr));
+    let key = std::fs::read_to_string(story.folder.join("mem/identity/idevid/gen-000001/key.pem")).unwrap();
+    assert!(!key.contains("BEGIN PRIVATE KEY"), "device.seal counts for the factory's key too");
+    let told = here(&story, &["-c", "a.toml", "--json", "config", "show"]);
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains("P-384") && json(&told)["ok"] == true, "{told}");
+    // The dark twin: a setting that there is not is refused, and nothing is made.
+    let wrong = here(&story, &[&["-c", "b.toml", "-m", "other", "-o", "device.memroy=x"][..], &init].concat());
+    let words = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert!(wrong.status.code() == Some(2) && words.contains("device.memory"), "{words}");
+    assert!(!story.folder.join("b.toml").exists() && !story.folder.join("other").exists());
+}
+
+#[test]
+fn settings_that_everybody_could_change_are_not_begun() {
+    use std::os::unix::fs::PermissionsExt;
+    let story = Story::new("typed-open");
+    let folder = story.folder.join("open");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o777)).unwrap();
+    let server = story.server.cmp_url();
+    let init = ["init", "--server", &server, "--trust", "root.pem", "--subject", "CN=a"];
+    let refused = here(&story, &[&["-c", "open/devid.toml", "-m", "mem"][..], &init].concat());
+    assert_eq!(refused.status.code(), Some(3), "{}", String::from_utf8_lossy(&refused.stderr));
+    assert!(!story.folder.join("mem").exists() && !folder.join("devid.toml").exists());
+    // Where nobody can replace another's file, as in /tmp, it is well.
+    std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o1777)).unwrap();
+    let made = here(&story, &[&["-c", "open/devid.toml", "-m", "mem"][..], &init].concat());
+    assert_eq!(made.status.code(), Some(0), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
+#[test]
+fn the_factory_puts_its_identity_into_an_image_whose_settings_are_there() {
+    let story = Story::new("typed-factory");
+    let server = story.server.cmp_url();
+    let settings = format!(
+        "[device]\nmemory = \"memory\"\n[ca]\nserver = {server:?}\n[ca.login]\nkind = \"factory\"\n\
+         [ca.trust]\nall = [\"root.pem\"]\nsigners = [\"cmp-signer.pem\"]\n[identity.device]\nsubject = \"CN=a\"\n"
+    );
+    std::fs::write(story.folder.join("devid.toml"), settings).unwrap();
+    let (status, words) = story.bad(&["enroll"]);
+    assert!(status == 2 && words.contains("devid import FILE --name idevid"), "{words}");
+    std::fs::remove_dir_all(story.folder.join("memory")).unwrap();
+    let bundle = |name: &str, certificate: &str, above: &str, key: &str| {
+        let mut openssl = Command::new("openssl");
+        openssl.current_dir(&story.folder).args(["pkcs12", "-export", "-inkey", key, "-in", certificate]);
+        openssl.args(["-certfile", above, "-passout", "pass:wine", "-out", name]);
+        assert!(openssl.status().unwrap().success());
+    };
+    std::fs::write(story.folder.join("password"), "wine").unwrap();
+    private(&story.folder.join("password"));
+    let password = format!("file:{}", story.path("password"));
+    bundle("fac.p12", "idevid.pem", "supplier.pem", "idevid.key");
+    let import =
+        |file: &str, name: &str| story.run(&["import", &story.path(file), "--name", name, "--password", &password]);
+    // Under any other name the owner's anchors decide, and device memory is not made by a file.
+    let refused = import("fac.p12", "device");
+    assert_eq!(refused.status.code(), Some(8), "{}", String::from_utf8_lossy(&refused.stderr));
+    assert!(!Path::new(&story.path("memory")).exists());
+    let taken = import("fac.p12", "idevid");
+    assert_eq!(taken.status.code(), Some(0), "{}", String::from_utf8_lossy(&taken.stderr));
+    let refused = import("fac.p12", "device");
+    assert_eq!(refused.status.code(), Some(9), "{}", String::from_utf8_lossy(&refused.stderr));
+    story.good(&["enroll"]);
+    // A certificate alone is no identity.
+    let alone = story.run(&["import", &story.path("idevid.pem"), "--name", "idevid"]);
+    assert_eq!(alone.status.code(), Some(3), "{}", String::from_utf8_lossy(&alone.stderr));
+}
+
+#[test]
+fn a_result_that_did_not_arrive_is_no_success() {
+    let story = Story::new("typed-full");
+    story.init_with_secret();
+    story.good(&["enroll"]);
+    let to = |words: &[&str], place: &str| {
+        let file = std::fs::OpenOptions::new().write(true).open(place).unwrap();
+        let done = story.command(words).stdout(file).output().unwrap();
+        (done.status.code().unwrap(), String::from_utf8(done.stderr).unwrap())
+    };
+    for words in [
+        &["show", "device", "fullchain"][..],
+        &["status"],
+        &["--json", "status"],
+        &["config", "explain"],
+        &["config", "schema"],
+        &["man"],
+        &["--help"],
+        &["help", "error"],
+        &["completions", "bash"],
+        &["anchors", "list"],
+        &["key", "public", &story.path("idevid.key")],
+    ] {
+        let (status, told) = to(words, "/dev/full");
+        assert!(status == 3 && told.contains("standard output: "), "{words:?}: {status} {told}");
+        assert_eq!(to(words, "/dev/null").0, 0, "{words:?}");
+    }
+    // What went wrong besides says so itself.
+    assert_eq!(to(&["--json", "show", "nosuch"], "/dev/full").0, 8);
+    // A reader that has had enough is no fault.
+    let mut piped = story.command(&["config", "explain"]).stdout(Stdio::piped()).spawn().unwrap();
+    drop(piped.stdout.take());
+    assert_eq!(piped.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_key_that_could_not_be_written_to_its_end_leaves_no_file() {
+    let story = Story::new("typed-key");
+    let make = |limit: &str| {
+        let script = format!("trap '' XFSZ; ulimit -f {limit}; exec \"$0\" key make k.pem");
+        Command::new("sh")
+            .current_dir(&story.folder)
+            .args(["-c", &script, env!("CARGO_BIN_EXE_devid")])
+            .output()
+            .unwrap()
+    };
+    assert_eq!(make("0").status.code(), Some(3));
+    assert!(!story.folder.join("k.pem").exists());
+    assert_eq!(make("unlimited").status.code(), Some(0), "the same command, once there is room");
+    assert_eq!(make("unlimited").status.code(), Some(3), "a key that is there is never written over");
+}
