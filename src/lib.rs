@@ -33,6 +33,7 @@ pub mod cmp;
 pub mod cms;
 pub mod codes;
 pub mod crypto;
+mod defaults;
 pub mod error;
 mod features;
 #[cfg(feature = "std")]

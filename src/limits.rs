@@ -2,6 +2,7 @@
 //!
 //! The defaults can be changed per client or validator where a `Limits` value is taken; the constants cannot.
 
+use crate::defaults::with_defaults;
 use crate::{Code, Error};
 
 /// Largest certificate accepted, in bytes. Real certificates stay under 10 KiB; ML-DSA-87 chains of SLH-DSA roots
@@ -127,55 +128,55 @@ pub const MAX_SERVER_TEXTS: usize = 16;
 /// Largest record read from device memory, in bytes. The largest that is stored is a CRL; real ones reach 50 MB.
 pub const MAX_STORED_RECORD_BYTES: usize = 128 * 1024 * 1024;
 
-/// What a CMP server may make a client do. All settable per client.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Largest message accepted, in bytes. OpenSSL's fixed 100 KiB breaks real CRLs.
-    pub max_message_bytes: usize,
-    /// Most certificates read from extraCerts, caPubs or a list in one message; 3GPP servers send a dozen.
-    pub max_certificates: usize,
-    /// Most poll requests in one operation.
-    pub max_polls: u32,
-    /// Longest single wait a server may ask for, in seconds; longer ones are cut to this.
-    pub max_check_after_seconds: u32,
-    /// Longest time from the first step until the CA has decided, in seconds; CAs with manual approval take days.
-    pub max_total_seconds: u32,
-    /// Most iterations of a password-based MAC that a server's parameters may impose (BC CVE-2026-59647).
-    pub max_mac_iterations: u32,
-    /// Longest salt of a password-based MAC, in bytes.
-    pub max_mac_salt_bytes: usize,
+/// Limits that are known by the names of their fields.
+macro_rules! limits {
+    ($(#[$about:meta])* pub struct $name:ident { $($(#[doc = $meaning:literal])* pub $field:ident: $type:ty = $default:expr,)+ }) => {
+        with_defaults! {
+            $(#[$about])*
+            pub struct $name { $($(#[doc = $meaning])* pub $field: $type = $default,)+ }
+        }
+
+        impl $name {
+            fn set_named(&mut self, name: &str, value: i64) -> Result<(), Error> {
+                match name {
+                    $(stringify!($field) => self.$field = value.try_into().map_err(|_| out_of_range(name, value))?,)+
+                    _ => return Err(Error::new(Code::InvalidArgument, format!("there is no limit named '{name}'"))),
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+fn out_of_range(name: &str, value: i64) -> Error {
+    Error::new(Code::InvalidArgument, format!("{value} is out of range for the limit {name}"))
+}
+
+limits! {
+    /// What a CMP server may make a client do. All settable per client.
+    #[derive(Clone, Debug)]
+    pub struct Limits {
+        /// Largest message accepted, in bytes. OpenSSL's fixed 100 KiB breaks real CRLs.
+        pub max_message_bytes: usize = 4 * 1024 * 1024,
+        /// Most certificates read from extraCerts, caPubs or a list in one message; 3GPP servers send a dozen.
+        pub max_certificates: usize = 64,
+        /// Most poll requests in one operation.
+        pub max_polls: u32 = 10_000,
+        /// Longest single wait a server may ask for, in seconds; longer ones are cut to this.
+        pub max_check_after_seconds: u32 = 7 * 86_400,
+        /// Longest time from the first step until the CA has decided, in seconds; CAs with manual approval take days.
+        pub max_total_seconds: u32 = 30 * 86_400,
+        /// Most iterations of a password-based MAC that a server's parameters may impose (BC CVE-2026-59647).
+        pub max_mac_iterations: u32 = 1_000_000,
+        /// Longest salt of a password-based MAC, in bytes.
+        pub max_mac_salt_bytes: usize = 256,
+    }
 }
 
 impl Limits {
     /// Sets one limit by its name.
     pub fn set(&mut self, name: &str, value: i64) -> Result<(), Error> {
-        let out_of_range =
-            |_| Error::new(Code::InvalidArgument, format!("{value} is out of range for the limit {name}"));
-        match name {
-            "max_message_bytes" => self.max_message_bytes = usize::try_from(value).map_err(out_of_range)?,
-            "max_certificates" => self.max_certificates = usize::try_from(value).map_err(out_of_range)?,
-            "max_polls" => self.max_polls = u32::try_from(value).map_err(out_of_range)?,
-            "max_check_after_seconds" => self.max_check_after_seconds = u32::try_from(value).map_err(out_of_range)?,
-            "max_total_seconds" => self.max_total_seconds = u32::try_from(value).map_err(out_of_range)?,
-            "max_mac_iterations" => self.max_mac_iterations = u32::try_from(value).map_err(out_of_range)?,
-            "max_mac_salt_bytes" => self.max_mac_salt_bytes = usize::try_from(value).map_err(out_of_range)?,
-            _ => return Err(Error::new(Code::InvalidArgument, format!("there is no limit named '{name}'"))),
-        }
-        Ok(())
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            max_message_bytes: 4 * 1024 * 1024,
-            max_certificates: 64,
-            max_polls: 10_000,
-            max_check_after_seconds: 7 * 86_400,
-            max_total_seconds: 30 * 86_400,
-            max_mac_iterations: 1_000_000,
-            max_mac_salt_bytes: 256,
-        }
+        self.set_named(name, value)
     }
 }
 

@@ -12,37 +12,40 @@ use crate::cmp::{Context, Credential, MacParameters, Options, Possession, Profil
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{Provider, SignatureAlgorithm, default_provider};
+use crate::defaults::with_defaults;
 use crate::error::Error;
 use crate::limits;
 use crate::store::Store;
 use crate::transport::{ExchangeLimits, TlsConfig};
 use crate::validation::revocation_policy::check_skew;
 
-/// What a client is to be; [`Config::build`] checks it and makes the client. What can be chosen of CMP are its [`Options`], whose fields
-/// are reached as its own: `config.recipient`.
-///
-/// Anchors for answers (CMP) and for issued certificates (enrolment) are separate sets; neither is filled from anywhere
-/// but here.
-#[derive(Clone)]
-pub struct Config {
-    provider: Arc<dyn Provider>,
-    credential: Option<Credential>,
-    profile_mac: Option<MacParameters>,
-    pub(super) options: Options,
-    /// Where the server is, and how it is reached.
-    pub server: ServerOptions,
-    /// For `https`: who the server may be, and how the client shows itself. Its anchors are a set of their own.
-    pub tls: TlsConfig,
-    /// Timeouts and sizes of one exchange.
-    pub exchange_limits: ExchangeLimits,
-    /// How often a message is sent again when the server was not reached or was busy, so that it cannot have been
-    /// processed.
-    pub max_retries: u32,
-    signer_fetch: Option<(StatusOptions, Arc<StatusMemory>)>,
-    /// How possession of new keys is proved, where not in the usual way; see [`Config::set_possession`].
-    pub possession: Option<Possession>,
-    /// Whether a key update asks for the usages, purposes and policies of the old certificate, not for its names alone.
-    pub renew_with_uses: bool,
+with_defaults! {
+    /// What a client is to be; [`Config::build`] checks it and makes the client. What can be chosen of CMP are its [`Options`], whose fields
+    /// are reached as its own: `config.recipient`.
+    ///
+    /// Anchors for answers (CMP) and for issued certificates (enrolment) are separate sets; neither is filled from anywhere
+    /// but here.
+    #[derive(Clone)]
+    pub struct Config {
+        provider: Arc<dyn Provider> = Arc::clone(&provider),
+        credential: Option<Credential>,
+        profile_mac: Option<MacParameters>,
+        pub(super) options: Options,
+        /// Where the server is, and how it is reached.
+        pub server: ServerOptions,
+        /// For `https`: who the server may be, and how the client shows itself. Its anchors are a set of their own.
+        pub tls: TlsConfig = TlsConfig::with_provider(Arc::clone(&provider)),
+        /// Timeouts and sizes of one exchange.
+        pub exchange_limits: ExchangeLimits,
+        /// How often a message is sent again when the server was not reached or was busy, so that it cannot have been
+        /// processed.
+        pub max_retries: u32,
+        signer_fetch: Option<(StatusOptions, Arc<StatusMemory>)>,
+        /// How possession of new keys is proved, where not in the usual way; see [`Config::set_possession`].
+        pub possession: Option<Possession>,
+        /// Whether a key update asks for the usages, purposes and policies of the old certificate, not for its names alone.
+        pub renew_with_uses: bool,
+    } given provider: Arc<dyn Provider>
 }
 
 impl Default for Config {
@@ -59,19 +62,7 @@ impl Config {
 
     /// Defaults with another provider.
     pub fn with_provider(provider: Arc<dyn Provider>) -> Self {
-        Config {
-            tls: TlsConfig::with_provider(Arc::clone(&provider)),
-            provider,
-            credential: None,
-            server: ServerOptions::default(),
-            exchange_limits: ExchangeLimits::default(),
-            max_retries: 0,
-            signer_fetch: None,
-            profile_mac: None,
-            options: Options::default(),
-            possession: None,
-            renew_with_uses: false,
-        }
+        Config::from_defaults(provider)
     }
 
     /// Whether a first contact may take roots that come along: by fingerprint, in caPubs, or as they are.

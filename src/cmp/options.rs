@@ -10,83 +10,60 @@ use crate::asn1::name::Name;
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
+use crate::defaults::with_defaults;
 use crate::error::Error;
 use crate::limits::{self, Limits};
 use crate::prelude::*;
 use crate::validation::{RevocationPolicy, StatusSources, TrustAnchors};
 
-/// The options of a CMP client. Anchors are empty at first: nothing is trusted yet.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Who may sign answers: paths of protection certificates end here.
-    pub cmp_anchors: TrustAnchors,
-    /// Where paths of issued certificates end.
-    pub enrolment_anchors: TrustAnchors,
-    /// Certificates that help to build either path; nothing is trusted for being here.
-    pub intermediates: Vec<Certificate>,
-    /// The CA's name for the first message; the NULL-DN if unknown (RFC 9483 section 3.1).
-    pub recipient: Option<Name>,
-    /// Which of the certificates under the CMP anchors may sign answers (RFC 9483 section 3.5: local authorisation).
-    pub authorisation: SignerAuthorisation,
-    /// Status data about signers of answers, and memories of it, which are asked at each answer.
-    pub signer_status: StatusSources,
-    /// Whether a status is asked for. What is in `signer_status` is looked at also where this is off, and refuses who is revoked.
-    pub signer_revocation: RevocationPolicy,
-    /// Ask the CA to do without certConf (RFC 9483 section 4.1.1). Off: confirm explicitly.
-    pub ask_implicit_confirm: bool,
-    /// Name of a certificate profile to ask for (RFC 9810 section 5.1.1.4).
-    pub cert_profile: Option<String>,
-    /// Further items of generalInfo in requests: see [`Options::add_general_info`].
-    pub(super) general_info: Vec<InfoTypeAndValue>,
-    /// Self-signed certificates in caPubs become enrolment anchors of the operation, if the answer is MAC-protected
-    /// (RFC 9483 section 4.1.5). Never if it is signed.
-    pub accept_ca_pubs: bool,
-    /// Devices without an operator's root (3GPP TS 33.310 section 9.5.4.3): a self-signed certificate in extraCerts of ip
-    /// anchors signer and new certificate of this ir, where no configured anchor does. The device then believes whoever
-    /// answers first: only for networks where nobody else can. Off.
-    pub adopt_root_of_ip: bool,
-    /// SHA-256 of roots that the owner knows by nothing else (printed on paper, in the device's documents): a certificate with this
-    /// digest that comes in extraCerts or caPubs is an anchor, as if it had been configured (RFC 9810 section 6.7.2).
-    pub root_fingerprints: Vec<[u8; 32]>,
-    /// How far messageTime may be from the caller's time; `None` if that time is not reliable (RFC 9483 section 3.5).
-    pub message_time_window_seconds: Option<u32>,
-    /// How far apart two clocks may be that are both right, wherever they meet: notBefore of fresh certificates and of signers, and the
-    /// least window for messageTime. Nothing that has expired lives longer by it. A client takes it also for notBefore of TLS servers, and
-    /// for thisUpdate of status data about signers where `signer_revocation` leaves it at its default.
-    pub clock_skew_seconds: u32,
-    /// Who decides on a certificate that is not what was asked for, where the owner of the operation does not.
-    pub acceptance: Acceptance,
-    /// Put messageTime into requests.
-    pub send_message_time: bool,
-    /// Bounds on what the server may make us do.
-    pub limits: Limits,
-    /// Deviations to tolerate.
-    pub tolerance: Tolerance,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options {
-            cmp_anchors: TrustAnchors::new(),
-            enrolment_anchors: TrustAnchors::new(),
-            intermediates: Vec::new(),
-            recipient: None,
-            authorisation: SignerAuthorisation::default(),
-            signer_status: StatusSources::none(),
-            signer_revocation: RevocationPolicy::default(),
-            ask_implicit_confirm: false,
-            cert_profile: None,
-            general_info: Vec::new(),
-            accept_ca_pubs: false,
-            adopt_root_of_ip: false,
-            root_fingerprints: Vec::new(),
-            message_time_window_seconds: Some(3600),
-            clock_skew_seconds: limits::CLOCK_SKEW_SECONDS,
-            acceptance: Acceptance::default(),
-            send_message_time: true,
-            limits: Limits::default(),
-            tolerance: Tolerance::default(),
-        }
+with_defaults! {
+    /// The options of a CMP client. Anchors are empty at first: nothing is trusted yet.
+    #[derive(Clone, Debug)]
+    pub struct Options {
+        /// Who may sign answers: paths of protection certificates end here.
+        pub cmp_anchors: TrustAnchors,
+        /// Where paths of issued certificates end.
+        pub enrolment_anchors: TrustAnchors,
+        /// Certificates that help to build either path; nothing is trusted for being here.
+        pub intermediates: Vec<Certificate>,
+        /// The CA's name for the first message; the NULL-DN if unknown (RFC 9483 section 3.1).
+        pub recipient: Option<Name>,
+        /// Which of the certificates under the CMP anchors may sign answers (RFC 9483 section 3.5: local authorisation).
+        pub authorisation: SignerAuthorisation,
+        /// Status data about signers of answers, and memories of it, which are asked at each answer.
+        pub signer_status: StatusSources,
+        /// Whether a status is asked for. What is in `signer_status` is looked at also where this is off, and refuses who is revoked.
+        pub signer_revocation: RevocationPolicy,
+        /// Ask the CA to do without certConf (RFC 9483 section 4.1.1). Off: confirm explicitly.
+        pub ask_implicit_confirm: bool,
+        /// Name of a certificate profile to ask for (RFC 9810 section 5.1.1.4).
+        pub cert_profile: Option<String>,
+        /// Further items of generalInfo in requests: see [`Options::add_general_info`].
+        pub(super) general_info: Vec<InfoTypeAndValue>,
+        /// Self-signed certificates in caPubs become enrolment anchors of the operation, if the answer is MAC-protected
+        /// (RFC 9483 section 4.1.5). Never if it is signed.
+        pub accept_ca_pubs: bool,
+        /// Devices without an operator's root (3GPP TS 33.310 section 9.5.4.3): a self-signed certificate in extraCerts of ip
+        /// anchors signer and new certificate of this ir, where no configured anchor does. The device then believes whoever
+        /// answers first: only for networks where nobody else can. Off.
+        pub adopt_root_of_ip: bool,
+        /// SHA-256 of roots that the owner knows by nothing else (printed on paper, in the device's documents): a certificate with this
+        /// digest that comes in extraCerts or caPubs is an anchor, as if it had been configured (RFC 9810 section 6.7.2).
+        pub root_fingerprints: Vec<[u8; 32]>,
+        /// How far messageTime may be from the caller's time; `None` if that time is not reliable (RFC 9483 section 3.5).
+        pub message_time_window_seconds: Option<u32> = Some(3600),
+        /// How far apart two clocks may be that are both right, wherever they meet: notBefore of fresh certificates and of signers, and the
+        /// least window for messageTime. Nothing that has expired lives longer by it. A client takes it also for notBefore of TLS servers, and
+        /// for thisUpdate of status data about signers where `signer_revocation` leaves it at its default.
+        pub clock_skew_seconds: u32 = limits::CLOCK_SKEW_SECONDS,
+        /// Who decides on a certificate that is not what was asked for, where the owner of the operation does not.
+        pub acceptance: Acceptance,
+        /// Put messageTime into requests.
+        pub send_message_time: bool = true,
+        /// Bounds on what the server may make us do.
+        pub limits: Limits,
+        /// Deviations to tolerate.
+        pub tolerance: Tolerance,
     }
 }
 

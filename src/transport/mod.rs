@@ -40,6 +40,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use crate::defaults::with_defaults;
+
 #[cfg(feature = "coap")]
 pub use coap::{CoapConfig, CoapExchange};
 pub use diagnosis::diagnose;
@@ -102,32 +104,21 @@ where
     }
 }
 
-/// What a server may make one exchange cost.
-#[derive(Clone, Debug)]
-pub struct ExchangeLimits {
-    /// For finding the server's address and connecting to it. Never unlimited: a host that swallows packets would hold
-    /// the caller for minutes.
-    pub connect_timeout: Duration,
-    /// For each single wait for bytes from the server, or for room to send more.
-    pub read_timeout: Duration,
-    /// For the whole exchange, a reconnection included. A server that drips bytes ends here.
-    pub total_timeout: Duration,
-    /// Largest answer accepted, in bytes.
-    pub max_reply_bytes: usize,
-    /// Ends the exchange from another thread.
-    pub cancel: Option<Cancel>,
-}
-
-impl Default for ExchangeLimits {
-    /// 15 s to connect, 60 s of silence, 120 s in all, and the default size of [`crate::limits::Limits`].
-    fn default() -> Self {
-        ExchangeLimits {
-            connect_timeout: Duration::from_secs(15),
-            read_timeout: Duration::from_secs(60),
-            total_timeout: Duration::from_secs(120),
-            max_reply_bytes: crate::limits::Limits::default().max_message_bytes,
-            cancel: None,
-        }
+with_defaults! {
+    /// What a server may make one exchange cost.
+    #[derive(Clone, Debug)]
+    pub struct ExchangeLimits {
+        /// For finding the server's address and connecting to it. Never unlimited: a host that swallows packets would hold
+        /// the caller for minutes.
+        pub connect_timeout: Duration = Duration::from_secs(15),
+        /// For each single wait for bytes from the server, or for room to send more.
+        pub read_timeout: Duration = Duration::from_secs(60),
+        /// For the whole exchange, a reconnection included. A server that drips bytes ends here.
+        pub total_timeout: Duration = Duration::from_secs(120),
+        /// Largest answer accepted, in bytes.
+        pub max_reply_bytes: usize = crate::limits::Limits::default().max_message_bytes,
+        /// Ends the exchange from another thread.
+        pub cancel: Option<Cancel>,
     }
 }
 

@@ -3,6 +3,7 @@
 mod circles;
 mod names;
 mod no_std;
+mod settings;
 mod source;
 mod sources;
 mod words;
@@ -27,8 +28,10 @@ const FLOORS: [(&str, u8); 9] = [
 ];
 
 /// What every room may use: it knows nothing of any of them.
-const GROUND: [&str; 12] =
-    ["codes", "error", "features", "files", "limits", "order", "phase", "prelude", "sync", "time", "words", "Code"];
+const GROUND: [&str; 13] = [
+    "codes", "defaults", "error", "features", "files", "limits", "order", "phase", "prelude", "sync", "time", "words",
+    "Code",
+];
 
 /// Steps upwards that are accepted, each with its reason.
 const EXCEPTIONS: [(&str, &str, &str); 1] =

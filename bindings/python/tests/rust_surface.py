@@ -1,6 +1,6 @@
 """What a Rust crate shows: its public types with their public parts, and its public functions, read from the sources.
 
-Modules, ``use`` lists, ``impl`` blocks wherever they stand and however they are written; not macros: who makes items by one is named.
+Modules, ``use`` lists, ``impl`` blocks wherever they stand and however they are written; of macros, the types that their calls show.
 """
 
 from __future__ import annotations
@@ -249,6 +249,11 @@ class Reader:
         assert name == "!", f"{self.file}: {' '.join(tokens[at : at + 8])}"
         at = at + 3 if kind == "macro_rules" else at + 2
         shut = self.closing(at)
+        if kind != "macro_rules":
+            # Rows of a type, in a form of its own, have its parts as any type has them.
+            for place in range(at, shut):
+                if tokens[place] == "pub" and tokens[place + 1] in ("struct", "enum"):
+                    self.data(place + 1, Item(tokens[place + 1], True), module)
         if kind == "macro_rules":
             # A type that a macro makes of its table: which parts it has is not read.
             for place in range(at, shut):

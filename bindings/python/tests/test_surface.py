@@ -192,7 +192,8 @@ def test_names_of_settings_are_those_of_the_library(checkout: Path) -> None:
         for file in sorted(c.glob("*.rs"))
         for head in re.finditer(r"((?:^///[^\n]*\n)+)#\[export[^\n]*\nfn (\w+)", file.read_text(), re.M)
     }
-    limits = re.findall(r'^            "(\w+)" =>', (source / "limits.rs").read_text(), re.M)
+    table = (source / "limits.rs").read_text().split("\nlimits! {\n", 1)[1].split("\n}\n", 1)[0]
+    limits = re.findall(r"^        pub (\w+): \w+ = ", table, re.M)
     assert sorted(limits) == sorted(limit.value for limit in Limit), "class Limit of config.py has other names"
     assert sorted(limits) == sorted(names_in(documented["devid_config_set_limit"], "name")), "see devid_config_set_limit()"
 

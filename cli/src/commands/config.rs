@@ -95,8 +95,7 @@ fn insert(into: &mut Value, path: &[&str], key: &keys::Key) {
         properties.insert((*first).to_owned(), value_schema(key));
         return;
     }
-    // These are lists of tables; everything else with a name below it is a table.
-    if ["export", "extensions", "general-info"].contains(first) {
+    if key.is_listed && rest.len() == 1 {
         let list = properties.entry(*first).or_insert_with(|| json!({ "type": "array", "items": object() }));
         return insert(&mut list["items"], rest, key);
     }

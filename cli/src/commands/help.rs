@@ -97,16 +97,15 @@ fn settings_page() -> String {
          your own. \\fBdevid config check\\fR reads the file and changes nothing.\n",
         env!("CARGO_PKG_VERSION")
     );
-    let table_of = |key: &keys::Key| key.path.rsplit_once('.').map_or("", |(table, _)| table);
     let mut tables: Vec<&str> = Vec::new();
-    for table in keys::ALL.iter().map(table_of) {
+    for table in keys::ALL.iter().map(keys::Key::table) {
         if !tables.contains(&table) {
             tables.push(table);
         }
     }
     for table in tables {
         text.push_str(&format!(".SH [{}]\n", plain(table)));
-        for key in keys::ALL.iter().filter(|key| table_of(key) == table) {
+        for key in keys::ALL.iter().filter(|key| key.table() == table) {
             let name = key.path.rsplit('.').next().unwrap_or(key.path);
             let (name, value) = (plain(name), plain(&key.kind.words()));
             let (meaning, default) = (plain(key.meaning), plain(key.default));

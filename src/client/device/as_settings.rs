@@ -1,21 +1,14 @@
 //! The library's words for people who have a command and settings in place of a program.
 //!
 //! Errors and hints name what a program calls. Where a setting does the same, the texts have all three:
-//! `name_in_python (devid_name_in_c, setting)`; what has another form is in the table.
+//! `name_in_python (devid_name_in_c, setting)`; where they have another name for a setting its row says so, and what has another form is in
+//! the table here.
 
 use super::keys;
 use crate::cmp::{Profile, Tolerance};
 
 /// What programs call, and what people do.
 const TABLE: &[(&str, &str)] = &[
-    ("max_mac_iterations", "ca.limits.mac-iterations"),
-    ("max_message_bytes", "ca.limits.message-bytes"),
-    ("max_certificates", "ca.limits.certificates"),
-    ("max_polls", "ca.limits.polls"),
-    ("max_total_seconds", "ca.limits.total"),
-    ("max_check_after_seconds", "ca.limits.check-after"),
-    ("max_mac_salt_bytes", "ca.limits.mac-salt-bytes"),
-    ("max_retries", "ca.http.retries"),
     ("setting directory", "setting peers.directory"),
     (
         "enroll (devid_op_enroll) brings its certificate without device memory",
@@ -25,11 +18,7 @@ const TABLE: &[(&str, &str)] = &[
         "a device without a reliable clock sets the time window off",
         "a device without a reliable clock has device.clock = \"none\"",
     ),
-    ("clock_skew_seconds", "ca.clock-skew"),
     ("protect_by_mutual_tls", "ca.login.kind = \"mutual-tls\""),
-    ("adopt_root_of_ip", "ca.adopt-root"),
-    ("root_fingerprints", "ca.root-fingerprints"),
-    ("the window for messageTime", "ca.time-window"),
     ("acceptance policy any-order", "ca.accept = \"any-order\""),
     ("acceptance policy anything-but-the-key", "ca.accept = \"anything-but-the-key\""),
     ("the acceptance policy is exact: same-or-added takes", "ca.accept is \"exact\": \"same-or-added\" takes"),
@@ -79,7 +68,8 @@ const TABLE: &[(&str, &str)] = &[
 /// The words with what people can set in place of what programs call.
 pub fn in_settings(words: &str) -> String {
     let mut out = words.to_owned();
-    for (name, setting) in TABLE {
+    let said = keys::ALL.iter().filter_map(|key| Some((key.said?, key.path)));
+    for (name, setting) in said.chain(TABLE.iter().copied()) {
         out = out.replace(name, setting);
     }
     out = three_names(&out);

@@ -1,7 +1,8 @@
 //! Whether a table of settings holds known names and values of their kinds; what does not fit is named, with its place.
 
 use super::from_table::Misfit;
-use super::keys::{Kind, find, is_known, matches, nearest, paths_of};
+use super::keys::{ALL, Kind, find, is_known, matches, nearest, paths_of};
+use super::row::NOBODY;
 
 /// Refuses a table with a name that is not a setting, and the content of a file where its name belongs.
 pub(crate) fn check(table: &toml::Table) -> Result<(), String> {
@@ -52,8 +53,8 @@ fn check_contents(value: &toml::Value, at: &str) -> Result<(), String> {
 /// The setting whose value is not of its kind; `None`: it cannot be told which.
 pub(super) fn misfit(table: &toml::Table) -> Option<Misfit> {
     fn in_table(table: &toml::Table, at: &str) -> Option<Misfit> {
-        let missing = needed(at).iter().find(|name| !table.contains_key(**name));
-        let told = |name: &&str| Misfit::new(format!("{at}.{name} is missing: what stands beside it needs it"));
+        let missing = needed(at).find(|name| !table.contains_key(*name));
+        let told = |name: &str| Misfit::new(format!("{at}.{name} is missing: what stands beside it needs it"));
         missing.map(told).or_else(|| {
             table.iter().find_map(|(name, value)| match at {
                 "" => look(value, name).map(|misfit| misfit.below(name)),
@@ -65,7 +66,7 @@ pub(super) fn misfit(table: &toml::Table) -> Option<Misfit> {
         if let Some(key) = find(at) {
             let told = |found| Misfit::new(format!("{at}: expected {}, found {found}", key.kind.words()));
             // One that may be empty never comes here.
-            let is_nobody = ALLOWED.contains(&at) && value.as_array().is_some_and(Vec::is_empty);
+            let is_nobody = !key.may_be_empty && value.as_array().is_some_and(Vec::is_empty);
             let nobody = || Misfit::new(format!("{at}: {NOBODY}"));
             return key.kind.refuses(value).map(told).or_else(|| is_nobody.then(nobody));
         }
@@ -83,25 +84,15 @@ pub(super) fn misfit(table: &toml::Table) -> Option<Misfit> {
     in_table(table, "")
 }
 
-/// Lists of those who are allowed. One that is there and empty is nobody's wish: it would allow everybody, as if it were not there.
-const ALLOWED: [&str; 3] = ["ca.trust.signers", "ca.trust.signer-subjects", "ca.tls.pins"];
-pub(super) const NOBODY: &str = "an empty list allows nobody: leave the setting out where everybody is allowed";
-
 /// Whether these settings stand in a list of tables.
 fn is_list(at: &str) -> bool {
-    at == "ca.general-info" || matches("identity.*.extensions", at) || matches("identity.*.export", at)
+    ALL.iter().any(|key| key.is_listed && matches(key.table(), at))
 }
 
 /// What a table cannot do without.
-fn needed(at: &str) -> &'static [&'static str] {
-    const NEEDED: &[(&str, &[&str])] = &[
-        ("ca.proxy", &["url"]),
-        ("ca.general-info", &["oid"]),
-        ("identity.*.hardware-module", &["type", "serial"]),
-        ("identity.*.extensions", &["oid"]),
-        ("identity.*.export", &["layout", "folder"]),
-    ];
-    NEEDED.iter().find(|(pattern, _)| matches(pattern, at)).map_or(&[], |(_, names)| names)
+fn needed(at: &str) -> impl Iterator<Item = &'static str> + use<'_> {
+    let keys = ALL.iter().filter(move |key| key.is_required && matches(key.table(), at));
+    keys.map(|key| &key.path[key.table().len() + 1..])
 }
 
 impl Kind {
@@ -112,7 +103,7 @@ impl Kind {
             (Kind::Text | Kind::Path, Value::String(_)) | (Kind::Switch, Value::Boolean(_)) => true,
             (Kind::Number, Value::Integer(number)) => u32::try_from(*number).is_ok(),
             (Kind::Share, Value::Float(_) | Value::Integer(_)) => true,
-            (Kind::Span, Value::String(text)) => super::values::Span::parse(text).is_ok(),
+            (Kind::Span, Value::String(text)) => super::span::Span::parse(text).is_ok(),
             (Kind::Secret, Value::String(text)) => super::secret::Source::parse(text).is_ok(),
             (Kind::Paths | Kind::Texts, Value::Array(items)) => items.iter().all(Value::is_str),
             (Kind::OneOf(names), Value::String(text)) => names.contains(&text.as_str()),
@@ -141,7 +132,6 @@ const MOST_SHOWN: usize = 60;
 
 #[cfg(test)]
 mod tests {
-    use super::super::keys::ALL;
     use super::*;
 
     /// The table and the structures cannot drift apart: each setting with a value of its kind is read.

@@ -2,35 +2,9 @@
 
 use super::keys;
 use super::reading::login_kind;
+use super::row::{Choice, Need};
 use super::settings::{Clock, Confirm, LoginKind, Settings, StatusCheck};
 use crate::transport::{Scheme, Url};
-
-/// What must stand beside a setting for it to have an effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
-    /// Nothing.
-    Nothing,
-    /// A server that is asked by HTTP.
-    Http,
-    /// A server that is asked by HTTPS.
-    Https,
-    /// A server that is asked by CoAP.
-    Coap,
-    /// A login by a shared secret.
-    SecretLogin,
-    /// A login by key and certificate in files.
-    FileLogin,
-    /// A login by the factory's identity.
-    FactoryLogin,
-    /// A login whose messages are signed.
-    SignedLogin,
-    /// A key of the TLS client.
-    TlsKey,
-    /// A clock.
-    Clock,
-    /// That peers' status is fetched.
-    Fetch,
-}
 
 /// What has no effect, in words that begin with the setting.
 pub(super) fn without_effect(table: &toml::Table, settings: &Settings) -> Vec<String> {
@@ -50,23 +24,6 @@ pub(super) fn without_effect(table: &toml::Table, settings: &Settings) -> Vec<St
 }
 
 impl Need {
-    /// For people, behind "needs" or "expected".
-    pub const fn words(self) -> &'static str {
-        match self {
-            Need::Nothing => "nothing else",
-            Need::Http => "a server at http: or https:",
-            Need::Https => "a server at https:",
-            Need::Coap => "a server at coap:",
-            Need::SecretLogin => "a login by shared secret",
-            Need::FileLogin => "a login by key and certificate in files",
-            Need::FactoryLogin => "a login by the factory's identity",
-            Need::SignedLogin => "a login whose messages are signed",
-            Need::TlsKey => "ca.tls.key",
-            Need::Clock => "a clock",
-            Need::Fetch => "peers.fetch",
-        }
-    }
-
     /// What is expected, and what was found in its place; `None`: it is there.
     fn lacks(self, settings: &Settings) -> Option<String> {
         let is_there = match self {

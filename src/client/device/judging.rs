@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use super::exports::owner_of;
 use super::keep::NO_LOGIN;
 use super::loading::{self, Loaded};
-use super::reading::{PARTS, Reading, login_kind, of};
+use super::reading::{Reading, login_kind, of};
 use super::settings::{Export, Identity, LoginKind, Settings};
 use super::{Device, device_id};
 use crate::client::Config;
@@ -36,9 +36,10 @@ pub fn judge(loaded: &Loaded) -> Vec<Judged> {
     let told = RefCell::default();
     let reading = Reading { settings, id: id.as_deref().map(super::plain_id), is_at_work: false, told: Some(&told) };
     let mut config = Config::new();
-    for part in PARTS {
-        found.take(part(&reading, &mut config));
-    }
+    let _ = reading.read(&mut config, &mut |error| {
+        found.take::<()>(Err(error));
+        Ok(())
+    });
     let has_login = found.take(reading.login(&mut config));
     device(&reading, &mut found);
     for (name, identity) in &settings.identity {

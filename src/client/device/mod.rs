@@ -14,9 +14,10 @@
 //!
 //! | file | |
 //! | --- | --- |
-//! | `settings`, `values`, `secret` | the settings; spans of time and places in them; sources of secrets |
+//! | `row`, `settings` | what a row for a setting says; the rows |
+//! | `values`, `span`, `secret` | settings one by one, and places in them; spans of time; sources of secrets |
 //! | `loading` | they are read once, with the place of each mistake |
-//! | [`keys`], `fit` | what each setting means; whether a table has known names and values of their kinds |
+//! | [`keys`], `fit` | which setting is meant; whether a table has known names and values of their kinds |
 //! | `as_settings` | the library's words with settings in place of functions |
 //! | `reading`, `tuning`, `wanted`, `files` | what settings say, by one door: to a client, and about what is asked for |
 //! | `judging`, `idle` | everything that is wrong with settings; what has no effect beside the others |
@@ -40,9 +41,11 @@ pub mod keys;
 mod loading;
 mod peers;
 mod reading;
+mod row;
 mod secret;
 mod settings;
 mod shown;
+mod span;
 mod standing;
 mod tuning;
 mod values;
@@ -71,14 +74,15 @@ pub use judging::{Judged, judge};
 pub use keep::Kept;
 pub use loading::{DEFAULT_FILE, Loaded, load, load_made};
 pub use peers::peer_name;
+pub use row::Allowed;
 pub use secret::Source;
 pub use settings::Device as DeviceSettings;
 pub use settings::{
     Ca, Clock, Coap, Confirm, Export, GeneralInfo, HardwareModule, Hooks, Http, Identity, Limits, Login, LoginKind,
     MacKind, Peers, Pkcs11, Proxy, Renew, Run, Settings, StatusCheck, Tls, Trust, WantedExtension,
 };
+pub use span::Span;
 pub use standing::{Part, certificate_json, rfc3339};
-pub use values::Span;
 pub use waiting::UnderWay;
 
 /// The settings are wrong.
@@ -257,7 +261,7 @@ impl Device {
         if let Some(id) = &self.id {
             planner = planner.for_device(id.as_bytes());
         }
-        planner.signs_whatever_usage = self.reading().tolerance().is_ok_and(|tolerance| tolerance.signer_key_usage);
+        planner.signs_whatever_usage = self.reading().tolerance().signer_key_usage;
         planner.trusted = self.trusted();
         planner.meter = Meter::System;
         let (policy, renew) = (&mut planner.policy, &identity.renew);

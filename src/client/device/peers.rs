@@ -11,20 +11,8 @@ use crate::error::Error;
 use crate::store::AnchorSet;
 use crate::time::Time;
 use crate::validation::{
-    Checks, NameCheck, PeerKey, PeerName, PeerRequest, Purpose, Report, RevocationMode, RevocationPolicy,
-    StatusSources, TrustAnchors,
+    Checks, NameCheck, PeerKey, PeerName, PeerRequest, Purpose, Report, StatusSources, TrustAnchors,
 };
-
-impl StatusCheck {
-    /// The policy of that name.
-    pub fn policy(self) -> RevocationPolicy {
-        match self {
-            StatusCheck::Off => RevocationPolicy::off(),
-            StatusCheck::Soft => RevocationPolicy { mode: RevocationMode::SoftFail, ..RevocationPolicy::default() },
-            StatusCheck::Hard => RevocationPolicy { mode: RevocationMode::HardFail, ..RevocationPolicy::default() },
-        }
-    }
-}
 
 /// A name that a peer must carry: `dns:HOST`, `ip:ADDRESS`, `email:MAILBOX` or `uri:URI`.
 pub fn peer_name(text: &str) -> Result<PeerName, Error> {

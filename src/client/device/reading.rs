@@ -4,23 +4,22 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use super::files::{read_certificates, read_chain, read_key};
+use super::row::{Refused, Table};
 use super::secret::Source;
-use super::settings::{self, Clock, Identity, Login, LoginKind, Settings};
+use super::settings::{Identity, Login, LoginKind, Settings, octets};
 use super::{Device, tuning, wrong};
-use crate::asn1::name::Name;
 use crate::asn1::x509::Certificate;
 use crate::client::Config;
 use crate::client::crl_file::add_crl_file;
-use crate::cmp::Signer;
+use crate::cmp::{Signer, Tolerance};
 use crate::crypto::KeyKind;
 use crate::error::Error;
 use crate::transport::{Scheme, Url};
-use crate::validation::{PeerName, StatusSources};
+use crate::validation::StatusSources;
 
 /// The outcome with the setting that it is about.
 pub(super) fn of<T>(setting: &str, outcome: Result<T, impl Into<Error>>) -> Result<T, Error> {
@@ -40,20 +39,14 @@ pub(super) struct Reading<'a> {
 }
 
 /// Reads some settings into a client's.
-pub(super) type Part = for<'a, 'b, 'c> fn(&'a Reading<'b>, &'c mut Config) -> Result<(), Error>;
+type Part = for<'a, 'b, 'c> fn(&'a Reading<'b>, &'c mut Config) -> Result<(), Error>;
 
-/// Everything but the login, in the order in which one lies over the other.
-pub(super) const PARTS: &[Part] = &[
-    |reading, config| reading.profile(config),
-    |reading, config| reading.server(config),
+/// What the rows of settings have no reader for, but the login: it needs files, secrets, or others beside it.
+const PARTS: &[Part] = &[
     |reading, config| reading.proxy(config),
     |reading, config| reading.trust(config),
     |reading, config| reading.tls_credential(config),
-    |reading, config| reading.switches(config),
-    |reading, config| reading.habits(config),
     |reading, config| reading.general_info(config),
-    |reading, config| reading.limits(config),
-    |reading, config| reading.way(config),
     |reading, config| reading.signers(config),
     |reading, config| reading.tls_servers(config),
 ];
@@ -94,45 +87,24 @@ impl Reading<'_> {
     /// Everything but the login.
     pub fn config(&self) -> Result<Config, Error> {
         let mut config = Config::new();
-        PARTS.iter().try_for_each(|part| part(self, &mut config))?;
+        self.read(&mut config, &mut Err)?;
         Ok(config)
     }
 
-    fn profile(&self, config: &mut Config) -> Result<(), Error> {
-        let profile = self.settings.ca.profile.as_deref();
-        of("ca.profile", profile.map_or(Ok(()), |profile| config.apply_profile(profile)))
+    /// The same, into these settings: in the order in which one lies over the other.
+    pub fn read(&self, config: &mut Config, refused: Refused<'_>) -> Result<(), Error> {
+        // What the clock does not tell is not set by a window.
+        Table::read(&self.settings.ca, config, refused)?;
+        Table::read(&self.settings.device, config, refused)?;
+        PARTS.iter().try_for_each(|part| part(self, config).or_else(&mut *refused))
     }
 
-    fn server(&self, config: &mut Config) -> Result<(), Error> {
-        let ca = &self.settings.ca;
-        config.server.url = ca.server.clone();
-        if let Some(url) = &ca.server {
-            let scheme = of("ca.server", Url::parse(url))?.scheme();
-            if !is_built_in(scheme) {
-                return Err(wrong(format!("ca.server: this build has no client for {}", scheme.name())));
-            }
-        }
-        if let Some(text) = &ca.recipient {
-            config.recipient = Some(of("ca.recipient", Name::parse(text))?);
-        }
-        config.cert_profile = ca.cert_profile.clone();
-        if let Some(confirm) = ca.confirm {
-            config.ask_implicit_confirm = confirm == settings::Confirm::Implicit;
-        }
-        config.accept_ca_pubs = ca.accept_ca_pubs;
-        if let Some(window) = ca.time_window {
-            config.message_time_window_seconds = Some(window.seconds());
-        }
-        if self.settings.device.clock == Clock::None {
-            config.message_time_window_seconds = None;
-        }
-        let limits = &mut config.exchange_limits;
-        let put = |to: &mut Duration, from: Option<super::Span>| *to = from.map_or(*to, |span| span.0);
-        put(&mut limits.connect_timeout, ca.http.connect);
-        put(&mut limits.read_timeout, ca.http.read);
-        put(&mut limits.total_timeout, ca.http.total);
-        config.max_retries = ca.http.retries.unwrap_or(config.max_retries);
-        Ok(())
+    /// The deviations that the settings tolerate: the profile's, with the switches of their own.
+    pub(super) fn tolerance(&self) -> Tolerance {
+        let mut config = Config::new();
+        // What is refused is told where a client is made of them.
+        let _ = Table::read(&self.settings.ca, &mut config, &mut |_| Ok(()));
+        config.options.tolerance
     }
 
     fn proxy(&self, config: &mut Config) -> Result<(), Error> {
@@ -166,7 +138,7 @@ impl Reading<'_> {
             }
         }
         config.intermediates = self.certificates("ca.trust.intermediates", &trust.intermediates)?;
-        let signers = self.certificates("ca.trust.signers", &trust.signers)?;
+        let signers = self.certificates("ca.trust.signers", &*trust.signers)?;
         if !signers.is_empty() {
             config.pin_signers(signers);
         }
@@ -175,11 +147,6 @@ impl Reading<'_> {
 
     fn tls_credential(&self, config: &mut Config) -> Result<(), Error> {
         let tls = &self.settings.ca.tls;
-        if let Some(name) = &tls.name {
-            let judged = PeerName::host(name).may_be_asked_for();
-            judged.map_err(|why| wrong(format!("ca.tls.name: {}: {why}", crate::words::quoted(name))))?;
-        }
-        config.tls.server_name = tls.name.clone();
         if let (Some(key), Some(path)) = (&tls.key, &tls.certificates) {
             let chain = self.chain("ca.tls.certificates", path)?;
             if let Some(key) = self.key("ca.tls", key, tls.password.as_ref())? {
@@ -357,17 +324,10 @@ fn check_uri(uri: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn is_built_in(scheme: Scheme) -> bool {
-    match scheme {
-        Scheme::Http | Scheme::Https => cfg!(feature = "http"),
-        Scheme::Coap => cfg!(feature = "coap"),
-    }
-}
-
 /// A reference value is octets: text, or `hex:` and digits.
 fn reference_octets(text: &str) -> Result<Vec<u8>, Error> {
     let Some(digits) = text.strip_prefix("hex:") else { return Ok(text.as_bytes().to_vec()) };
-    tuning::octets(digits)
+    octets(digits)
         .filter(|octets| !octets.is_empty())
         .ok_or_else(|| wrong("ca.login.reference: an even number of hexadecimal digits follows hex:"))
 }

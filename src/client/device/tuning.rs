@@ -1,60 +1,17 @@
 //! From settings to the client: what narrows or loosens, and what CAs with habits of their own need.
 
 use super::reading::{Reading, of};
-use super::settings::Login;
+use super::settings::{LEAST_ITERATIONS, Login, octets};
 use super::wrong;
 use crate::asn1::der::element;
-use crate::asn1::name::Name;
 use crate::client::Config;
 use crate::client::subject::parse_oid;
-use crate::cmp::{Acceptance, MacParameters, Tolerance};
+use crate::cmp::MacParameters;
 use crate::crypto::{DigestAlgorithm, SignatureAlgorithm};
 use crate::error::Error;
 use crate::limits::Limits;
-use crate::transport::tls::{Pin, TlsVersion};
 
 impl Reading<'_> {
-    /// The deviations that the settings tolerate: the profile's, with the switches of their own.
-    pub(super) fn tolerance(&self) -> Result<Tolerance, Error> {
-        let mut config = Config::new();
-        if let Some(profile) = &self.settings.ca.profile {
-            of("ca.profile", config.apply_profile(profile))?;
-        }
-        self.switches(&mut config)?;
-        Ok(config.options.tolerance)
-    }
-
-    pub(super) fn switches(&self, config: &mut Config) -> Result<(), Error> {
-        let ca = &self.settings.ca;
-        let plain = |name: &String| name.replace('-', "_");
-        for (setting, names, is_on) in [("ca.tolerate", &ca.tolerate, true), ("ca.refuse", &ca.refuse, false)] {
-            for name in names.iter().map(plain) {
-                config.tolerance.set(&name, is_on).map_err(|_| unknown_switch(setting, &name))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What CAs with habits of their own need.
-    pub(super) fn habits(&self, config: &mut Config) -> Result<(), Error> {
-        let ca = &self.settings.ca;
-        config.adopt_root_of_ip = ca.adopt_root;
-        for fingerprint in &ca.root_fingerprints {
-            of("ca.root-fingerprints", config.add_root_fingerprint(fingerprint))?;
-        }
-        if let Some(name) = &ca.accept {
-            config.acceptance = of("ca.accept", Acceptance::named(name))?;
-        }
-        config.send_message_time = ca.send_time.unwrap_or(config.send_message_time);
-        if let Some(span) = ca.clock_skew {
-            of("ca.clock-skew", config.set_clock_skew(span.seconds()))?;
-        }
-        if let Some(name) = &ca.possession {
-            of("ca.possession", config.set_possession(name))?;
-        }
-        Ok(())
-    }
-
     pub(super) fn general_info(&self, config: &mut Config) -> Result<(), Error> {
         for item in &self.settings.ca.general_info {
             let identifier = of("ca.general-info.oid", parse_oid(&item.oid))?;
@@ -67,66 +24,9 @@ impl Reading<'_> {
         Ok(())
     }
 
-    pub(super) fn limits(&self, config: &mut Config) -> Result<(), Error> {
-        let limits = &self.settings.ca.limits;
-        let spans = [limits.check_after, limits.total].map(|span| span.map(|span| span.seconds()));
-        let wanted = [
-            ("message-bytes", "max_message_bytes", limits.message_bytes),
-            ("certificates", "max_certificates", limits.certificates),
-            ("polls", "max_polls", limits.polls),
-            ("check-after", "max_check_after_seconds", spans[0]),
-            ("total", "max_total_seconds", spans[1]),
-            ("mac-iterations", "max_mac_iterations", limits.mac_iterations),
-            ("mac-salt-bytes", "max_mac_salt_bytes", limits.mac_salt_bytes),
-        ];
-        if limits.mac_iterations.is_some_and(|most| most < LEAST_ITERATIONS) {
-            return Err(wrong(format!(
-                "ca.limits.mac-iterations: expected {LEAST_ITERATIONS} or more, which every MAC has"
-            )));
-        }
-        for (setting, name, value) in wanted {
-            let set = value.map_or(Ok(()), |value| config.limits.set(name, i64::from(value)));
-            of(&format!("ca.limits.{setting}"), set)?;
-        }
-        Ok(())
-    }
-
-    /// HTTP and CoAP.
-    pub(super) fn way(&self, config: &mut Config) -> Result<(), Error> {
-        let ca = &self.settings.ca;
-        config.server.use_http_1_0 = match ca.http.version.as_deref() {
-            None => config.server.use_http_1_0,
-            Some("1.1") => false,
-            Some("1.0") => true,
-            Some(other) => return Err(wrong(format!("ca.http.version: \"{other}\" is none; 1.1 and 1.0 are"))),
-        };
-        #[cfg(feature = "coap")]
-        {
-            let coap = &mut config.server.coap;
-            if let Some(bytes) = ca.coap.block {
-                // RFC 7959 section 2.2: SZX.
-                let known = [16u16, 32, 64, 128, 256, 512, 1024].into_iter().find(|size| u32::from(*size) == bytes);
-                let words = "ca.coap.block: expected 16, 32, 64, 128, 256, 512 or 1024";
-                coap.block_bytes = known.ok_or_else(|| wrong(format!("{words}, found {bytes}")))?;
-            }
-            coap.ack_timeout = ca.coap.ack.map_or(coap.ack_timeout, |span| span.0);
-            coap.max_retransmit = ca.coap.retransmit.unwrap_or(coap.max_retransmit);
-            coap.strict_content_type |= ca.coap.strict_type;
-        }
-        Ok(())
-    }
-
     /// Who may protect answers, besides being below the anchors.
     pub(super) fn signers(&self, config: &mut Config) -> Result<(), Error> {
         let trust = &self.settings.ca.trust;
-        for subject in &trust.signer_subjects {
-            config.authorisation.subjects.push(of("ca.trust.signer-subjects", Name::parse(subject))?);
-        }
-        config.authorisation.cmc_purpose |= trust.signer_cmc;
-        config.authorisation.any_under_anchors |= trust.signer_any;
-        if let Some(check) = trust.status {
-            config.signer_revocation = check.policy();
-        }
         self.crls("ca.trust.crls", &trust.crls, &mut config.signer_status)?;
         Ok(())
     }
@@ -135,35 +35,10 @@ impl Reading<'_> {
     pub(super) fn tls_servers(&self, config: &mut Config) -> Result<(), Error> {
         let tls = &self.settings.ca.tls;
         config.tls.intermediates = self.certificates("ca.tls.intermediates", &tls.intermediates)?;
-        for pin in &tls.pins {
-            config.tls.pins.push(pin_of(pin)?);
-        }
-        config.tls.min_version = match tls.min_version.as_deref() {
-            None => config.tls.min_version,
-            Some("1.2") => TlsVersion::Tls12,
-            Some("1.3") => TlsVersion::Tls13,
-            Some(other) => return Err(wrong(format!("ca.tls.min-version: \"{other}\" is none; 1.2 and 1.3 are"))),
-        };
-        if let Some(check) = tls.status {
-            config.tls.revocation = check.policy();
-        }
         self.crls("ca.tls.crls", &tls.crls, &mut config.tls.status)?;
         Ok(())
     }
 }
-
-/// With the nearest name, and where all of them are.
-fn unknown_switch(setting: &str, name: &str) -> Error {
-    let names = Tolerance::TABLE.iter().map(|(known, ..)| *known);
-    let near = names.clone().map(|known| (super::keys::distance(known, name), known)).min();
-    let near = near.filter(|(distance, _)| *distance <= name.len() / 3 + 1);
-    let near = near.map(|(_, known)| format!("; did you mean {known}?")).unwrap_or_default();
-    let all = names.collect::<Vec<_>>().join(", ");
-    wrong(format!("{setting}: there is no deviation named {}{near} There are {all}", crate::words::quoted(name)))
-}
-
-/// RFC 9045 section 4.3 and RFC 4211 section 4.4.
-const LEAST_ITERATIONS: u32 = 100;
 
 /// How the MAC under the secret is made: as the profile says, where the settings say nothing else.
 pub(super) fn mac_of(login: &Login, profile: Option<MacParameters>, limits: &Limits) -> Result<MacParameters, Error> {
@@ -213,30 +88,12 @@ pub(super) fn value_of(what: &str, hex: Option<&str>, utf8: Option<&str>) -> Res
     }
 }
 
-pub(super) fn octets(digits: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let pairs = digits.as_bytes().chunks(2);
-    pairs.map(|pair| u8::try_from(digit(pair[0])? * 16 + digit(*pair.get(1)?)?).ok()).collect()
-}
-
-/// `sha256:` and the digest of a certificate, or `spki:` and that of its public key.
-fn pin_of(text: &str) -> Result<Pin, Error> {
-    let other =
-        || wrong(format!("ca.tls.pins: \"{text}\": sha256:HEX of a certificate or spki:HEX of its key is expected"));
-    let (kind, digits) = text.split_once(':').ok_or_else(other)?;
-    let digest =
-        octets(&digits.replace(':', "")).and_then(|octets| <[u8; 32]>::try_from(octets).ok()).ok_or_else(other)?;
-    match kind {
-        "sha256" => Ok(Pin::Certificate(digest)),
-        "spki" => Ok(Pin::PublicKey(digest)),
-        _ => Err(other()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::client::device::{Device, keys};
+    use crate::cmp::Acceptance;
+    use crate::transport::tls::{Pin, TlsVersion};
     use crate::validation::RevocationMode;
     use std::path::PathBuf;
 
@@ -356,10 +213,12 @@ mod tests {
         for (hex, utf8) in [(None, None), (Some("05"), Some("a")), (Some("5"), None), (Some("zz"), None)] {
             assert!(value_of("x", hex, utf8).is_err(), "{hex:?} {utf8:?}");
         }
-        for pin in ["", "sha256:", "sha256:00", "md5:00", "spki"] {
-            assert!(pin_of(pin).unwrap_err().to_string().contains("ca.tls.pins"), "{pin}");
-        }
         let (folder, mut device) = device("refused");
+        for pin in ["", "sha256:", "sha256:00", "md5:00", "spki"] {
+            device.set("ca.tls.pins", pin).unwrap();
+            assert!(device.config(false).unwrap_err().to_string().contains("ca.tls.pins: "), "{pin}");
+        }
+        device.table.clear();
         for (key, value) in [
             ("ca.http.version", "2"),
             ("ca.tls.min-version", "1.1"),

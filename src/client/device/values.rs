@@ -1,46 +1,10 @@
-//! Values of their own kind: spans of time with a unit, and settings given one by one.
+//! Settings given one by one, and places in them.
 
 use std::path::Path;
-use std::time::Duration;
-
-use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::keys::{self, Kind};
 use super::wrong;
 use crate::error::Error;
-
-/// A span of time, written with its unit: `90s`, `15m`, `12h`, `7d`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span(pub Duration);
-
-impl Span {
-    /// Whole seconds, as the library counts them.
-    pub fn seconds(self) -> u32 {
-        u32::try_from(self.0.as_secs()).unwrap_or(u32::MAX)
-    }
-
-    /// Reads the written form.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("\"{text}\" is not a span of time: a whole number with its unit, such as 90s, 15m, 12h or 7d");
-        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let number: u64 = digits.parse().map_err(|_| wrong())?;
-        let unit = match &text[digits.len()..] {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3600,
-            "d" => 86_400,
-            _ => return Err(wrong()),
-        };
-        number.checked_mul(unit).map(|seconds| Span(Duration::from_secs(seconds))).ok_or_else(wrong)
-    }
-}
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Span::parse(&String::deserialize(from)?).map_err(D::Error::custom)
-    }
-}
 
 /// Puts a setting into a table. `value` is TOML; what is not is taken as text, and where a list is wanted, as its one element.
 pub(crate) fn put(table: &mut toml::Table, key: &str, given: &str) -> Result<(), Error> {
@@ -223,14 +187,5 @@ mod tests {
         );
         assert!(put(&mut table, "ca.server.x", "1").is_ok(), "refused when it is read");
         assert!(super::super::loading::read(&table).is_err());
-    }
-
-    #[test]
-    fn spans_have_units() {
-        assert_eq!(Span::parse("15m"), Ok(Span(Duration::from_secs(900))));
-        assert_eq!(Span::parse("7d").unwrap().seconds(), 604_800);
-        for wrong in ["", "15", "m", "1.5h", "-3s", "15 m", "1w", "99999999999999999999s", "999999999999999999d"] {
-            assert!(Span::parse(wrong).is_err(), "{wrong}");
-        }
     }
 }

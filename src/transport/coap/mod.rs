@@ -19,6 +19,7 @@ use super::resolve::{Resolve, SystemResolver, look_up};
 use super::url::{Scheme, Url};
 use super::{Exchange, ExchangeLimits, Reply};
 use crate::crypto::default_provider;
+use crate::defaults::with_defaults;
 
 /// How often a wait looks at the cancel flag.
 const WAIT_SLICE: Duration = Duration::from_millis(50);
@@ -26,28 +27,19 @@ const WAIT_SLICE: Duration = Duration::from_millis(50);
 /// Room for one datagram: a block of 1024 bytes with its options, and more than any server should send.
 const MAX_DATAGRAM_BYTES: usize = 4096;
 
-/// Settings of CoAP. Timing as RFC 7252 section 4.8.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CoapConfig {
-    /// Largest block sent, and wished for: 16, 32, ... 1024 bytes.
-    pub block_bytes: u16,
-    /// Time until the first repetition of a message, up to half of it more at random; each further one takes twice as
-    /// long.
-    pub ack_timeout: Duration,
-    /// How often a message is repeated.
-    pub max_retransmit: u32,
-    /// Take only the content-format of RFC 9482.
-    pub strict_content_type: bool,
-}
-
-impl Default for CoapConfig {
-    fn default() -> Self {
-        CoapConfig {
-            block_bytes: 1024,
-            ack_timeout: Duration::from_secs(2),
-            max_retransmit: 4,
-            strict_content_type: false,
-        }
+with_defaults! {
+    /// Settings of CoAP. Timing as RFC 7252 section 4.8.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct CoapConfig {
+        /// Largest block sent, and wished for: 16, 32, ... 1024 bytes.
+        pub block_bytes: u16 = 1024,
+        /// Time until the first repetition of a message, up to half of it more at random; each further one takes twice as
+        /// long.
+        pub ack_timeout: Duration = Duration::from_secs(2),
+        /// How often a message is repeated.
+        pub max_retransmit: u32 = 4,
+        /// Take only the content-format of RFC 9482.
+        pub strict_content_type: bool,
     }
 }
 

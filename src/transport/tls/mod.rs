@@ -28,6 +28,7 @@ use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{DigestAlgorithm, PrivateKey, Provider, default_provider};
+use crate::defaults::with_defaults;
 use crate::error::Error;
 use crate::time::Time;
 use crate::validation::{RevocationPolicy, StatusSources, TrustAnchors};
@@ -35,30 +36,32 @@ use crate::validation::{RevocationPolicy, StatusSources, TrustAnchors};
 /// Whether this build speaks TLS: the feature `tls`.
 pub const IS_BUILT_IN: bool = cfg!(feature = "tls");
 
-/// Settings for HTTPS. Nobody is trusted at first, and the system's own certificates are never asked.
-#[derive(Clone)]
-pub struct TlsConfig {
-    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "for the handshake"))]
-    provider: Arc<dyn Provider>,
-    credential: Option<Credential>,
-    /// Where paths of servers' certificates end. May hold the CA's own certificate, if it also issued the server's.
-    pub anchors: TrustAnchors,
-    /// Certificates that help servers which forget to send theirs; nothing is trusted for being here.
-    pub intermediates: Vec<Certificate>,
-    /// The server's name, where it is not the URL's host: asked for (SNI) and demanded of its certificate.
-    pub server_name: Option<String>,
-    /// If there are any, one of them must be on the server's path, besides everything else.
-    pub pins: Vec<Pin>,
-    /// Oldest version spoken.
-    pub min_version: TlsVersion,
-    /// The time at which the server's certificate must be valid.
-    pub time: TlsTime,
-    /// How far ahead of that time the server's certificate may begin: clocks differ.
-    pub clock_skew_seconds: u32,
-    /// Status data about servers. A response that the server staples counts too.
-    pub status: StatusSources,
-    /// Whether the server's status is asked about.
-    pub revocation: RevocationPolicy,
+with_defaults! {
+    /// Settings for HTTPS. Nobody is trusted at first, and the system's own certificates are never asked.
+    #[derive(Clone)]
+    pub struct TlsConfig {
+        #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "for the handshake"))]
+        provider: Arc<dyn Provider> = provider,
+        credential: Option<Credential>,
+        /// Where paths of servers' certificates end. May hold the CA's own certificate, if it also issued the server's.
+        pub anchors: TrustAnchors,
+        /// Certificates that help servers which forget to send theirs; nothing is trusted for being here.
+        pub intermediates: Vec<Certificate>,
+        /// The server's name, where it is not the URL's host: asked for (SNI) and demanded of its certificate.
+        pub server_name: Option<String>,
+        /// If there are any, one of them must be on the server's path, besides everything else.
+        pub pins: Vec<Pin>,
+        /// Oldest version spoken.
+        pub min_version: TlsVersion = TlsVersion::Tls12,
+        /// The time at which the server's certificate must be valid.
+        pub time: TlsTime = TlsTime::System,
+        /// How far ahead of that time the server's certificate may begin: clocks differ.
+        pub clock_skew_seconds: u32 = crate::limits::CLOCK_SKEW_SECONDS,
+        /// Status data about servers. A response that the server staples counts too.
+        pub status: StatusSources,
+        /// Whether the server's status is asked about.
+        pub revocation: RevocationPolicy = RevocationPolicy::off(),
+    } given provider: Arc<dyn Provider>
 }
 
 #[derive(Clone)]
@@ -113,19 +116,7 @@ impl TlsConfig {
 
     /// Defaults with another provider, which checks certificates and signatures. The record layer's own is AWS-LC.
     pub fn with_provider(provider: Arc<dyn Provider>) -> Self {
-        TlsConfig {
-            provider,
-            credential: None,
-            anchors: TrustAnchors::new(),
-            intermediates: Vec::new(),
-            server_name: None,
-            pins: Vec::new(),
-            min_version: TlsVersion::Tls12,
-            time: TlsTime::System,
-            clock_skew_seconds: crate::limits::CLOCK_SKEW_SECONDS,
-            status: StatusSources::none(),
-            revocation: RevocationPolicy::off(),
-        }
+        TlsConfig::from_defaults(provider)
     }
 
     /// The certificate to show to servers that ask for one, its issuers behind it as far as they are to be sent, and its
