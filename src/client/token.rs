@@ -7,7 +7,7 @@ use crate::asn1::x509::hex;
 use crate::codes::Code;
 use crate::crypto::pkcs11::{PinSource, RefusedPin, TokenError, TokenKey, TokenUri};
 use crate::crypto::pkcs11::{
-    forget_refused_pins, have_kept_refused_pins, is_about_to_try, merge_refused_pins, recall_refused_pins,
+    forget_refused_pins, have_kept_refused_pins, is_about_to_try, is_not_tried, merge_refused_pins, recall_refused_pins,
 };
 use crate::crypto::{CryptoError, KeyKind, PrivateKey};
 use crate::error::Error;
@@ -34,8 +34,8 @@ pub fn open_token_keys(store: &Store, module: Option<&str>, pin: PinSource) {
     }));
 }
 
-/// A PIN for a token whose count is low is written down as refused before it is given: whoever comes after a process that dies with it, or
-/// cannot write, does not give it again. The record leaves when the token takes it.
+/// A PIN for a token whose count is low is written down before it is given: whoever comes after a process that dies with it knows of the try,
+/// and who cannot write makes none. The record leaves when the token takes it, or was not there.
 fn written_before(store: &Store, pin: PinSource) -> PinSource {
     let memory = store.downgrade();
     Arc::new(move |request| {
@@ -43,6 +43,7 @@ fn written_before(store: &Store, pin: PinSource) -> PinSource {
         if let Some(store) = memory.upgrade().filter(|_| request.is_count_low) {
             if is_about_to_try(request, &pin)? {
                 write_refused_pins(&store, None).map_err(|error| {
+                    is_not_tried(request);
                     let words = "it is not given, as the token says that its count of tries is low, and device memory cannot note the try";
                     CryptoError::External(0, format!("{words}: {error}"))
                 })?;
@@ -57,7 +58,7 @@ const REFUSED: &str = "refused-pins";
 const HEAD: &str = "refused pins 2";
 const COUNTED: &str = "counted";
 const TWICE: &str = "twice";
-const BOTH: &str = "counted-twice";
+const UNANSWERED: &str = "unanswered";
 
 /// What an earlier process was refused is not tried by this one, but rarely. `now`: the device's time, if known. Best effort: device memory
 /// that cannot be read is told by whoever needs it.
@@ -100,7 +101,8 @@ fn write_refused_pins(store: &Store, now: Option<Time>) -> Result<(), StoreError
 
 /// The tokens, by their labels, that have refused a PIN as far as device memory knows.
 pub(crate) fn tokens_with_refused_pins(store: &Store) -> Vec<String> {
-    let labels: BTreeSet<String> = kept_pins(store).unwrap_or_default().into_iter().map(|pin| pin.label).collect();
+    let kept = kept_pins(store).unwrap_or_default().into_iter().filter(|pin| pin.unanswered.is_none());
+    let labels: BTreeSet<String> = kept.map(|pin| pin.label).collect();
     labels.into_iter().collect()
 }
 
@@ -122,28 +124,28 @@ pub(crate) fn forget_kept_pins(store: &Store) -> Result<(), Error> {
 }
 
 fn line_of(pin: &RefusedPin) -> String {
-    let RefusedPin { serial, label, salt, digest, given_at, is_counted, is_twice } = pin;
+    let RefusedPin { serial, label, salt, digest, given_at, is_counted, is_twice, unanswered } = pin;
     let at = given_at.map_or_else(|| "-".to_owned(), |at| at.to_string());
-    let counted = match (is_counted, is_twice) {
-        (true, false) => COUNTED,
-        (true, true) => BOTH,
-        (false, true) => TWICE,
-        (false, false) => "-",
-    };
+    let said =
+        [(*is_counted, COUNTED), (*is_twice, TWICE)].into_iter().filter_map(|(is_so, word)| is_so.then_some(word));
+    let said = said.map(str::to_owned).chain(unanswered.map(|tries| format!("{UNANSWERED}{tries}")));
+    let said = said.collect::<Vec<_>>().join("-");
+    let said = if said.is_empty() { "-" } else { &said };
     let (serial, label) = (hex(serial.as_bytes()), hex(label.as_bytes()));
-    format!("{serial} {label} {} {} {at} {counted}\n", hex(salt), hex(digest))
+    format!("{serial} {label} {} {} {at} {said}\n", hex(salt), hex(digest))
 }
 
 fn refused_of(line: &str) -> Option<RefusedPin> {
-    let [serial, label, salt, digest, at, counted] = <[&str; 6]>::try_from(line.split(' ').collect::<Vec<_>>()).ok()?;
+    let [serial, label, salt, digest, at, said] = <[&str; 6]>::try_from(line.split(' ').collect::<Vec<_>>()).ok()?;
     Some(RefusedPin {
         serial: String::from_utf8(from_hex(serial)?).ok()?,
         label: String::from_utf8(from_hex(label)?).ok()?,
         salt: from_hex(salt)?.try_into().ok()?,
         digest: from_hex(digest)?.try_into().ok()?,
         given_at: at.parse().ok(),
-        is_counted: [COUNTED, BOTH].contains(&counted),
-        is_twice: [TWICE, BOTH].contains(&counted),
+        is_counted: said.split('-').any(|word| word == COUNTED),
+        is_twice: said.split('-').any(|word| word == TWICE),
+        unanswered: said.split('-').find_map(|word| word.strip_prefix(UNANSWERED)).and_then(|tries| tries.parse().ok()),
     })
 }
 

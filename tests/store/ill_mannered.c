@@ -2,6 +2,7 @@
  *
  *   final-try          the token says that one wrong PIN more locks it
  *   deaf               C_Login fails without a clear reason
+ *   no-contact         C_Login: the device is not there
  *   no-arguments       C_Initialize takes no arguments
  *   loses-session      the session is gone at the next C_SignInit, once
  *   removed            C_Sign and C_OpenSession: the device is not there
@@ -72,6 +73,7 @@ static word login(word session, word user, unsigned char *pin, word length) {
         fclose(file);
     }
     if (asked("deaf")) return FUNCTION_FAILED;
+    if (asked("no-contact")) return DEVICE_REMOVED;
     return theirs->functions[LOGIN](session, user, pin, length);
 }
 

@@ -9,6 +9,7 @@ use devid::crypto::pkcs11::{TokenError, TokenKey};
 use devid::crypto::{DigestAlgorithm, KeyKind, PrivateKey, SignatureAlgorithm};
 
 use crate::common::*;
+use crate::kinds::Keys;
 use crate::left_out::left_out;
 use crate::softhsm::{PIN, module, pin};
 
@@ -102,6 +103,10 @@ fn a_token_of_bad_manners_is_never_locked_and_goes_on_once_it_is_well() {
     token.says("");
     let key = Arc::new(token.open(uri, PIN).expect("well again"));
 
+    drop(key);
+    the_right_pin_is_given_again(&token);
+    let key = Arc::new(token.open(uri, PIN).unwrap());
+
     // A session that is lost is opened anew, without a word.
     for _ in 0..3 {
         token.says("loses-session");
@@ -126,4 +131,33 @@ fn a_token_of_bad_manners_is_never_locked_and_goes_on_once_it_is_well() {
         assert_eq!(found.spki(), key.spki());
     }
     let _ = std::fs::remove_dir_all(token.words.parent().unwrap());
+}
+
+/// After a wrong PIN, while the count is low, the right one meets a token that fails, in several processes. It was never refused.
+fn the_right_pin_is_given_again(token: &IllMannered) {
+    let place = Place::new();
+    let make = |given: &'static str| {
+        devid::crypto::pkcs11::forget_refused_pins();
+        let store = Keys::Plain.open(&place);
+        devid::client::open_token_keys(&store, Some(&token.path), pin(given));
+        store.make_key("device", "pkcs11:token=low;object=again", KeyKind::P256).map_err(|error| error.to_string())
+    };
+    for (manner, failed) in [("no-contact", 5), ("deaf", 1)] {
+        token.says("");
+        let wrong = make("58204").map(|_| ()).unwrap_err();
+        assert!(wrong.contains("does not take the PIN"), "{wrong}");
+        token.says(manner);
+        token.take_logins();
+        for _ in 0..failed {
+            let error = make(PIN).map(|_| ()).unwrap_err();
+            assert!(error.contains("C_Login") && !error.contains("refused"), "{manner}: {error}");
+        }
+        assert_eq!(token.take_logins(), failed, "{manner}");
+        token.says("");
+        let refused = make("58204").map(|_| ()).unwrap_err();
+        assert!(refused.contains("refused before"), "the dark twin: {refused}");
+        drop(make(PIN).unwrap_or_else(|error| panic!("{manner}: {error}")));
+        Keys::Plain.open(&place).remove_blob("refused-pins").unwrap();
+    }
+    devid::crypto::pkcs11::forget_refused_pins();
 }

@@ -29,7 +29,9 @@ use crate::codes::Code;
 use crate::error::Error;
 use half::{Described, Half};
 pub use pin::forget_refused_pins;
-pub(crate) use pin::{RefusedPin, have_kept_refused_pins, is_about_to_try, merge_refused_pins, recall_refused_pins};
+pub(crate) use pin::{
+    RefusedPin, have_kept_refused_pins, is_about_to_try, is_not_tried, merge_refused_pins, recall_refused_pins,
+};
 use token::{Module, Token, Way, may_begin_anew};
 pub use uri::TokenUri;
 

@@ -214,24 +214,18 @@ impl Token {
         let pin: Zeroizing<String> = pin(&request).map_err(TokenError::NoPin)?;
         let memory = PinMemory::of(info.serial_number(), label);
         if let Some(held) = memory.held(&pin, request.is_count_low).map_err(TokenError::NoPin)? {
-            let until = match held {
-                Held::WhileLow => "while the token says that its count of tries is low",
-                Held::ForAWeek => "for a week",
-                Held::ForGood | Held::Unclear => "by itself",
-            };
-            return Err(TokenError::WrongPin(format!(
-                "token {}: the PIN given was refused before (CKR_PIN_INCORRECT); it is not tried again {until}, as wrong ones lock a token: \
-                 give the right one; if it is right by now, log in with it by another program or let it be tried at once \
-                 (`devid store reset`, Renewal.reset)",
-                crate::words::quoted(label)
-            )));
+            memory.take_back();
+            return Err(held_back(held, label));
         }
         match session.login(user, Some(&AuthPin::new(pin.as_str().into()))) {
             Ok(()) => {
                 memory.accepted();
                 Ok(())
             }
-            Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
+            Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {
+                memory.take_back();
+                Ok(())
+            }
             Err(error) => Err(self.refused(&error, &memory, &pin)),
         }
     }
@@ -249,7 +243,10 @@ impl Token {
                 memory.refused(pin);
                 TokenError::PinLocked(format!("the PIN of token {} is locked ({name})", crate::words::quoted(label)))
             }
-            error if is_stale(error) => self.failed("logging in", error),
+            error if is_stale(error) => {
+                memory.take_back();
+                self.failed("logging in", error)
+            }
             // Some modules report a wrong PIN as a general error; the token's own counter tells.
             _ if self.read_info().is_ok_and(|now| now.user_pin_count_low() && !self.info.user_pin_count_low()) => {
                 wrong()
@@ -292,6 +289,27 @@ impl Token {
             words::name(error)
         ))
     }
+}
+
+/// Why a PIN is not given.
+fn held_back(held: Held, label: &str) -> TokenError {
+    let label = crate::words::quoted(label);
+    let now = "let it be tried at once (`devid store reset`, Renewal.reset)";
+    let until = match held {
+        Held::WhileLow => "while the token says that its count of tries is low",
+        Held::ForAWeek => "for a week",
+        Held::ForGood => "by itself",
+        Held::Unanswered(tries) => {
+            return TokenError::Failed(format!(
+                "token {label}: {tries} tries of the PIN given ended without an answer, and the token may have counted them; it is tried \
+                 again a day or a week after the last: see to the token, or {now}"
+            ));
+        }
+    };
+    TokenError::WrongPin(format!(
+        "token {label}: the PIN given was refused before (CKR_PIN_INCORRECT); it is not tried again {until}, as wrong ones lock a token: \
+         give the right one; if it is right by now, log in with it by another program or {now}"
+    ))
 }
 
 /// Whether the session, or what it knew of the token, is gone: no fault of what was asked.
