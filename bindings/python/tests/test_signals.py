@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import os
 import signal
 import socket
@@ -11,7 +12,7 @@ import threading
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Any, Callable, Dict, Iterator, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import pytest
 
@@ -254,7 +255,7 @@ def test_a_second_signal_gives_a_call_up_that_does_not_end(alarm: Callable[[floa
         _blocking.beside(lambda: ended.wait(30), lambda: switched.append(1))
     signal.setitimer(signal.ITIMER_REAL, 0)
     ended.set()
-    assert switched == [1]
+    assert switched, "and again as it is left: a switch takes that"
 
 
 def test_ctrl_c_is_noticed_whichever_thread_the_system_chooses(silence: str) -> None:
@@ -293,3 +294,108 @@ def test_a_wait_of_days_is_not_slept_through(devid_testca: TestCa) -> None:
     assert saved.state is devid.SavedState.WAITING and saved.wait_until is not None
     assert saved.protected_by is devid.SavedBy.CERTIFICATE and saved.new_key is not None
     assert saved.reason == operation.wait_reason and saved.dropped == 0
+
+
+class Shelf(devid.Storage):
+    """Device memory in this program: each read and write is a callback."""
+
+    def __init__(self) -> None:
+        self.files: Dict[str, bytes] = {}
+
+    def read(self, key: str) -> Optional[bytes]:
+        return self.files.get(key)
+
+    def write(self, key: str, content: bytes) -> None:
+        self.files[key] = content
+
+    def remove(self, key: str, wipe: bool) -> None:
+        self.files.pop(key, None)
+
+    def list(self, prefix: str) -> List[str]:
+        return [key for key in self.files if key.startswith(prefix)]
+
+    def sync(self) -> None:
+        pass
+
+
+class Interrupter:
+    """Raises at the n-th place in what serves a blocking call where Python may run the handler of a signal: behind a call, at the
+    beginning of a function, where a loop goes back."""
+
+    FILES = ("_blocking.py", "_handle.py")
+
+    def __init__(self, at: int) -> None:
+        self.at, self.seen = at, 0
+        self.before: Dict[FrameType, str] = {}
+
+    def __call__(self, frame: FrameType, event: str, _argument: Any) -> Any:
+        if not frame.f_code.co_filename.endswith(self.FILES):
+            return self
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        if event == "opcode":
+            before = self.before.get(frame, "RESUME")
+            self.before[frame] = dis.opname[frame.f_code.co_code[frame.f_lasti]]
+            if before.startswith("CALL") or before in ("RESUME", "JUMP_BACKWARD", "JUMP_ABSOLUTE"):
+                self.seen += 1
+                if self.seen == self.at:
+                    raise Hurry
+        elif event == "return":
+            self.before.pop(frame, None)
+        return self
+
+
+def test_wherever_a_handler_raises_nothing_stays_held(devid_testca: TestCa) -> None:
+    ca = devid_testca
+    shelf = Shelf()
+    with devid.Store.over(shelf) as store, config(ca) as settings, devid.Renewal(settings, "device", subject="CN=device") as renewal:
+        assert renewal.run(store, None).done == devid.Done.INSTALLED
+        now = int(time.time())
+
+        def steps(at: int) -> int:
+            interrupter = Interrupter(at)
+            before = sys.gettrace()
+            sys.settrace(interrupter)
+            try:
+                renewal.run(store, now)
+            finally:
+                sys.settrace(before)
+            return interrupter.seen
+
+        total = steps(-1)
+        assert total > 300, "the trace sees what serves the call"
+        # Every step of the beginning and of the end, and some of those between them, which repeat themselves.
+        points = sorted({*range(1, 120, 2), *range(120, total, 1 + total // 30), *range(total - 60, total, 2)})
+        for at in points:
+            try:
+                steps(at)
+            except Hurry:
+                pass
+            # The same objects go on at once; what was left behind is ended by this call.
+            report = renewal.run(store, now)
+            assert report.error is None, f"after a handler raised at step {at}: {report.error}"
+        assert not _blocking._RUNNING, "a thread is left over"
+
+
+def test_what_a_lost_call_works_with_is_not_freed_under_it(silence: str, devid_testca: TestCa, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: List[_blocking._Beside] = []
+    real = _blocking._Beside.begin
+
+    def begin(self: _blocking._Beside) -> None:
+        real(self)
+        begun.append(self)
+        raise Hurry
+
+    monkeypatch.setattr(_blocking._Beside, "begin", begin)
+    operation = devid.Client(config(devid_testca, silence)).enroll(devid.Key.generate(), "CN=device")
+    finalizer = operation._finalizer
+    # Without this the call would be ended as it is left: as if another signal came just then.
+    monkeypatch.setattr(_blocking._Beside, "leave", lambda _self: None)
+    with pytest.raises(Hurry):
+        operation.run()
+    operation.close()
+    (other,) = begun
+    assert finalizer.alive and not other.is_done, "the thread beside works with it still"
+    monkeypatch.undo()
+    with pytest.raises(devid.TransportError), devid.Client(config(devid_testca, "http://127.0.0.1:1/")).ask_ca_certs() as question:
+        question.run()
+    assert other.is_done and not finalizer.alive, "the next call has ended it"

@@ -5,6 +5,10 @@ put Ctrl-C off until it returns. So such a call of the main thread is made by a 
 a way that signals interrupt, and serves the callbacks of the call: they run in the caller's thread, as everywhere. What a
 handler raises ends the call by a switch first; then it goes on its way. Calls of other threads, where no handler runs, are made
 where they are.
+
+A handler may raise between any two steps, also of what stands here. So nothing rests on a step that has to follow another one:
+who waits looks again after a while, and whoever is still served is seen by the caller's stack. A call that its caller has left
+is ended by its next callback, or by the caller's next call.
 """
 
 from __future__ import annotations
@@ -12,11 +16,14 @@ from __future__ import annotations
 import _thread
 import contextlib
 import signal
+import sys
 import threading
+import time
+from types import FrameType
 from typing import Any, Callable, Iterator, List, Optional, Tuple, TypeVar
 
 from ._call import RELAY, call
-from ._handle import Handle
+from ._handle import Handle, handles_in_use
 from ._library import library
 
 T = TypeVar("T")
@@ -24,6 +31,9 @@ T = TypeVar("T")
 _SLICE_SECONDS = 0.25
 """How long a lock is waited for at a time. A signal that the system gives to the main thread interrupts the wait; one that it
 gives to another thread of the program, and any on Windows, is served when the time is over."""
+
+_END_SECONDS, _LOOK_SECONDS = 5.0, 0.01
+"""How long a call whose caller is gone may take to its end before the next one begins all the same, and how often is looked."""
 
 
 class Cancel(Handle):
@@ -55,16 +65,16 @@ class Cancel(Handle):
     @contextlib.contextmanager
     def _inherited(self) -> Iterator[Cancel]:
         """A switch for one call, which this one throws as well: a signal ends the call and leaves this one as it is."""
-        with Cancel() as heir:
+        heir = Cancel()
+        with self._guard:
+            self._heirs.append(heir)
+        try:
+            if self.is_triggered:
+                heir.trigger()
+            yield heir
+        finally:
             with self._guard:
-                self._heirs.append(heir)
-            try:
-                if self.is_triggered:
-                    heir.trigger()
-                yield heir
-            finally:
-                with self._guard:
-                    self._heirs.remove(heir)
+                self._heirs.remove(heir)
 
     def __repr__(self) -> str:
         return f"<Cancel, {'closed' if self.closed else 'triggered' if self.is_triggered else 'not triggered'}>"
@@ -72,10 +82,10 @@ class Cancel(Handle):
 
 @contextlib.contextmanager
 def switch_for(cancel: Optional[Cancel]) -> Iterator[Cancel]:
-    """The switch of one blocking call."""
+    """The switch of one blocking call, once those before it that have lost their caller are ended. Freed with the last who knows it: a call that has lost its caller is still to be ended."""
+    _end_left()
     if cancel is None:
-        with Cancel() as own:
-            yield own
+        yield Cancel()
     elif isinstance(cancel, Cancel):
         with cancel._inherited() as own:
             yield own
@@ -121,7 +131,8 @@ class _Question:
         self.function, self.arguments = function, arguments
         self.has_run = self.is_answered = False
         self.result: Any = None
-        self.raised: Optional[BaseException] = None
+        # Until it is known better: what has begun and is not known to have ended was interrupted.
+        self.raised: Optional[BaseException] = InterruptedError("the callback was interrupted")
         self.errand: Optional[_Errand] = None
         self.bell = _Bell()
 
@@ -133,6 +144,7 @@ class _Question:
                 self.has_run = True
                 try:
                     self.result = self.function(*self.arguments)
+                    self.raised = None
                 except BaseException as exception:  # noqa: B902 (it is raised where the callback was called)
                     self.raised = exception
         finally:
@@ -140,31 +152,52 @@ class _Question:
             self.is_answered = True
             self.bell.ring()
 
-    def wait(self, ring: Callable[[], None]) -> None:
-        """In the thread that asks: until it is answered. Runs errands meanwhile, and rings when one is done."""
+    def wait(self, ring: Callable[[], None], is_left: Callable[[], bool]) -> None:
+        """In the thread that asks: until it is answered, or nobody is there any more who could. Runs errands meanwhile, and rings
+        when one is done."""
         while not self.is_answered:
-            self.bell.wait()
+            self.bell.wait(_SLICE_SECONDS)
             errand, self.errand = self.errand, None
             if errand is not None:
                 errand.run()
                 ring()
+            elif not self.is_answered and is_left():
+                return
 
 
 class _Beside:
-    """One call in a thread of its own."""
+    """One call in a thread of its own, for the main thread's frame that has made it."""
 
-    def __init__(self, work: Callable[[], Any]) -> None:
-        self._work = work
+    def __init__(self, work: Callable[[], Any], interrupt: Callable[[], None], caller: FrameType) -> None:
+        self._work, self._interrupt = work, interrupt
+        self._caller: Optional[FrameType] = caller
+        self._handles = handles_in_use()
         self._bell = _Bell()
         self._question: Optional[_Question] = None
-        self.is_abandoned = self.is_done = False
+        self.is_abandoned = self.is_begun = self.is_done = False
         self.result: Any = None
         self.raised: Optional[BaseException] = None
 
     def begin(self) -> None:
+        _RUNNING.append(self)
+        # For the thread: whatever becomes of the caller, nothing is freed that the call works with.
+        for handle in self._handles:
+            handle._hold()
         _thread.start_new_thread(self._run, ())
 
     def _run(self) -> None:
+        self.is_begun = True
+        if not self.is_abandoned:
+            self._run_work()
+        self.is_done = True
+        self._caller = None
+        for handle in self._handles:
+            handle._let_go()
+        with contextlib.suppress(ValueError):
+            _RUNNING.remove(self)
+        self._bell.ring()
+
+    def _run_work(self) -> None:
         RELAY.ask = self.ask
         try:
             if hasattr(signal, "pthread_sigmask"):
@@ -173,19 +206,27 @@ class _Beside:
             self.result = self._work()
         except BaseException as exception:  # noqa: B902 (it is raised in the caller's thread)
             self.raised = exception
-        self.is_done = True
-        self._bell.ring()
+
+    def is_left(self) -> bool:
+        """Whether the caller is gone: its frame stands no longer on the main thread's stack."""
+        frame = sys._current_frames().get(threading.main_thread().ident or 0)
+        while frame is not None and frame is not self._caller:
+            frame = frame.f_back
+        return frame is None
 
     def ask(self, function: Callable[..., Any], arguments: Tuple[Any, ...]) -> Any:
         """In the thread beside: has the caller's thread run a callback."""
-        if self.is_abandoned:
+        if self.is_abandoned or self.is_left():
+            self.leave()
             raise InterruptedError("the call was given up")
         # An errand may lead to a callback of its own.
         before, question = self._question, _Question(function, arguments)
         self._question = question
         self._bell.ring()
-        question.wait(self._bell.ring)
+        question.wait(self._bell.ring, lambda: self.is_abandoned or self.is_left())
         self._question = before
+        if not question.is_answered:
+            self.leave()
         if question.raised is not None:
             raise question.raised
         return question.result
@@ -217,13 +258,33 @@ class _Beside:
         if errand.raised is not None:
             raise errand.raised
 
-    def abandon(self) -> None:
-        """Nobody serves it any more."""
+    def leave(self) -> None:
+        """Nobody serves it any more: it is to end. Can be called from any thread, and again."""
         self.is_abandoned = True
+        self._interrupt()
         question = self._question
-        if question is not None and not question.is_answered:
-            question.has_run, question.raised = True, InterruptedError("the call was given up")
-            question.answer(lambda work: work())
+        if question is not None:
+            question.bell.ring()
+
+
+_RUNNING: List[_Beside] = []
+"""Calls that have not returned."""
+
+
+def _end_left() -> None:
+    """In the main thread: ends calls whose caller is gone, so that what they hold is free again."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    left = [other for other in list(_RUNNING) if other.is_left()]
+    for other in left:
+        other.leave()
+        if not other.is_begun:
+            # It does nothing once it begins.
+            with contextlib.suppress(ValueError):
+                _RUNNING.remove(other)
+    deadline = time.monotonic() + _END_SECONDS
+    while any(other.is_begun and not other.is_done for other in left) and time.monotonic() < deadline:
+        time.sleep(_LOOK_SECONDS)
 
 
 def beside(work: Callable[[], T], interrupt: Callable[[], None]) -> T:
@@ -231,18 +292,22 @@ def beside(work: Callable[[], T], interrupt: Callable[[], None]) -> T:
     and is raised when the work has ended, or when the next one raises too. Within a callback it is done where the callback was called."""
     if threading.current_thread() is not threading.main_thread() or RELAY.back is not None:
         return work()
-    other = _Beside(work)
-    other.begin()
+    _end_left()
+    other = _Beside(work, interrupt, sys._getframe())
     interrupted: Optional[BaseException] = None
-    while not other.is_done:
-        try:
-            other.serve()
-        except BaseException as exception:  # noqa: B902 (KeyboardInterrupt is what this is for)
-            if interrupted is not None:
-                other.abandon()
-                raise
-            interrupted = exception
-            interrupt()
+    try:
+        other.begin()
+        while not other.is_done:
+            try:
+                other.serve()
+            except BaseException as exception:  # noqa: B902 (KeyboardInterrupt is what this is for)
+                if interrupted is not None:
+                    raise
+                interrupted = exception
+                interrupt()
+    finally:
+        if not other.is_done:
+            other.leave()
     if interrupted is not None:
         raise interrupted
     if other.raised is not None:

@@ -7,7 +7,7 @@ import contextlib
 import threading
 import weakref
 from ctypes import POINTER, byref
-from typing import Any, ClassVar, Iterator, Optional, Type, TypeVar
+from typing import Any, ClassVar, Iterator, List, Optional, Type, TypeVar
 
 from . import _abi
 from ._call import call
@@ -25,6 +25,27 @@ def _close_at_exit() -> None:
     """As if the program had closed them: one that a thread is using is left."""
     for handle in list(_CLOSED_AT_EXIT):
         handle.close()
+
+
+class _InUse(threading.local):
+    """Handles that a thread uses, innermost last."""
+
+    def __init__(self) -> None:
+        self.handles: List[Handle] = []
+
+    def forget(self, handle: Handle) -> None:
+        for at in range(len(self.handles) - 1, -1, -1):
+            if self.handles[at] is handle:
+                del self.handles[at]
+                return
+
+
+_IN_USE = _InUse()
+
+
+def handles_in_use() -> List[Handle]:
+    """What this thread uses: a call that goes on without it must hold them."""
+    return list(_IN_USE.handles)
 
 
 class Handle:
@@ -92,15 +113,25 @@ class Handle:
             if self._is_closed:
                 raise UsageError(f"{type(self).__name__} is closed", Code.STATE)
             self._users += 1
+        _IN_USE.handles.append(self)
         try:
             with self._turn or contextlib.nullcontext():
                 yield self._pointer
         finally:
-            with self._state:
-                self._users -= 1
-                is_last = self._is_closed and self._users == 0
-            if is_last:
-                self._finalizer()
+            _IN_USE.forget(self)
+            self._let_go()
+
+    def _hold(self) -> None:
+        """Keeps it from being freed, closed or not, until somebody lets it go."""
+        with self._state:
+            self._users += 1
+
+    def _let_go(self) -> None:
+        with self._state:
+            self._users -= 1
+            is_last = self._is_closed and self._users == 0
+        if is_last:
+            self._finalizer()
 
     def close(self) -> None:
         """Frees it. May be called any number of times."""
