@@ -10,7 +10,7 @@ grep -q "^PKG_VERSION:=$version$" packaging/openwrt/devid/Makefile || fail "Open
 for name in APACHE MIT; do
     grep -q "$(md5sum < "LICENSE-$name" | cut -d' ' -f1)" packaging/yocto/recipes-support/devid/devid-licences.inc || fail "LICENSE-$name has another md5"
 done
-for script in packaging/*.sh packaging/openwrt/devid/files/devid.init packaging/debian/tests/tutorial bindings/c/install.sh; do
+for script in packaging/*.sh packaging/openwrt/devid/files/devid.init packaging/debian/tests/tutorial packaging/debian/tests/units packaging/debian/devid.prerm bindings/c/install.sh; do
     sh -n "$script" 2> /dev/null || bash -n "$script" || fail "$script: syntax"
 done
 # GNU make reads the two makefiles as far as their own includes, which are not here.

@@ -13,12 +13,18 @@ if [ -z "$root" ]; then
     root=$(mktemp -d)
     trap 'rm -rf --one-file-system "$root"' EXIT
     echo "try: making a Debian 13 in $root"
-    mmdebstrap --quiet --variant=minbase --include=gcc,g++,libc6-dev,make,pkg-config,cmake,python3 trixie "$root"
+    mmdebstrap --quiet --variant=minbase --include=gcc,g++,libc6-dev,make,pkg-config,cmake,python3,systemd trixie "$root"
 fi
 mkdir -p "$root/packages"
-cp "$debs"/*.deb "$here/debian/tests/tutorial" "$root/packages/"
+cp "$debs"/*.deb "$here/debian/tests/tutorial" "$here/debian/tests/units" "$root/packages/"
 chroot "$root" sh -c 'cd /packages && dpkg -i ./*.deb > log 2>&1 || { cat log >&2; exit 1; }'
 chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root sh /packages/tutorial
+# Where units are none of the system's, what a package does with them cannot be seen.
+if [ -e "$root/usr/bin/systemctl" ]; then
+    chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root sh /packages/units
+else
+    echo "try: no systemctl here: what the package does with its units was not looked at"
+fi
 chroot "$root" sh -c 'dpkg -r devid devid-testca devid-doc python3-devid libdevid-dev libdevid0 > /dev/null && [ ! -e /usr/bin/devid ]'
 rm -rf "$root/packages"
 echo "try: installed, used and removed on $(. "$root/etc/os-release" && echo "$PRETTY_NAME")"
