@@ -39,6 +39,9 @@ fn enrols(loaded: &Loaded) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whose mistakes stand in files.
+const FILES: [Kind; 3] = [Kind::Path, Kind::Paths, Kind::Secret];
+
 const VALUES: &[&str] = &[
     "\"\"",
     "\" \"",
@@ -115,6 +118,15 @@ fn what_is_not_refused_with_its_name_is_taken_by_enrolment() {
                     }
                 }
                 Ok(_) => {}
+                // What stands in the settings is not what a file of a command's own is, whatever it should have been.
+                Err(_)
+                    if !FILES.contains(&key.kind)
+                        && scene
+                            .enrols_by(key.path, &value(text), enrols)
+                            .is_some_and(|code| code != Code::InvalidArgument) =>
+                {
+                    wrong.push(format!("{name} = {text}: enrolment does not call it the settings' mistake"))
+                }
                 Err(words) if !words.iter().any(|words| names(words, &name)) => {
                     wrong.push(format!("{name} = {text} is not named: {}", words.join("; ")));
                 }

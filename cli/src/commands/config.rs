@@ -105,9 +105,9 @@ fn insert(into: &mut Value, path: &[&str], key: &keys::Key) {
 fn value_schema(key: &keys::Key) -> Value {
     let mut schema = match key.kind {
         Kind::Text | Kind::Path => json!({ "type": "string" }),
-        Kind::Span => json!({ "type": "string", "pattern": "^[0-9]+[smhd]$" }),
+        Kind::Span(_) => json!({ "type": "string", "pattern": "^[0-9]+[smhd]$" }),
         Kind::Secret => json!({ "type": "string", "pattern": "^(file:.+|fd:[0-9]+|cred:[^/]+|env:.+|prompt)$" }),
-        Kind::Number => json!({ "type": "integer", "minimum": 0 }),
+        Kind::Number(least) => json!({ "type": "integer", "minimum": least }),
         Kind::Share => json!({ "type": "number", "minimum": 0, "exclusiveMaximum": 1 }),
         Kind::Switch => json!({ "type": "boolean" }),
         Kind::Paths | Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),

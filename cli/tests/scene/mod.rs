@@ -3,8 +3,8 @@
 
 use std::path::PathBuf;
 
-use devid::Error;
 use devid::client::device::{Loaded, judge, load};
+use devid::{Code, Error};
 use devid_testca::{Options, TestCa};
 
 /// A device's folder: settings that are good, and the files that they name.
@@ -39,6 +39,13 @@ impl Scene {
         let file = self.folder.join("devid.toml");
         std::fs::write(&file, table.to_string()).unwrap();
         load(Some(&file), &[], None)
+    }
+
+    /// By which code settings with this value end what is done with them.
+    pub fn enrols_by(&self, key: &str, value: &toml::Value, enrols: fn(&Loaded) -> Result<(), Error>) -> Option<Code> {
+        let mut table = self.good();
+        put(&mut table, key, value.clone());
+        self.load(&table).and_then(|loaded| enrols(&loaded)).err().map(|error| error.code())
     }
 
     /// What is refused in settings with this value, and the settings if nothing is.

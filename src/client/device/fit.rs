@@ -1,20 +1,40 @@
 //! Whether a table of settings holds known names and values of their kinds; what does not fit is named, with its place.
 
 use super::from_table::Misfit;
-use super::keys::{ALL, Kind, find, is_known, matches, nearest, paths_of};
+use super::keys::{ALL, Kind, find, is_known, matches, nearest};
 use super::row::NOBODY;
+use super::span::Span;
 
 /// Refuses a table with a name that is not a setting, and the content of a file where its name belongs.
-pub(crate) fn check(table: &toml::Table) -> Result<(), String> {
-    let found = paths_of(table);
+pub(crate) fn check(table: &toml::Table) -> Result<(), Misfit> {
     check_contents(&toml::Value::Table(table.clone()), "")?;
-    match found.iter().find(|(path, is_value)| !is_known(path, *is_value)) {
-        None => Ok(()),
-        Some((path, _)) => {
-            let near = nearest(path).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
-            Err(format!("unknown setting {}{near} (devid config explain lists all)", shown(path)))
+    unknown(table, "").map_or(Ok(()), Err)
+}
+
+/// A name that neither a setting nor a table of them has.
+fn unknown(table: &toml::Table, at: &str) -> Option<Misfit> {
+    table.iter().find_map(|(name, value)| {
+        let path = below(at, name);
+        if !is_known(&path, true) && !is_known(&path, false) {
+            let near = nearest(&path).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+            let words = format!("unknown setting {}{near} (devid config explain lists all)", shown(&path));
+            return Some(Misfit::of_name(words).below(name));
         }
-    }
+        // What stands in the place of a value is told of the value.
+        let found = match value {
+            _ if find(&path).is_some() => None,
+            toml::Value::Table(table) => unknown(table, &path),
+            toml::Value::Array(items) => items.iter().enumerate().find_map(|(place, item)| {
+                item.as_table().and_then(|table| unknown(table, &path)).map(|misfit| misfit.below(place))
+            }),
+            _ => None,
+        };
+        found.map(|misfit| misfit.below(name))
+    })
+}
+
+fn below(at: &str, name: &str) -> String {
+    if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") }
 }
 
 /// A name that is not known. A line of a key is none, and is not repeated.
@@ -30,62 +50,88 @@ fn shown(path: &str) -> String {
 const LONGEST_PART: usize = 40;
 
 /// What stands in a file is not repeated by any error: it may be a private key.
-fn check_contents(value: &toml::Value, at: &str) -> Result<(), String> {
+fn check_contents(value: &toml::Value, at: &str) -> Result<(), Misfit> {
     match value {
-        toml::Value::Table(table) => table.iter().try_for_each(|(name, value)| match at {
-            "" => check_contents(value, name),
-            _ => check_contents(value, &format!("{at}.{name}")),
-        }),
-        toml::Value::Array(items) => items.iter().try_for_each(|item| check_contents(item, at)),
+        toml::Value::Table(table) => table
+            .iter()
+            .try_for_each(|(name, value)| check_contents(value, &below(at, name)).map_err(|misfit| misfit.below(name))),
+        toml::Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .try_for_each(|(place, item)| check_contents(item, at).map_err(|misfit| misfit.below(place))),
         toml::Value::String(text) if crate::files::is_content(text) => {
             let wanted = match find(at).map(|key| key.kind) {
                 Some(Kind::Path | Kind::Paths | Kind::Secret) => "the name of a file",
                 _ => "a value of one line",
             };
-            Err(format!(
+            Err(Misfit::new(format!(
                 "{at}: expected {wanted}, found what stands in one: put it into a file (a key: chmod 600), and name that"
-            ))
+            )))
         }
         _ => Ok(()),
     }
 }
 
-/// The setting whose value is not of its kind; `None`: it cannot be told which.
+/// The first setting whose value is not of its kind, or is less than enrolment can do with; `None`: there is none.
 pub(super) fn misfit(table: &toml::Table) -> Option<Misfit> {
-    fn in_table(table: &toml::Table, at: &str) -> Option<Misfit> {
-        let missing = needed(at).find(|name| !table.contains_key(*name));
-        let told = |name: &str| Misfit::new(format!("{at}.{name} is missing: what stands beside it needs it"));
-        missing.map(told).or_else(|| {
-            table.iter().find_map(|(name, value)| match at {
-                "" => look(value, name).map(|misfit| misfit.below(name)),
-                _ => look(value, &format!("{at}.{name}")).map(|misfit| misfit.below(name)),
-            })
-        })
-    }
-    fn look(value: &toml::Value, at: &str) -> Option<Misfit> {
-        if let Some(key) = find(at) {
-            let told = |found| Misfit::new(format!("{at}: expected {}, found {found}", key.kind.words()));
-            // One that may be empty never comes here.
-            let is_nobody = !key.may_be_empty && value.as_array().is_some_and(Vec::is_empty);
-            let nobody = || Misfit::new(format!("{at}: {NOBODY}"));
-            return key.kind.refuses(value).map(told).or_else(|| is_nobody.then(nobody));
-        }
-        match value {
-            toml::Value::Table(table) => in_table(table, at),
-            toml::Value::Array(items) if is_list(at) => {
-                items.iter().enumerate().find_map(|(place, item)| look(item, at).map(|misfit| misfit.below(place)))
-            }
-            _ if is_list(at) => {
-                Some(Misfit::new(format!("{at}: expected [[{at}]] and settings below it, found a value")))
-            }
-            _ => Some(Misfit::new(format!("{at}: expected settings below it ([{at}]), found a value"))),
-        }
-    }
     in_table(table, "")
 }
 
+fn in_table(table: &toml::Table, at: &str) -> Option<Misfit> {
+    let missing = needed(at).find(|name| !table.contains_key(*name));
+    let told = |name: &str| Misfit::new(format!("{at}.{name} is missing: what stands beside it needs it"));
+    missing.map(told).or_else(|| {
+        table.iter().find_map(|(name, value)| {
+            let is_bad_name = at == "identity" && value.is_table();
+            let misnamed = if is_bad_name { misnamed(name).map(Misfit::of_name) } else { None };
+            misnamed.or_else(|| look(value, &below(at, name))).map(|misfit| misfit.below(name))
+        })
+    })
+}
+
+/// Why an identity cannot have this name.
+pub(super) fn misnamed(name: &str) -> Option<String> {
+    let refused = crate::store::check_name(name).err()?;
+    let short: String = name.chars().take(MOST_SHOWN).collect();
+    Some(format!("identity.{}: {}", short.escape_debug(), crate::Error::from(refused).message()))
+}
+
+fn look(value: &toml::Value, at: &str) -> Option<Misfit> {
+    if let Some(key) = find(at) {
+        // One that may be empty never comes here.
+        let is_nobody = !key.may_be_empty && value.as_array().is_some_and(Vec::is_empty);
+        let nobody = || Misfit::new(format!("{at}: {NOBODY}"));
+        return refused(at, key.kind, value).map(Misfit::new).or_else(|| is_nobody.then(nobody));
+    }
+    match value {
+        toml::Value::Table(_) if is_list(at) => Some(Misfit::new(format!(
+            "{at}: expected a list of tables, each under [[{at}]], found one table, [{at}]: its brackets are doubled"
+        ))),
+        toml::Value::Table(table) => in_table(table, at),
+        toml::Value::Array(items) if is_list(at) => {
+            items.iter().enumerate().find_map(|(place, item)| match item.as_table() {
+                Some(table) => in_table(table, at).map(|misfit| misfit.below(place)),
+                None => {
+                    Some(Misfit::new(format!("{at}: expected tables, each under [[{at}]], found a value")).below(place))
+                }
+            })
+        }
+        _ if is_list(at) => Some(Misfit::new(format!("{at}: expected [[{at}]] and settings below it, found a value"))),
+        _ => {
+            let near = nearest(at).filter(|near| near.contains("NAME"));
+            let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+            Some(Misfit::new(format!("{at}: expected settings below it ([{at}]), found a value{near}")))
+        }
+    }
+}
+
+/// Why a setting of this kind does not take the value.
+pub(super) fn refused(at: &str, kind: Kind, value: &toml::Value) -> Option<String> {
+    kind.refuses(value).map(|found| format!("{at}: expected {}, found {found}", kind.words()))
+}
+
 /// Whether these settings stand in a list of tables.
-fn is_list(at: &str) -> bool {
+pub(super) fn is_list(at: &str) -> bool {
     ALL.iter().any(|key| key.is_listed && matches(key.table(), at))
 }
 
@@ -100,13 +146,16 @@ impl Kind {
     fn refuses(self, value: &toml::Value) -> Option<String> {
         use toml::Value;
         let is_good = match (self, value) {
-            (Kind::Text | Kind::Path, Value::String(_)) | (Kind::Switch, Value::Boolean(_)) => true,
-            (Kind::Number, Value::Integer(number)) => u32::try_from(*number).is_ok(),
+            // A date is text without its quotes.
+            (Kind::Text | Kind::Path, Value::String(_) | Value::Datetime(_)) | (Kind::Switch, Value::Boolean(_)) => {
+                true
+            }
+            (Kind::Number(least), Value::Integer(number)) => u32::try_from(*number).is_ok_and(|number| number >= least),
             (Kind::Share, Value::Float(_) | Value::Integer(_)) => true,
-            (Kind::Span, Value::String(text)) => super::span::Span::parse(text).is_ok(),
+            (Kind::Span(least), Value::String(text)) => Span::parse(text).is_ok_and(|span| span.seconds() >= least),
             (Kind::Secret, Value::String(text)) => super::secret::Source::parse(text).is_ok(),
             (Kind::Paths | Kind::Texts, Value::Array(items)) => items.iter().all(Value::is_str),
-            (Kind::OneOf(names), Value::String(text)) => names.contains(&text.as_str()),
+            (Kind::OneOf(names), Value::String(text)) => names.iter().any(|name| name.eq_ignore_ascii_case(text)),
             _ => false,
         };
         (!is_good).then(|| match (self, value) {
@@ -140,10 +189,10 @@ mod tests {
         for key in ALL {
             let value = match key.kind {
                 Kind::Text | Kind::Path => "\"x\"",
-                Kind::Number => "3",
+                Kind::Number(least) => &least.max(3).to_string(),
                 Kind::Share => "0.5",
                 Kind::Switch => "true",
-                Kind::Span => "\"15m\"",
+                Kind::Span(_) => "\"15m\"",
                 Kind::Secret => "\"file:/x\"",
                 Kind::Paths | Kind::Texts => "[\"x\"]",
                 Kind::OneOf(names) => &format!("\"{}\"", names[0]),
@@ -175,7 +224,7 @@ mod tests {
             };
             let text = text + beside;
             let table: toml::Table = text.parse().unwrap();
-            check(&table).unwrap_or_else(|words| panic!("{text}: {words}"));
+            check(&table).unwrap_or_else(|misfit| panic!("{text}: {misfit}"));
             let read: Result<super::super::Settings, _> = table.try_into();
             assert!(read.is_ok(), "{text}: {}", read.unwrap_err());
         }

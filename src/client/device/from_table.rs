@@ -18,11 +18,18 @@ pub(super) struct Misfit {
     pub words: String,
     /// The names that lead to it, the innermost first; in a list, the place of the element, from zero.
     inward: Vec<String>,
+    /// Whether it is the name that is wrong, and not its value.
+    is_name: bool,
 }
 
 impl Misfit {
     pub fn new(words: String) -> Self {
-        Misfit { words, inward: Vec::new() }
+        Misfit { words, inward: Vec::new(), is_name: false }
+    }
+
+    /// Of a name that no setting has.
+    pub fn of_name(words: String) -> Self {
+        Misfit { is_name: true, ..Misfit::new(words) }
     }
 
     /// The same, seen from the table or list that holds it.
@@ -31,24 +38,28 @@ impl Misfit {
         self
     }
 
-    /// Where the value begins in the text that the table was read from, in bytes.
+    /// Where the value, or the name that is wrong, begins in the text that the table was read from, in bytes.
     pub fn start(&self, text: &str) -> Option<usize> {
         let root = DeTable::parse(text).ok()?;
         let mut path = self.inward.iter().rev();
-        let mut here = in_table(root.get_ref(), path.next()?)?;
+        let (mut start, mut here) = in_table(root.get_ref(), path.next()?)?;
         for name in path {
-            here = match here.get_ref() {
+            (start, here) = match here.get_ref() {
                 DeValue::Table(table) => in_table(table, name)?,
-                DeValue::Array(items) => items.get(name.parse::<usize>().ok()?)?,
+                DeValue::Array(items) => {
+                    let item = items.get(name.parse::<usize>().ok()?)?;
+                    (item.span().start, item)
+                }
                 _ => return None,
             };
         }
-        Some(here.span().start)
+        Some(if self.is_name { start } else { here.span().start })
     }
 }
 
-fn in_table<'t, 'i>(table: &'t DeTable<'i>, name: &str) -> Option<&'t toml::Spanned<DeValue<'i>>> {
-    table.iter().find(|(key, _)| key.get_ref() == name).map(|(_, value)| value)
+/// Where the name of an entry begins, and its value.
+fn in_table<'t, 'i>(table: &'t DeTable<'i>, name: &str) -> Option<(usize, &'t toml::Spanned<DeValue<'i>>)> {
+    table.iter().find(|(key, _)| key.get_ref() == name).map(|(key, value)| (key.span().start, value))
 }
 
 impl fmt::Display for Misfit {

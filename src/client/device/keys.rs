@@ -13,11 +13,32 @@ pub fn find(name: &str) -> Option<&'static Key> {
     ALL.iter().find(|key| key.path == name || matches(key.path, name))
 }
 
-/// The setting whose name is most like this one, with the user's own names put in.
+/// The setting, or the table of settings, whose name is most like this one, with the user's own names put in.
 pub fn nearest(name: &str) -> Option<String> {
-    let filled = ALL.iter().map(|key| fill(key.path, name));
-    let (distance, best) = filled.map(|path| (distance(&path, name), path)).min()?;
-    (distance <= name.len() / 3 + 1).then_some(best)
+    let single = |name: &str| ALL.iter().find(|key| key.path.rsplit('.').next() == Some(name)).map(|key| key.path);
+    // The name of the identity is left out easily.
+    let own = name.strip_prefix("identity.").filter(|rest| find(&format!("identity.NAME.{rest}")).is_some());
+    if let Some(rest) = own {
+        return Some(format!("identity.NAME.{rest}"));
+    }
+    let lower = name.to_lowercase();
+    let paths =
+        ALL.iter().flat_map(|key| key.path.match_indices('.').map(|(end, _)| &key.path[..end]).chain([key.path]));
+    let filled = paths.map(|path| fill(path, name));
+    let (distance, best) = filled.map(|path| (distance(&path.to_lowercase(), &lower), path)).min()?;
+    if distance <= name.len() / 3 + 1 && (distance < 2 || name.contains('.')) {
+        return Some(best);
+    }
+    // Or the tables that it stands in are left out.
+    single(&lower).map(|path| path.replace('*', "NAME")).or_else(|| (distance <= name.len() / 3 + 1).then_some(best))
+}
+
+/// The name of an identity in a setting's: what stands before the part that all identities have.
+pub(super) fn identity_in(name: &str) -> Option<&str> {
+    let rest = name.strip_prefix("identity.")?;
+    let parts = ALL.iter().filter_map(|key| key.path.strip_prefix("identity.*"));
+    let longest = parts.filter(|part| rest.ends_with(part)).max_by_key(|part| part.len())?;
+    Some(&rest[..rest.len() - longest.len()])
 }
 
 /// All names in a table of settings, and whether each is a value.

@@ -39,8 +39,9 @@ pub fn load(file: Option<&Path>, overrides: &[String], memory: Option<&Path>) ->
         table = text
             .parse()
             .map_err(|e: toml::de::Error| misread(path, &text, e.span().map(|span| span.start), e.message()))?;
-        fit::check(&table).map_err(|words| wrong(format!("{}: {words}", path.display())))?;
-        held(&table).map_err(|misfit| misread(path, &text, misfit.start(&text), &misfit.words))?;
+        let unfit = |misfit: Misfit| misread(path, &text, misfit.start(&text), &misfit.words);
+        fit::check(&table).map_err(unfit)?;
+        held(&table).map_err(unfit)?;
         values::place(&mut table, path.parent().unwrap_or(Path::new("")));
         // What settings name says whom the device trusts and what it runs: who may not write them may not write that.
         values::check_writers(&table).map_err(|words| wrong(format!("{}: {words}", path.display())))?;
@@ -83,13 +84,17 @@ fn over(
 
 /// The settings that a table holds; what belongs together is looked at by `load` and `judge`.
 pub(super) fn read(table: &toml::Table) -> Result<Settings, Error> {
-    fit::check(table).map_err(wrong)?;
+    fit::check(table).map_err(|misfit| wrong(misfit.words))?;
     held(table).map_err(|misfit| wrong(misfit.words))
 }
 
 /// The settings of a table without a name that is not known.
 fn held(table: &toml::Table) -> Result<Settings, Misfit> {
-    from_table(table).map_err(|misfit| fit::misfit(table).unwrap_or(misfit))
+    let settings = from_table(table).map_err(|misfit| fit::misfit(table).unwrap_or(misfit))?;
+    match fit::misfit(table) {
+        Some(misfit) => Err(misfit),
+        None => Ok(settings),
+    }
 }
 
 /// Where and why a file cannot be read. The line itself is not shown: a secret may stand in it by mistake.
@@ -220,6 +225,37 @@ mod tests {
         let list = "[identity.a]\nsubject = \"CN=a\"\n\n[[identity.a.export]]\nlayout = \"pem\"\nfolder = \"/a\"\n";
         let words = read(&format!("{list}[[identity.a.export]]\nlayout = \"pem\"\nfolder = 7\n")).unwrap_err();
         assert!(words.contains("line 9, column 10") && words.contains("export.folder"), "{words}");
+    }
+
+    #[test]
+    fn a_name_that_no_setting_has_is_told_with_its_place_and_the_one_that_is_meant() {
+        for (text, place, words) in [
+            ("[device]\nretention = 3\nmemroy = \"m\"\n", "line 3, column 1", "did you mean device.memory?"),
+            ("[CA]\nserver = \"x\"\n", "line 1, column 2", "did you mean ca?"),
+            ("\nmemory = \"m\"\n", "line 2, column 1", "did you mean device.memory?"),
+            ("server = \"m\"\n", "line 1, column 1", "did you mean ca.server?"),
+            ("[devcie]\nmemory = \"m\"\n", "line 1, column 2", "did you mean device?"),
+            ("[identity]\nsubject = \"CN=a\"\n", "line 2, column 11", "did you mean identity.NAME.subject?"),
+            (
+                "[[identity.a.export]]\n\nlayuot = \"pem\"\n",
+                "line 3, column 1",
+                "did you mean identity.a.export.layout?",
+            ),
+            ("[identity.a.export]\nlayout = \"pem\"\n", "line 1, column 1", "each under [[identity.a.export]]"),
+            ("[ca.general-info]\noid = \"1.2.3\"\n", "line 1, column 1", "each under [[ca.general-info]]"),
+            ("[ca]\ngeneral-info = [1]\n", "line 2, column 17", "each under [[ca.general-info]]"),
+            ("[identity.\"a b\"]\nsubject = \"CN=a\"\n", "line 1, column 11", "\"a b\" is not a name"),
+            ("[ca.limits]\ncertificates = 0\n", "line 2, column 16", "1 or more"),
+            ("[ca]\naccept = \"a\"\n", "line 2, column 10", "\"any-order\""),
+        ] {
+            let found = read(text).unwrap_err();
+            assert!(found.contains(place) && found.contains(words), "{text}: {found}");
+        }
+        for text in ["zzzzzzzz = 1\n", "[ca]\nqqqqqqqq = 1\n"] {
+            let found = read(text).unwrap_err();
+            assert!(!found.contains("did you mean"), "nothing is like it: {found}");
+        }
+        assert!(read("[identity.a-b_c]\nsubject = \"CN=a\"\n[identity.a-b_c.renew]\nat = 0.5\n").is_ok());
     }
 
     #[test]

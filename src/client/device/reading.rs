@@ -16,6 +16,7 @@ use crate::asn1::x509::Certificate;
 use crate::client::Config;
 use crate::client::crl_file::add_crl_file;
 use crate::cmp::{Signer, Tolerance};
+use crate::codes::Code;
 use crate::crypto::KeyKind;
 use crate::error::Error;
 use crate::transport::{Scheme, Url};
@@ -24,6 +25,11 @@ use crate::validation::StatusSources;
 /// The outcome with the setting that it is about.
 pub(super) fn of<T>(setting: &str, outcome: Result<T, impl Into<Error>>) -> Result<T, Error> {
     outcome.map_err(|error| error.into().context(setting))
+}
+
+/// The same of a value that stands in the settings themselves: what is wrong is the settings, whatever the value should have been.
+pub(super) fn of_value<T>(setting: &str, outcome: Result<T, impl Into<Error>>) -> Result<T, Error> {
+    of(setting, outcome).map_err(|error| error.recoded(|_| Code::InvalidArgument))
 }
 
 /// Settings that are read for a client.
@@ -70,7 +76,12 @@ impl Reading<'_> {
     pub fn crls(&self, setting: &str, paths: &[PathBuf], status: &mut StatusSources) -> Result<(), Error> {
         for path in paths {
             let known = status.unread.clone();
-            of(setting, add_crl_file(status, path, None))?;
+            // That a file cannot be read is the settings' mistake, as it is of every file that they name.
+            let unread = |error: Error| match error.code() {
+                Code::NotFound | Code::Permission | Code::Io => error.recoded(|_| Code::InvalidArgument),
+                _ => error,
+            };
+            of(setting, add_crl_file(status, path, None).map_err(unread))?;
             if let Some(why) = status.unread.as_ref().filter(|_| status.unread != known) {
                 self.tell(setting, &format!("{}: {why}", crate::files::shown(path)));
             }
@@ -235,7 +246,7 @@ impl Reading<'_> {
             self.octets(&format!("{table}.password"), source, "the key's password")?;
         }
         of(&format!("{table}.key"), read_key(path, password)).map(Some).map_err(|error| match password {
-            None if error.code() == crate::codes::Code::WrongSecret => {
+            None if error.code() == Code::WrongSecret => {
                 error.followed_by(&format!("{table}.password says where it is"))
             }
             _ => error,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, de};
 use super::secret::Source;
 use super::span::Span;
 use crate::client::Config;
+use crate::codes::Code;
 use crate::error::Error;
 
 /// One setting.
@@ -82,6 +83,16 @@ impl Key {
         Key { kind, ..self }
     }
 
+    /// The least that it may be: with less, no enrolment succeeds. Of a span, in seconds.
+    pub(super) const fn least(self, least: u32) -> Self {
+        let kind = match self.kind {
+            Kind::Number(_) => Kind::Number(least),
+            Kind::Span(_) => Kind::Span(least),
+            _ => panic!("only numbers and spans have a least"),
+        };
+        Key { kind, ..self }
+    }
+
     /// With what it needs beside it.
     pub(super) const fn needs(self, needs: Need) -> Self {
         Key { needs, ..self }
@@ -98,14 +109,14 @@ impl Key {
 pub enum Kind {
     /// Text.
     Text,
-    /// A whole number.
-    Number,
+    /// A whole number, this or more: with less, no enrolment succeeds.
+    Number(u32),
     /// A number from 0 to below 1.
     Share,
     /// True or false.
     Switch,
-    /// A span of time with its unit.
-    Span,
+    /// A span of time with its unit, of so many seconds or more.
+    Span(u32),
     /// The source of a secret.
     Secret,
     /// A path.
@@ -123,10 +134,12 @@ impl Kind {
     pub fn words(self) -> String {
         match self {
             Kind::Text => "text".to_owned(),
-            Kind::Number => "a whole number".to_owned(),
+            Kind::Number(0) => "a whole number".to_owned(),
+            Kind::Number(least) => format!("a whole number, {least} or more"),
             Kind::Share => "a number from 0 to below 1".to_owned(),
             Kind::Switch => "true or false".to_owned(),
-            Kind::Span => "a span of time with its unit: 90s, 15m, 12h, 7d".to_owned(),
+            Kind::Span(0) => "a span of time with its unit: 90s, 15m, 12h, 7d".to_owned(),
+            Kind::Span(least) => format!("a span of time with its unit, {least}s or more: 90s, 15m, 12h, 7d"),
             Kind::Secret => "the source of a secret: file:PATH, fd:NUMBER, cred:NAME, env:NAME, prompt".to_owned(),
             Kind::Path => "a path".to_owned(),
             Kind::Paths => "a list of paths".to_owned(),
@@ -285,15 +298,22 @@ const fn listed(one: Kind) -> Kind {
 }
 
 macro_rules! scalars {
-    ($($type:ty: $kind:ident,)+) => {
+    ($($type:ty: $kind:expr,)+) => {
         $(impl Scalar for $type {
-            const KIND: Kind = Kind::$kind;
+            const KIND: Kind = $kind;
         })+
     };
 }
 
 scalars! {
-    String: Text, u32: Number, usize: Number, f64: Share, bool: Switch, Span: Span, Source: Secret, PathBuf: Path,
+    String: Kind::Text,
+    u32: Kind::Number(0),
+    usize: Kind::Number(0),
+    f64: Kind::Share,
+    bool: Kind::Switch,
+    Span: Kind::Span(0),
+    Source: Kind::Secret,
+    PathBuf: Kind::Path,
 }
 
 /// Is told what a reader refuses, and says whether that ends the reading.
@@ -365,7 +385,8 @@ pub(super) fn read<T: Value, O: Outcome>(
 ) -> Result<(), Error> {
     value.given().iter().try_for_each(|one| match reader(config, one).outcome() {
         Ok(()) => Ok(()),
-        Err(error) => refused(error.context(path)),
+        // What is wrong is the settings, whatever the value should have been.
+        Err(error) => refused(error.context(path).recoded(|_| Code::InvalidArgument)),
     })
 }
 

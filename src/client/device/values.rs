@@ -3,11 +3,14 @@
 use std::path::Path;
 
 use super::keys::{self, Kind};
-use super::wrong;
+use super::{fit, wrong};
 use crate::error::Error;
 
 /// Puts a setting into a table. `value` is TOML; what is not is taken as text, and where a list is wanted, as its one element.
 pub(crate) fn put(table: &mut toml::Table, key: &str, given: &str) -> Result<(), Error> {
+    if let Some(words) = keys::identity_in(key).and_then(fit::misnamed) {
+        return Err(wrong(words));
+    }
     let most = keys::ALL.iter().map(|key| key.path.split('.').count()).max().unwrap_or(0);
     if key.split('.').count() > most {
         // Each part is a table in a table.
@@ -22,10 +25,18 @@ pub(crate) fn put(table: &mut toml::Table, key: &str, given: &str) -> Result<(),
     match keys::find(key).map(|key| key.kind) {
         Some(Kind::Paths | Kind::Texts) if !value.is_array() => value = toml::Value::Array(vec![value]),
         // A reference value of digits is text all the same.
-        Some(Kind::Text | Kind::Path | Kind::Secret | Kind::Span | Kind::OneOf(_)) if !value.is_str() => {
+        Some(Kind::Text | Kind::Path | Kind::Secret | Kind::Span(_) | Kind::OneOf(_)) if !value.is_str() => {
             value = toml::Value::from(given);
         }
         _ => {}
+    }
+    if let Some((list, last)) = key.rsplit_once('.').filter(|(above, _)| fit::is_list(above)) {
+        return Err(wrong(format!(
+            "{key} stands in a list of tables, and such a list is given as a whole: {list} = [{{ {last} = ... }}]"
+        )));
+    }
+    if let Some(words) = keys::find(key).and_then(|row| fit::refused(key, row.kind, &value)) {
+        return Err(wrong(words));
     }
     let mut here = table;
     let mut parts: Vec<&str> = key.trim().split('.').collect();
@@ -122,9 +133,12 @@ mod tests {
 
     #[test]
     fn a_name_of_more_parts_than_any_setting_has_is_refused_before_anything_is_made_of_it() {
-        let deep = format!("identity.{}dns", "a.".repeat(100_000));
-        let words = put(&mut toml::Table::new(), &deep, "x").unwrap_err().to_string();
-        assert!(words.contains("no setting has more than") && words.len() < 300, "{words}");
+        for (deep, expected) in
+            [("a.".repeat(100_000), "no setting has more than"), ("identity.".repeat(50_000), "is not a name")]
+        {
+            let words = put(&mut toml::Table::new(), &format!("{deep}dns"), "x").unwrap_err().to_string();
+            assert!(words.contains(expected) && words.len() < 400, "{words}");
+        }
     }
 
     /// Every setting that names a file to be read: whoever else could write it, or put another in its place, would say whom the device
@@ -147,7 +161,15 @@ mod tests {
             let is_refused = |name: &&String| {
                 let mut table = toml::Table::new();
                 let before = if keys::find(name).unwrap().kind == Kind::Secret { "file:" } else { "" };
-                put(&mut table, name, &format!("{before}{}", path.display())).unwrap();
+                let value = format!("{before}{}", path.display());
+                match name.rsplit_once('.').filter(|(above, _)| fit::is_list(above)) {
+                    Some((list, last)) => {
+                        let is_several = keys::find(name).unwrap().kind == Kind::Paths;
+                        let value = if is_several { format!("[{value:?}]") } else { format!("{value:?}") };
+                        put(&mut table, list, &format!("[{{ {last} = {value} }}]")).unwrap();
+                    }
+                    None => put(&mut table, name, &value).unwrap(),
+                }
                 let found = check_writers(&table);
                 assert!(found.as_ref().err().is_none_or(|words| words.starts_with(*name)), "{found:?}");
                 found.is_err()
@@ -187,5 +209,31 @@ mod tests {
         );
         assert!(put(&mut table, "ca.server.x", "1").is_ok(), "refused when it is read");
         assert!(super::super::loading::read(&table).is_err());
+    }
+
+    /// What is wrong is told of the setting that is given, and by no later one.
+    #[test]
+    fn each_setting_is_judged_when_it_is_given() {
+        let mut table = toml::Table::new();
+        for (key, value, words) in [
+            ("ca.accept", "[\"a\"]", "ca.accept: expected \"exact\""),
+            ("ca.accept", "a", "ca.accept: expected \"exact\""),
+            ("ca.limits.polls", "-1", "ca.limits.polls: expected a whole number"),
+            ("ca.limits.certificates", "0", "1 or more"),
+            ("ca.http.total", "0s", "1s or more"),
+            ("identity.x y.subject", "CN=a", "\"x y\" is not a name"),
+            ("identity..subject", "CN=a", "is not a name"),
+            ("identity.\u{fc}.renew.at", "0.5", "is not a name"),
+            ("identity.../x.subject", "CN=a", "\"../x\" is not a name"),
+            ("ca.general-info.oid", "1.2.3", "ca.general-info = [{ oid = ... }]"),
+            ("identity.a.export.layout", "pem", "identity.a.export = [{ layout = ... }]"),
+        ] {
+            let told = put(&mut table, key, value).unwrap_err().to_string();
+            assert!(told.contains(words), "{key} = {value}: {told}");
+            assert!(table.is_empty(), "{key} = {value} is kept");
+        }
+        put(&mut table, "ca.general-info", "[{ oid = \"1.2.3\" }]").unwrap();
+        put(&mut table, "ca.accept", "exact").unwrap();
+        assert!(super::super::loading::read(&table).is_ok());
     }
 }

@@ -112,15 +112,20 @@ table! {
     }
 }
 
+/// Bytes that every salt has (RFC 9481 section 6.1 by way of NIST SP 800-132 section 5.1: 128 bits).
+const LEAST_SALT: u32 = 16;
+/// Bytes that every answer with a certificate has: a certificate by P-256 alone takes some 400, and the message around it as much again.
+const LEAST_MESSAGE_BYTES: u32 = 1024;
+
 table! {
     /// What a server may make the client do: see [`crate::limits::Limits`].
     open "ca.limits"
     pub struct Limits {
         /// Largest message accepted.
-        pub message_bytes: Option<u32> = "4194304".said("max_message_bytes")
+        pub message_bytes: Option<u32> = "4194304".least(LEAST_MESSAGE_BYTES).said("max_message_bytes")
             => |config, most| config.limits.set("max_message_bytes", i64::from(*most)),
         /// Most certificates read from one list of a message.
-        pub certificates: Option<u32> = "64".said("max_certificates")
+        pub certificates: Option<u32> = "64".least(1).said("max_certificates")
             => |config, most| config.limits.set("max_certificates", i64::from(*most)),
         /// Most poll requests in one operation.
         pub polls: Option<u32> = "10000".said("max_polls") => |config, most| config.limits.set("max_polls", i64::from(*most)),
@@ -128,13 +133,13 @@ table! {
         pub check_after: Option<Span> = "7d".said("max_check_after_seconds")
             => |config, span| config.limits.set("max_check_after_seconds", i64::from(span.seconds())),
         /// Longest time of one operation: CAs with approval by people take days.
-        pub total: Option<Span> = "30d".said("max_total_seconds")
+        pub total: Option<Span> = "30d".least(1).said("max_total_seconds")
             => |config, span| config.limits.set("max_total_seconds", i64::from(span.seconds())),
         /// Most iterations of a MAC that the server may impose (max_mac_iterations).
-        pub mac_iterations: Option<u32> = "1000000".needs(Need::SecretLogin).said("max_mac_iterations")
-            => |config, most| read::mac_iterations(config, *most),
+        pub mac_iterations: Option<u32> = "1000000".least(read::LEAST_ITERATIONS).needs(Need::SecretLogin).said("max_mac_iterations")
+            => |config, most| config.limits.set("max_mac_iterations", i64::from(*most)),
         /// Longest salt of a MAC.
-        pub mac_salt_bytes: Option<u32> = "256".needs(Need::SecretLogin).said("max_mac_salt_bytes")
+        pub mac_salt_bytes: Option<u32> = "256".least(LEAST_SALT).needs(Need::SecretLogin).said("max_mac_salt_bytes")
             => |config, most| config.limits.set("max_mac_salt_bytes", i64::from(*most)),
     }
 }
@@ -157,11 +162,11 @@ table! {
     open "ca.http"
     pub struct Http {
         /// Longest time to connect.
-        pub connect: Option<Span> = "15s" => |config, span| config.exchange_limits.connect_timeout = span.0,
+        pub connect: Option<Span> = "15s".least(1) => |config, span| config.exchange_limits.connect_timeout = span.0,
         /// Longest silence of the server.
-        pub read: Option<Span> = "60s" => |config, span| config.exchange_limits.read_timeout = span.0,
+        pub read: Option<Span> = "60s".least(1) => |config, span| config.exchange_limits.read_timeout = span.0,
         /// Longest time of one exchange.
-        pub total: Option<Span> = "120s" => |config, span| config.exchange_limits.total_timeout = span.0,
+        pub total: Option<Span> = "120s".least(1) => |config, span| config.exchange_limits.total_timeout = span.0,
         /// How often a message is sent again that cannot have been processed.
         pub retries: Option<u32> = "0".said("max_retries") => |config, most| config.max_retries = *most,
         /// Version of HTTP, for servers that know 1.0 alone.
@@ -176,10 +181,10 @@ table! {
     open "ca.coap"
     pub struct Coap {
         /// Largest block sent and wished for: 16, 32, ... 1024 bytes.
-        pub block: Option<u32> = "1024".needs(Need::Coap)
+        pub block: Option<u32> = "1024".least(16).needs(Need::Coap)
             => |config, bytes| read::coap_block(*bytes).map(|size| if_coap!(config.block_bytes = size)),
         /// Time to the first repetition of a message; each further one takes twice as long.
-        pub ack: Option<Span> = "2s".needs(Need::Coap) => |config, span| if_coap!(config.ack_timeout = span.0),
+        pub ack: Option<Span> = "2s".least(1).needs(Need::Coap) => |config, span| if_coap!(config.ack_timeout = span.0),
         /// How often a message is repeated.
         pub retransmit: Option<u32> = "4".needs(Need::Coap) => |config, most| if_coap!(config.max_retransmit = *most),
         /// Take only the content-format of RFC 9482.

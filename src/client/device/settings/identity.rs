@@ -39,7 +39,7 @@ table! {
         /// The issuer to ask for.
         pub issuer: Option<String> = "the CA decides",
         /// The validity to ask for, from now.
-        pub validity: Option<Span> = "the CA decides",
+        pub validity: Option<Span> = "the CA decides".least(1),
         /// Type of the keys: P-256, P-384, P-521, Ed25519, RSA-2048, RSA-3072, RSA-4096, ML-DSA-44, ...
         pub key: String = "P-256" ("P-256".to_owned()),
         /// Where its keys are made: a pkcs11: URI with object=NAME, in the token of device.pkcs11; each key gets an id of its own.

@@ -83,7 +83,7 @@ table! {
         pub mac_digest: Option<String> = "SHA256, or what the profile says"
             .kind(Kind::OneOf(&["SHA1", "SHA256", "SHA384", "SHA512"])).needs(Need::SecretLogin),
         /// Iterations of that MAC's key derivation.
-        pub mac_iterations: Option<u32> = "10000, PBMAC1 100000".needs(Need::SecretLogin),
+        pub mac_iterations: Option<u32> = "10000, PBMAC1 100000".least(read::LEAST_ITERATIONS).needs(Need::SecretLogin),
         /// Algorithm that signs messages of the login, such as RSA-PSS-SHA256.
         pub signature: Option<String> = "by the key".needs(Need::SignedLogin),
         /// Name of the factory's identity in device memory.

@@ -49,13 +49,6 @@ pub(super) fn deviation(config: &mut Config, name: &str, is_taken: bool) -> Resu
 /// RFC 9045 section 4.3 and RFC 4211 section 4.4.
 pub(in crate::client::device) const LEAST_ITERATIONS: u32 = 100;
 
-pub(super) fn mac_iterations(config: &mut Config, most: u32) -> Result<(), Error> {
-    match most < LEAST_ITERATIONS {
-        true => Err(wrong(format!("expected {LEAST_ITERATIONS} or more, which every MAC has"))),
-        false => config.limits.set("max_mac_iterations", i64::from(most)),
-    }
-}
-
 pub(super) fn http_version(config: &mut Config, name: &str) -> Result<(), Error> {
     config.server.use_http_1_0 = match name {
         "1.1" => false,
