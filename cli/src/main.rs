@@ -31,6 +31,12 @@ use failure::{Exit, Failure};
 use output::Output;
 
 fn main() -> ExitCode {
+    let code = answered();
+    devid::client::device::forget_secrets();
+    code
+}
+
+fn answered() -> ExitCode {
     if let Some((output, options)) = arguments::cmp_command(std::env::args_os()) {
         let exit = cmp::run(&options, output).unwrap_or_else(|failure| {
             output.failure_in("cmp", &failure, cmp::in_options);

@@ -256,6 +256,9 @@ fn judged(name: &str, plan: &Plan) -> (Verdict, Option<String>) {
         () if plan.has_given_up => {
             format!("what the CA refuses it for: its log, the hook `failed`; then devid store reset {name}")
         }
+        () if plan.findings.is_empty() && plan.standing == Standing::Absent => {
+            format!("devid enroll {name} says what is in the way")
+        }
         () if plan.findings.is_empty() => format!("devid renew {name} --now says what is in the way"),
         () => "what is found, above".to_owned(),
     };

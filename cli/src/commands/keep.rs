@@ -232,6 +232,11 @@ fn hurry(device: &Device, name: &str) -> Result<(), Failure> {
 pub fn renew(command: &Renew, device: &Device, output: Output) -> Result<Exit, Failure> {
     let name = device.name(command.name.as_deref())?;
     let identity = device.identity(&name);
+    let state = device.store.state(&name)?;
+    if state.current.is_none() && state.pending.is_none() {
+        let words = format!("\"{name}\" has no certificate to renew: devid enroll {name} gets the first one");
+        return Err(Error::new(Code::NotFound, words).into());
+    }
     let plan = device.planner(&identity).plan(&device.store, &name, device.clock())?;
     let is_unfinished = device.store.operations()?.contains(&name);
     let is_waiting = matches!(plan.reason, Reason::Retrying | Reason::GivenUp);

@@ -67,6 +67,17 @@ fn faults_of(loaded: &Loaded) -> BTreeSet<String> {
     judge(loaded).into_iter().filter(|one| one.fails).map(|one| one.words).collect()
 }
 
+/// Settings that the daemon begins with. What is away comes back, and is no reason to end; what is wrong does not mend itself.
+fn begun_with(loaded: &Loaded, output: Output) -> Result<BTreeSet<String>, Failure> {
+    let (away, wrong): (Vec<_>, Vec<_>) =
+        judge(loaded).into_iter().filter(|one| one.fails).partition(|one| one.is_away);
+    away.iter().for_each(|one| output.say(&format!("settings: {}", one.words)));
+    match wrong.is_empty() {
+        true => Ok(away.into_iter().map(|one| one.words).collect()),
+        false => Err(Failure::settings(wrong.into_iter().map(|one| one.words).collect::<Vec<_>>().join("; "))),
+    }
+}
+
 /// New settings are taken unless something would fail by them that does not fail already.
 fn taken(loaded: &Loaded, before: &BTreeSet<String>) -> Result<(Device, BTreeSet<String>), Failure> {
     let faults = faults_of(loaded);
@@ -84,9 +95,7 @@ pub fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
     let _ = signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&hangup));
     let loaded = load()?;
     let mut device = device::open(&loaded, false)?;
-    let mut faults = faults_of(&loaded);
-    // What is away for a while comes back, and is no reason to end.
-    faults.iter().for_each(|words| output.say(&format!("settings: {words}")));
+    let mut faults = begun_with(&loaded, output)?;
     let mut memories = BTreeMap::new();
     notify("READY=1");
     while !cancel().is_cancelled() {

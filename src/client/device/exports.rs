@@ -290,7 +290,10 @@ pub(super) fn check_above(setting: &str, path: &Path) -> Result<(), Error> {
     let above = path.parent().map(|above| if above.as_os_str().is_empty() { Path::new(".") } else { above });
     match above.filter(|above| !above.is_dir()) {
         None => Ok(()),
-        Some(above) => Err(wrong(format!("{setting}: there is no folder {}", crate::files::shown(above)))),
+        Some(above) => {
+            let words = format!("{setting}: there is no folder {}", crate::files::shown(above));
+            Err(super::away(words, std::io::ErrorKind::NotFound.into()))
+        }
     }
 }
 

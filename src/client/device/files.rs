@@ -7,7 +7,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::secret::Source;
-use super::wrong;
+use super::{away, wrong};
 use crate::asn1::Asn1Error;
 use crate::asn1::x509::Certificate;
 use crate::client::certificates::held_certificates;
@@ -98,7 +98,7 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     let file = crate::files::open_regular(path);
     let read = file.and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
-    read.map_err(|e| wrong(format!("{}: {e}{}", crate::files::shown(path), looked_for(path, &e))))?;
+    read.map_err(|e| away(format!("{}: {e}{}", crate::files::shown(path), looked_for(path, &e)), e))?;
     match bytes.len() as u64 > MAX_FILE_BYTES {
         true => Err(wrong(format!("{}: larger than {MAX_FILE_BYTES} bytes", crate::files::shown(path)))),
         false => Ok(bytes),

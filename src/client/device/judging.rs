@@ -1,6 +1,7 @@
 //! Everything that is wrong with settings, told before a device needs them: by the same door through which enrolment goes.
 
 use std::cell::RefCell;
+use std::error::Error as _;
 
 use super::exports::owner_of;
 use super::keep::NO_LOGIN;
@@ -20,6 +21,8 @@ use crate::transport::Url;
 pub struct Judged {
     /// Whether something would fail; else only some of it would, or not for sure.
     pub fails: bool,
+    /// What fails names something that cannot be read now and may come by itself: a file on a medium that is not mounted yet.
+    pub is_away: bool,
     /// What, in words; the setting first.
     pub words: String,
 }
@@ -75,13 +78,21 @@ struct Found(Vec<Judged>);
 
 impl Found {
     fn take<T>(&mut self, outcome: Result<T, Error>) -> Option<T> {
-        outcome.map_err(|error| self.refuse(super::in_settings(error.message()))).ok()
+        let told = |error: Error| {
+            let is_away = error.source().is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
+            self.fail(super::in_settings(error.message()), is_away);
+        };
+        outcome.map_err(told).ok()
     }
 
     fn refuse(&mut self, words: String) {
+        self.fail(words, false);
+    }
+
+    fn fail(&mut self, words: String, is_away: bool) {
         // One thing may be looked at by two.
         if !self.0.iter().any(|known| known.words == words) {
-            self.0.push(Judged { fails: true, words });
+            self.0.push(Judged { fails: true, is_away, words });
         }
     }
 
@@ -102,7 +113,7 @@ impl Found {
     }
 
     fn warn(&mut self, words: impl Into<String>) {
-        self.0.push(Judged { fails: false, words: words.into() });
+        self.0.push(Judged { fails: false, is_away: false, words: words.into() });
     }
 }
 
@@ -125,7 +136,7 @@ fn device(reading: &Reading<'_>, found: &mut Found) {
         found.refuse("device.memory is empty: the folder of device memory".to_owned());
     } else if let Some(above) = above.filter(|above| !above.is_dir()) {
         let words = "device.memory is made where it is missing, and the folder above it is expected";
-        found.refuse(format!("{words}: there is no {}", crate::files::shown(above)));
+        found.fail(format!("{words}: there is no {}", crate::files::shown(above)), true);
     } else if device.memory.exists() && !device.memory.is_dir() {
         found.refuse(format!("device.memory: {} is not a folder", crate::files::shown(&device.memory)));
     }
@@ -142,7 +153,7 @@ fn device(reading: &Reading<'_>, found: &mut Found) {
             let words = format!("device.pkcs11.module: {}: no such file", crate::files::shown(path));
             // Where no setting names a key in it, only device memory or a command may.
             match names_token(reading.settings) {
-                true => found.refuse(words),
+                true => found.fail(words, true),
                 false => found.warn(words),
             }
         }

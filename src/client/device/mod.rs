@@ -75,7 +75,7 @@ pub use keep::Kept;
 pub use loading::{DEFAULT_FILE, Loaded, load, load_made};
 pub use peers::peer_name;
 pub use row::Allowed;
-pub use secret::Source;
+pub use secret::{Source, forget_secrets};
 pub use settings::Device as DeviceSettings;
 pub use settings::{
     Ca, Clock, Coap, Confirm, Export, GeneralInfo, HardwareModule, Hooks, Http, Identity, Limits, Login, LoginKind,
@@ -88,6 +88,11 @@ pub use waiting::UnderWay;
 /// The settings are wrong.
 fn wrong(words: impl Into<String>) -> Error {
     Error::new(Code::InvalidArgument, words)
+}
+
+/// The settings name what cannot be read now; it may come, as a medium that is not mounted yet does.
+fn away(words: impl Into<String>, why: std::io::Error) -> Error {
+    wrong(words).with_source(why)
 }
 
 /// A device: its settings and its memory.
@@ -354,7 +359,7 @@ fn device_id(settings: &Settings) -> Result<Option<String>, Error> {
     let Some(path) = text.strip_prefix("file:") else { return Ok(Some(text.clone())) };
     let path = Path::new(path);
     let id = crate::files::read_text_of_owner(path, loading::MAX_FILE_BYTES)
-        .map_err(|e| wrong(format!("device.id: {}: {e}", crate::files::shown(path))))?;
+        .map_err(|e| away(format!("device.id: {}: {e}", crate::files::shown(path)), e))?;
     match id.trim() {
         "" => Err(wrong(format!("device.id: {} is empty", crate::files::shown(path)))),
         id => Ok(Some(id.to_owned())),

@@ -1,4 +1,6 @@
 //! Where secrets come from. None stands in the settings or on the command line.
+//!
+//! A pipe gives what it has once, and nobody at a terminal is asked twice: what came from them is kept for the process ([`forget_secrets`]).
 
 use std::fmt;
 use std::io::{IsTerminal, Read, Write};
@@ -9,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use zeroize::Zeroizing;
 
-use super::wrong as settings;
+use super::{away, wrong as settings};
 use crate::error::Error;
 
 /// Secrets are small; whatever is larger is the wrong file.
@@ -62,13 +64,13 @@ impl Source {
                 })?;
                 read_file(&Path::new(&folder).join(name))?
             }
-            Source::Descriptor(number) => read_descriptor(*number)?,
+            Source::Descriptor(number) => once::of_descriptor(*number)?,
             Source::Environment(name) => {
                 let value = std::env::var_os(name)
                     .ok_or_else(|| settings(format!("{self}: there is no such environment variable")))?;
                 Zeroizing::new(std::os::unix::ffi::OsStringExt::into_vec(value))
             }
-            Source::Prompt => ask(what)?,
+            Source::Prompt => once::of_terminal(what)?,
         };
         if secret.last() == Some(&b'\n') {
             secret.pop();
@@ -98,7 +100,7 @@ impl Source {
 impl Source {
     /// What is odd about the secret, in words that do not tell it: what editors and shells add without being asked. It counts as it is.
     pub fn oddities(&self) -> Vec<String> {
-        // What cannot be read is told by whoever needs it; and nobody at a terminal is asked twice.
+        // What cannot be read is told by whoever needs it; and nobody at a terminal is asked for it under another name.
         let read = if *self == Source::Prompt { None } else { self.read("the secret").ok() };
         read.map_or_else(Vec::new, |secret| oddities(&secret).into_iter().map(|odd| format!("{self} {odd}")).collect())
     }
@@ -155,7 +157,7 @@ fn shown(path: &Path) -> String {
 
 /// A file that others may read holds no secret.
 fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let about = std::fs::metadata(path).map_err(|e| settings(format!("file:{}: {e}", shown(path))))?;
+    let about = std::fs::metadata(path).map_err(|e| away(format!("file:{}: {e}", shown(path)), e))?;
     if about.is_file() && about.mode() & 0o077 != 0 {
         let (shown, mode) = (shown(path), about.mode() & 0o7777);
         return Err(settings(format!(
@@ -168,11 +170,12 @@ fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
 fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
     let broken = |words: String| settings(format!("{}: {words}", shown(path)));
     // A pipe without a writer would be waited for for ever.
-    let about = std::fs::metadata(path).map_err(|e| broken(e.to_string()))?;
+    let gone = |error: std::io::Error| away(format!("{}: {error}", shown(path)), error);
+    let about = std::fs::metadata(path).map_err(gone)?;
     if !about.is_file() {
         return Err(broken("is not a regular file".to_owned()));
     }
-    let file = std::fs::File::open(path).map_err(|e| broken(e.to_string()))?;
+    let file = std::fs::File::open(path).map_err(gone)?;
     read_all(file).map_err(broken)
 }
 
@@ -183,13 +186,6 @@ fn read_all(from: impl Read) -> Result<Zeroizing<Vec<u8>>, String> {
         true => Err(format!("is larger than {MAX_BYTES} bytes: not a secret")),
         false => Ok(secret),
     }
-}
-
-fn read_descriptor(number: u32) -> Result<Zeroizing<Vec<u8>>, Error> {
-    // By name and not by number, so that no descriptor of our own can be closed by mistake.
-    let path = format!("/dev/fd/{number}");
-    let file = std::fs::File::open(&path).map_err(|e| settings(format!("fd:{number}: {e}")))?;
-    read_all(file).map_err(|words| settings(format!("fd:{number}: {words}")))
 }
 
 /// Asks at the terminal, without showing what is typed.
@@ -218,10 +214,123 @@ fn ask(what: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     Ok(secret)
 }
 
+/// Sources that give a secret once: it is kept until [`forget_secrets`], as a daemon and a long check ask for it again.
+mod once {
+    use std::fs::File;
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
+    use super::{Error, MetadataExt, Zeroizing, ask, read_all, settings};
+
+    /// What a secret came from.
+    #[derive(Clone, PartialEq, Eq)]
+    enum From {
+        /// A pipe: its number here, and what the system knows it by, as another may come to have the number.
+        Pipe { number: u32, is: Option<(u64, u64)> },
+        /// Somebody at the terminal, who was asked for this.
+        Terminal(String),
+    }
+
+    struct Kept {
+        from: From,
+        secret: Zeroizing<Vec<u8>>,
+    }
+
+    static KEPT: Mutex<Vec<Kept>> = Mutex::new(Vec::new());
+
+    fn kept() -> MutexGuard<'static, Vec<Kept>> {
+        KEPT.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(kept: &[Kept], is_it: impl Fn(&From) -> bool) -> Option<Zeroizing<Vec<u8>>> {
+        kept.iter().find(|one| is_it(&one.from)).map(|one| one.secret.clone())
+    }
+
+    /// A file is read again, a pipe once. Whoever finds a pipe empty has read nothing of use.
+    pub(super) fn of_descriptor(number: u32) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let told = |words: String| settings(format!("fd:{number}: {words}"));
+        // One at a time: two who read one pipe would have half of it each.
+        let mut kept = kept();
+        // By name and not by number, so that no descriptor of our own can be closed by mistake.
+        let path = format!("/dev/fd/{number}");
+        let about = std::fs::metadata(&path).map(|about| (about.is_file(), (about.dev(), about.ino())));
+        let is = match about {
+            Ok((true, _)) => None,
+            Ok((false, is)) => Some(is),
+            // Whoever opened it has closed it meanwhile.
+            Err(error) => {
+                let closed = |from: &From| matches!(from, From::Pipe { number: known, .. } if *known == number);
+                return find(&kept, closed).ok_or_else(|| told(error.to_string()));
+            }
+        };
+        let from = From::Pipe { number, is };
+        if let Some(secret) = is.and_then(|_| find(&kept, |known| *known == from)) {
+            return Ok(secret);
+        }
+        let file = File::open(&path).map_err(|e| told(e.to_string()))?;
+        let secret = read_all(file).map_err(told)?;
+        if is.is_some() && !secret.is_empty() {
+            kept.retain(|one| !matches!(one.from, From::Pipe { number: known, .. } if known == number));
+            kept.push(Kept { from, secret: secret.clone() });
+        }
+        Ok(secret)
+    }
+
+    pub(super) fn of_terminal(what: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let mut kept = kept();
+        if let Some(secret) = find(&kept, |from| *from == From::Terminal(what.to_owned())) {
+            return Ok(secret);
+        }
+        let secret = ask(what)?;
+        if !secret.is_empty() {
+            kept.push(Kept { from: From::Terminal(what.to_owned()), secret: secret.clone() });
+        }
+        Ok(secret)
+    }
+
+    pub(super) fn forget() {
+        kept().clear();
+    }
+}
+
+/// Forgets and overwrites the secrets that came from pipes and from the terminal; what is asked for by `fd:` or `prompt` from here on is
+/// read, or asked for, again. For who is done with them: a program before it ends, or one that was given a wrong one.
+pub fn forget_secrets() {
+    once::forget();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    /// A pipe has its secret once, and whoever asks again is not told that there is none.
+    #[test]
+    fn a_pipe_is_read_once_and_what_was_in_it_is_kept_until_it_is_forgotten() {
+        use std::os::fd::AsRawFd;
+        let pipe = |words: &str| {
+            let child = std::process::Command::new("printf").arg(words).stdout(std::process::Stdio::piped()).spawn();
+            child.unwrap().stdout.take().unwrap()
+        };
+        let source = |fd: &dyn AsRawFd| Source::Descriptor(u32::try_from(fd.as_raw_fd()).unwrap());
+        let first = pipe("s3cret\\n");
+        let named = source(&first);
+        for _ in 0..3 {
+            assert_eq!(named.read("the secret").unwrap().as_slice(), b"s3cret");
+        }
+        let other = pipe("another");
+        assert_eq!(source(&other).read("the secret").unwrap().as_slice(), b"another", "another pipe is another secret");
+        assert!(source(&pipe("")).read("the secret").unwrap_err().to_string().contains("empty"));
+        // A file is what it is now.
+        let path = std::env::temp_dir().join(format!("devid-once-{}", std::process::id()));
+        let file = std::fs::File::create_new(&path).unwrap();
+        for words in ["one", "two"] {
+            std::fs::write(&path, words).unwrap();
+            assert_eq!(source(&file).read("the secret").unwrap().as_slice(), words.as_bytes());
+        }
+        std::fs::remove_file(&path).unwrap();
+        forget_secrets();
+        assert!(named.read("the secret").unwrap_err().to_string().contains("empty"), "it is kept no longer");
+    }
 
     #[test]
     fn sources_are_named_and_never_repeated() {
