@@ -179,6 +179,7 @@ fn every_command_prints_what_the_schema_says() {
         &["show", "device", "fullchain"],
         &["export", "device", "pem", &path("pem")],
         &["ca", "certs"],
+        &["ca", "template"],
         &["anchors", "list"],
         &["anchors", "add", "peers", &root],
         &["anchors", "remove", "peers", &root],

@@ -40,7 +40,9 @@ pub fn run(command: &Ca, device: &Device, output: Output) -> Result<Exit, Failur
         }
         Some(Information::Crls(lists)) => lists.iter().map(|der| pem::encode("X509 CRL", der).to_string()).collect(),
         Some(Information::RequestTemplate(Some(template))) => {
-            devid::inspect::inspect(&template.der, devid::inspect::Format::Text)?
+            let (words, document) = super::template::told(&template)?;
+            output.result("ca", &words, json!({ "answer": words, "template": document }));
+            return Ok(Exit::Done);
         }
         _ => String::new(),
     };

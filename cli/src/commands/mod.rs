@@ -18,6 +18,7 @@ pub mod revoke;
 pub mod run;
 pub mod status;
 pub mod store;
+pub mod template;
 pub mod validate;
 
 use std::path::Path;
