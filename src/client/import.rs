@@ -147,7 +147,12 @@ impl<'a> Import<'a> {
         let mut status = self.status.clone();
         StatusMemory::of_store(self.store).attach(&mut status);
         let status = status.recalled(&certificate, &pool);
-        let report = validate(&*self.provider, self.anchors, &certificate, &pool, &status, &self.checks);
+        let mut checks = self.checks.clone();
+        // Who has asked for an extension understands it.
+        if let Ok(Some(request)) = self.store.pending_request(&name) {
+            checks.recognised.extend(template_of(&request)?.extensions.iter().map(|extension| extension.oid));
+        }
+        let report = validate(&*self.provider, self.anchors, &certificate, &pool, &status, &checks);
         let Some(path) = report.path() else {
             let words = format!("the certificate for \"{name}\" does not stand up to the enrolment anchors");
             let error = report.error().unwrap_or_else(|| Error::new(Code::NoPath, "no path"));

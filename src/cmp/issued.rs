@@ -13,7 +13,7 @@ use super::request::{CertificateRequest, RequestKind};
 use super::signer_authorisation::can_protect;
 use crate::asn1::cmp::{PkiStatus, PkiStatusInfo};
 use crate::asn1::der::Cursor;
-use crate::asn1::oid;
+use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
@@ -212,6 +212,7 @@ pub(super) fn check_issued(
     let pool: Vec<Certificate> = context.intermediates.iter().chain(helpers).cloned().collect();
     let mut checks = context.checks_at(judged_at(context, request, certificate, now)?);
     checks.revocation = revocation_of_issued(context);
+    checks.recognised = understood(context, request);
     let report = context.validate(&anchors, certificate, &pool, &checks);
     match report.path() {
         Some(path) => Ok(path.chain()[1..].to_vec()),
@@ -239,6 +240,21 @@ pub(super) fn check_issued(
             }))
         }
     }
+}
+
+/// Critical extensions that the owner knows: it has asked for them, now or for the certificate that is updated, which a CA may repeat.
+fn understood(context: &Context, request: &CertificateRequest) -> Vec<Oid> {
+    let asked = request.template.extensions.iter().map(|extension| extension.oid);
+    let updated = match (request.kind, &context.credential) {
+        (RequestKind::KeyUpdate, Credential::Signature { certificate, .. }) => Some(certificate),
+        _ => None,
+    };
+    asked.chain(updated.into_iter().flat_map(critical_of)).collect()
+}
+
+fn critical_of(certificate: &Certificate) -> Vec<Oid> {
+    let critical = certificate.raw_extensions().filter(|extension| extension.critical);
+    critical.filter_map(|extension| Oid::from_bytes(extension.oid).ok()).collect()
 }
 
 /// The status data at hand is asked about a certificate that was just issued, and about the CAs above it: none may be installed

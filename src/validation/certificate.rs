@@ -60,7 +60,8 @@ fn against_any(certificate: &Certificate, facts: &Facts<'_>, checks: &Checks, ro
         // RFC 5280 section 4.1.1.2. As bytes: parameters that differ are a difference.
         return objection(Code::Malformed, "the algorithm inside the signature differs from the one beside it");
     }
-    if let Some(unknown) = facts.unknown_critical() {
+    let recognised = if matches!(role, Role::EndEntity) { &checks.recognised[..] } else { &[] };
+    if let Some(unknown) = facts.unknown_critical(recognised) {
         return objection(Code::CriticalExtension, format!("the critical extension {unknown} is not understood"));
     }
     if let Some(text) = contradicts_no_rev_avail(facts) {

@@ -43,6 +43,9 @@ pub struct Checks {
     /// first that it sent. It must be that one or a CA above it; else a peer could present one key and be judged by the
     /// certificate of another.
     pub presented: Option<Certificate>,
+    /// Critical extensions of the certificate that is asked about, and of no other, that the caller understands (RFC 5280 section 4.2):
+    /// who asked a CA for them does.
+    pub recognised: Vec<Oid>,
 }
 
 impl Checks {
@@ -113,6 +116,7 @@ impl Checks {
             budget: PathBudget::default(),
             revocation: RevocationPolicy::off(),
             presented: None,
+            recognised: Vec::new(),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::asn1::x509::{Certificate, RawExtension, hex, read_oid_content};
 use crate::prelude::*;
 
 /// What a certificate's extensions say; absent differs from empty.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Facts<'a> {
     pub basic_constraints: Option<BasicConstraints>,
     /// Bit n of the KeyUsage as `1 << n`.
@@ -33,7 +33,7 @@ pub(super) struct Facts<'a> {
     pub status_pointer: Option<&'static str>,
     /// An extension that gives nothing and takes nothing cannot be read: a path is built and judged without it.
     pub has_unread: bool,
-    unknown_critical: Option<&'a [u8]>,
+    unknown_critical: Vec<&'a [u8]>,
 }
 
 /// basicConstraints (RFC 5280 section 4.2.1.9).
@@ -72,9 +72,10 @@ impl<'a> Facts<'a> {
         Ok(facts)
     }
 
-    /// The first critical extension that is not understood here, for people.
-    pub(super) fn unknown_critical(&self) -> Option<String> {
-        let content = self.unknown_critical?;
+    /// The first critical extension that is understood neither here nor by the caller, for people.
+    pub(super) fn unknown_critical(&self, recognised: &[Oid]) -> Option<String> {
+        let is_unknown = |content: &&&[u8]| !recognised.iter().any(|known| known.as_bytes() == **content);
+        let content = *self.unknown_critical.iter().find(is_unknown)?;
         Some(Oid::from_bytes(content).map_or_else(|_| hex(content), |oid| oid.to_string()))
     }
 
@@ -172,8 +173,8 @@ impl<'a> Facts<'a> {
     }
 
     fn note_unknown(&mut self, extension: &RawExtension<'a>) {
-        if extension.critical && self.unknown_critical.is_none() {
-            self.unknown_critical = Some(extension.oid);
+        if extension.critical {
+            self.unknown_critical.push(extension.oid);
         }
     }
 }

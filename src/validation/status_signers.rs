@@ -262,7 +262,7 @@ impl<'a> StatusSearch<'a> {
                 None => Err("a responder says of itself that it is good".into()),
             };
         }
-        if let Some(unknown) = facts.unknown_critical() {
+        if let Some(unknown) = facts.unknown_critical(&[]) {
             return Err(
                 format!("a critical extension of the responder's certificate is not understood: {unknown}").into()
             );
@@ -384,6 +384,7 @@ impl<'a> StatusSearch<'a> {
             policy: PolicyInputs::default(),
             revocation: RevocationPolicy::off(),
             presented: None,
+            recognised: Vec::new(),
             ..self.checks.clone()
         };
         let at_hand = self.pool.iter().chain(self.path);

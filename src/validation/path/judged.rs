@@ -102,7 +102,7 @@ impl<'a> Search<'a> {
 
     /// RFC 5280 section 6.1.3 (b), (c): the constraints of each issuer on the names of all certificates below it.
     pub(super) fn check_constraints(&mut self, path: &[usize]) -> Option<Next> {
-        let facts = |search: &Self, k: usize| search.nodes[path[k]].facts().ok().copied();
+        let facts = |search: &Self, k: usize| search.nodes[path[k]].facts().ok().cloned();
         let mut below: Vec<Option<ConstrainedNames<'a>>> = Vec::new();
         for k in 1..path.len() {
             let Some(der) = facts(self, k)?.name_constraints else { continue };
