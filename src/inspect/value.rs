@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::words::is_misleading;
+
 /// A node of the result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
@@ -84,7 +86,8 @@ impl Value {
 
     fn word(&self) -> String {
         match self {
-            Value::Text(words) => words.clone(),
+            // Strangers' words: none of them moves the cursor, turns the line round, or is there without being seen.
+            Value::Text(words) => words.chars().map(|c| if is_misleading(c) { '\u{fffd}' } else { c }).collect(),
             Value::Number(number) => number.to_string(),
             Value::Flag(flag) => flag.to_string(),
             Value::Null => "NULL".to_owned(),
@@ -142,9 +145,37 @@ fn quote(out: &mut String, words: &str) {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
-            c if (c as u32) < 0x20 => write!(out, "\\u{:04x}", c as u32).expect("a String takes everything"),
+            // What it is remains, and what it would do on a terminal does not.
+            c if is_misleading(c) => c
+                .encode_utf16(&mut [0; 2])
+                .iter()
+                .for_each(|unit| write!(out, "\\u{unit:04x}").expect("a String takes everything")),
             c => out.push(c),
         }
     }
     out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_word_of_a_stranger_moves_a_cursor_or_turns_a_line() {
+        for c in ['\u{1b}', '\u{9b}', '\u{7}', '\u{202e}', '\u{2066}', '\u{200b}', '\u{2028}', '\u{feff}', '\u{e0041}']
+        {
+            let value = Value::Object(vec![("text".to_owned(), Value::Text(format!("a{c}b\u{e4}")))]);
+            assert_eq!(value.to_lines(), "text: a\u{fffd}b\u{e4}\n", "{c:?}");
+            let json = value.to_json();
+            assert!(!json.contains(c) && json.contains("\\u") && json.ends_with("b\u{e4}\"}"), "{c:?}: {json}");
+            let read: toml::Value = format!("v = {}", json.split_once(':').unwrap().1.trim_end_matches('}'))
+                .parse::<toml::Table>()
+                .map_or_else(
+                    // TOML knows no surrogate pairs.
+                    |_| toml::Value::String(String::new()),
+                    |mut one| one.remove("v").unwrap(),
+                );
+            assert!(u32::from(c) > 0xffff || read.as_str() == Some(&format!("a{c}b\u{e4}")[..]), "{c:?}: {json}");
+        }
+    }
 }
