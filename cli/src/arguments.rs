@@ -380,7 +380,8 @@ pub struct Validate {
 pub struct Revoke {
     /// Which identity
     pub name: Option<String>,
-    /// Why: unspecified, key-compromise, superseded, cessation-of-operation, affiliation-changed, privilege-withdrawn
+    /// Why: unspecified, key-compromise, affiliation-changed, superseded, cessation-of-operation, privilege-withdrawn, certificate-hold,
+    /// remove-from-crl
     #[arg(long)]
     pub reason: String,
     #[command(flatten)]

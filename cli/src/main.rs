@@ -126,7 +126,7 @@ fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
         Command::Doctor(command) => commands::doctor::run(command, arguments, output),
         Command::Config(command) => commands::config::run(command, arguments, output),
         Command::Cmp { .. } => Err(Failure::usage("cmp comes right behind devid, and its options behind it")),
-        Command::Completions { shell } => commands::help::completions(*shell),
+        Command::Completions { shell } => commands::completions::run(*shell),
         Command::Man { all } => commands::help::man(all.as_deref()),
     }
 }

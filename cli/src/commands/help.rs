@@ -1,4 +1,4 @@
-//! Completions and manual pages, made from the command line's own description.
+//! Help on errors, and manual pages, made from the command line's own description.
 
 use std::path::Path;
 
@@ -55,13 +55,6 @@ pub fn error(code: Option<&str>, output: Output) -> Result<Exit, Failure> {
 fn section(name: &str) -> Option<&'static str> {
     let (_, rest) = ERRORS.split_once(&format!("\n## {name}\n"))?;
     Some(rest.split("\n## ").next().unwrap_or(rest).trim())
-}
-
-pub fn completions(shell: clap_complete::Shell) -> Result<Exit, Failure> {
-    let mut out = Vec::new();
-    clap_complete::generate(shell, &mut Arguments::command(), "devid", &mut out);
-    print(&String::from_utf8_lossy(&out));
-    Ok(Exit::Done)
 }
 
 /// The page of the whole, or a page for each command in a folder.

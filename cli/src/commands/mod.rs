@@ -2,6 +2,7 @@
 
 pub mod anchors;
 pub mod ca;
+pub mod completions;
 pub mod config;
 pub mod doctor;
 pub mod dry;

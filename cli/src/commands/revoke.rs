@@ -11,7 +11,7 @@ use crate::device::Device;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 
-const REASONS: [(&str, CrlReason); 8] = [
+pub const REASONS: [(&str, CrlReason); 8] = [
     ("unspecified", CrlReason::Unspecified),
     ("key-compromise", CrlReason::KeyCompromise),
     ("affiliation-changed", CrlReason::AffiliationChanged),
