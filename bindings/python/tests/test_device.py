@@ -65,6 +65,17 @@ def test_a_peer_is_judged_by_name(devid_testca: TestCa, tmp_path: Path) -> None:
     sent = ca.read("peer-good.pem") + ca.read("issuing.pem")
     with device(ca, tmp_path) as me:
         assert me.check(sent, name="dns:good.peer.example").expires.year > 2000
+        path = tmp_path / "sent.pem"
+        path.write_bytes(sent)
+        pair = [ca.folder / "peer-good.pem", ca.read("issuing.pem")]
+        certificates = devid.load_certificates(sent)
+        for form in (sent.decode("ascii"), path, pair, certificates, tuple(certificates), bytearray(sent)):
+            assert me.check(form, name="dns:good.peer.example").certificate == certificates[0]
+        with pytest.raises(devid.UsageError, match="pathlib.Path"):
+            me.check(str(path), name="any")
+        for wrong in (7, [7], None):
+            with pytest.raises(TypeError):
+                me.check(wrong, name="any")  # type: ignore[arg-type]
         with pytest.raises(devid.ValidationError):
             me.check(sent, name="dns:other.example")
         with pytest.raises(devid.UsageError, match="dns:HOST"):

@@ -77,6 +77,17 @@ def test_settings_are_named_by_members_or_by_their_words() -> None:
         config.set_limit("max_patience", 3)
 
 
+def test_certificates_come_in_a_list_of_whatever_each_of_them_is(devid_testca: TestCa) -> None:
+    root, other = devid_testca.folder / "root.pem", devid_testca.folder / "supplier-root.pem"
+    for anchors in ([root, other], [root.read_text(), other.read_bytes()], (root, devid.Certificate.parse(other))):
+        assert len(devid.Trust(anchors)) == 2
+        devid.Config(cmp_anchors=anchors, enrolment_anchors=anchors, tls_anchors=anchors, intermediates=anchors)
+    with pytest.raises(devid.UsageError, match="pathlib.Path"):
+        devid.Config(cmp_anchors=[str(root)])
+    with pytest.raises(TypeError, match="bytes, PEM text or a pathlib.Path"):
+        devid.Config(cmp_anchors=[7])  # type: ignore[list-item]
+
+
 def test_objects_show_what_they_are_and_no_secret(devid_testca: TestCa, tmp_path: Path) -> None:
     config = devid.Config("http://ca.example/cmp?token=hunter2", enrolment_anchors=devid_testca.root)
     config.set_secret("4711", "hunter2")

@@ -76,8 +76,8 @@ class Cancel(Handle):
             with self._guard:
                 self._heirs.remove(heir)
 
-    def __repr__(self) -> str:
-        return f"<Cancel, {'closed' if self.closed else 'triggered' if self.is_triggered else 'not triggered'}>"
+    def _about(self) -> str:
+        return "triggered" if self.is_triggered else "not triggered"
 
 
 @contextlib.contextmanager

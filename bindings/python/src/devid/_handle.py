@@ -153,6 +153,17 @@ class Handle:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        # Also of one whose making has failed.
+        if getattr(self, "_is_closed", True):
+            return f"<{type(self).__name__}, closed>"
+        about = self._about()
+        return f"<{type(self).__name__} {about}>" if about else f"<{type(self).__name__}>"
+
+    def _about(self) -> str:
+        """What tells this one from others of its type, in a few words."""
+        return ""
+
     def __copy__(self) -> Any:
         raise TypeError(f"{type(self).__name__} cannot be copied")
 

@@ -101,18 +101,22 @@ class Certificate(Handle):
     def __hash__(self) -> int:
         return hash(self.der)
 
-    def __repr__(self) -> str:
-        return "<Certificate, closed>" if self.closed else f"<Certificate {self.subject!r}, serial {self.serial}>"
+    def _about(self) -> str:
+        return f"{self.subject!r}, serial {self.serial}"
 
 
-Certificates = Union[Material, Certificate, Iterable[Certificate]]
-"""Wherever several certificates are wanted: PEM or DER, the path of a file, a certificate, or certificates."""
+Certificates = Union[Material, Certificate, Iterable[Union[Certificate, Material]]]
+"""Wherever several certificates are wanted: PEM or DER, the path of a file, a certificate, or several of these."""
 
 
 def load_certificates(pem_or_der: Material) -> List[Certificate]:
     """All certificates of a PEM or PKCS#7 file in its order, each once, other blocks skipped; or the one of a DER file."""
     with CertificateList.of(pem_or_der) as found:
         return found.certificates()
+
+
+_ONE = (bytes, bytearray, memoryview, str, os.PathLike, Certificate)
+"""What is not several, though some of it could be gone through one by one."""
 
 
 class CertificateList(Handle):
@@ -126,15 +130,13 @@ class CertificateList(Handle):
         made = cls._made_by("devid_cert_list_new")
         try:
             with made._use() as pointer:
-                if isinstance(certificates, (bytes, bytearray, memoryview, str, os.PathLike)):
-                    content = material(certificates, "certificates")
-                    call("devid_cert_list_add_bytes", pointer, content, len(content))
-                else:
-                    for certificate in [certificates] if isinstance(certificates, Certificate) else certificates:
-                        if not isinstance(certificate, Certificate):
-                            raise TypeError(f"expected a Certificate, not {type(certificate).__name__}")
-                        with certificate._use() as element:
+                for one in [certificates] if isinstance(certificates, _ONE) else certificates:
+                    if isinstance(one, Certificate):
+                        with one._use() as element:
                             call("devid_cert_list_add", pointer, element)
+                    else:
+                        content = material(one, "certificates: each of them")
+                        call("devid_cert_list_add_bytes", pointer, content, len(content))
         except BaseException:
             made.close()
             raise
@@ -149,7 +151,7 @@ class CertificateList(Handle):
 
 def encoded(certificates: Certificates, what: str) -> bytes:
     """Certificates as one run of bytes, for functions that read files."""
-    if isinstance(certificates, (bytes, bytearray, memoryview, str, os.PathLike)):
+    if isinstance(certificates, _ONE) and not isinstance(certificates, Certificate):
         return material(certificates, what)
     with CertificateList.of(certificates) as made, made._use() as pointer:
         return bytes_of("devid_cert_list_pem", pointer)

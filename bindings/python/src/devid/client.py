@@ -47,9 +47,6 @@ class Client(Handle):
         with config._use() as settings:
             self._own(self._pointer_from("devid_client_new", settings))
 
-    def __repr__(self) -> str:
-        return "<Client, closed>" if self.closed else "<Client>"
-
     def enroll(self, key: Key, subject: Union[Subject, str]) -> Operation:
         """ir: the first certificate from this PKI, over a new key (RFC 9483 section 4.1.1)."""
         return self._request("devid_op_enroll", key, subject)

@@ -555,8 +555,8 @@ class Config(Handle):
         content = material(file, what)
         self._set(function, content, len(content))
 
-    def __repr__(self) -> str:
-        return "<Config, closed>" if self.closed else f"<Config for {self._server or 'no server'}>"
+    def _about(self) -> str:
+        return f"for {self._server or 'no server'}"
 
 
 def _on_log(user: Optional[int], level: int, message: bytes) -> None:

@@ -12,8 +12,9 @@ from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
 from . import _abi
 from ._blocking import Cancel, blocking_call, switch_for
-from ._call import BytesLike, Moment, bytes_of, call, data, moment_or, text
+from ._call import Moment, bytes_of, call, moment_or, text
 from ._handle import Handle
+from .certificate import Certificates, encoded
 from .errors import UsageError
 from .renewal import Done
 from .store import Store
@@ -147,16 +148,13 @@ class Device(Handle):
         with self._use() as device:
             return Store._made_by("devid_device_store", device)
 
-    def __repr__(self) -> str:
-        return "<Device, closed>" if self.closed else "<Device>"
-
-    def check(self, sent: Union[BytesLike, str], *, name: str, now: Optional[Moment] = None) -> Peer:
+    def check(self, sent: Certificates, *, name: str, now: Optional[Moment] = None) -> Peer:
         """Validates what a peer sent by the settings under ``peers``; raises why it is not to be believed.
 
-        ``sent``: its certificate first, PEM or DER. ``name``: ``dns:HOST``, ``ip:ADDRESS``, ``email:MAILBOX``, ``uri:URI``, or
+        ``sent``: its certificate first: PEM or DER, the path of a file, or a list. ``name``: ``dns:HOST``, ``ip:ADDRESS``, ``email:MAILBOX``, ``uri:URI``, or
         ``any`` if the caller knows otherwise who it is.
         """
-        content = sent.encode("ascii") if isinstance(sent, str) else data(sent, "sent")
+        content = encoded(sent, "sent")
         with self._use() as device:
             return Peer._made_by(
                 "devid_device_check", device, content, len(content), text(name, "name"), _moment(now)

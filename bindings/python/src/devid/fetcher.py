@@ -170,9 +170,6 @@ class Fetcher(Handle):
                 with contextlib.suppress(Error):
                     call("devid_fetcher_set_cancel", fetcher, None)
 
-    def __repr__(self) -> str:
-        return "<Fetcher, closed>" if self.closed else "<Fetcher>"
-
     def _set(self, function: str, *values: Any) -> None:
         with self._use() as fetcher:
             call(function, fetcher, *values)

@@ -212,8 +212,8 @@ class Key(Handle):
         with self._use() as pointer, used(certificate) as cert:
             return bytes_of("devid_key_decrypt", pointer, cert, content, len(content))
 
-    def __repr__(self) -> str:
-        return "<Key, closed>" if self.closed else f"<Key {self.kind}>"
+    def _about(self) -> str:
+        return self.kind
 
 
 def _form(der: bool) -> int:

@@ -495,9 +495,8 @@ class Steps(Handle, Pauses):
         with self._use() as operation:
             return _warnings(operation)
 
-    def __repr__(self) -> str:
-        name = type(self).__name__
-        return f"<{name}, closed>" if self.closed else f"<{name} {self.request_name}>"
+    def _about(self) -> str:
+        return self.request_name
 
 
 class Operation(Steps):

@@ -395,8 +395,8 @@ class Renewal(Handle):
         with self._use() as renewal, store._use() as memory:
             changing(memory, lambda: call("devid_renewal_reset", renewal, memory))
 
-    def __repr__(self) -> str:
-        return "<Renewal, closed>" if self.closed else f"<Renewal of {self._name!r}>"
+    def _about(self) -> str:
+        return f"of {self._name!r}"
 
     @staticmethod
     def _plan(renewal: Any, step: Step, wait: int) -> Plan:

@@ -57,5 +57,5 @@ class Request(Handle):
         with self._use() as request:
             return bytes_of("devid_request_data", request, _form(der))
 
-    def __repr__(self) -> str:
-        return "<Request, closed>" if self.closed else f"<Request, {self.algorithm}>"
+    def _about(self) -> str:
+        return self.algorithm

@@ -24,6 +24,9 @@ class Storage(ABC):
     could not be written is a finding beside it, logged by ``devid``, and written later; what cannot be read is not known.
     """
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
     @abstractmethod
     def read(self, key: str) -> Optional[BytesLike]:
         """The record; None if there is none."""

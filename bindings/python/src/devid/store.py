@@ -524,9 +524,6 @@ class Store(Handle):
         with self._use() as store:
             change(function, store, text(name, "name"))
 
-    def __repr__(self) -> str:
-        return "<Store, closed>" if self.closed else "<Store>"
-
 
 class IdentityHandle(Handle):
     """An identity on its way through the C face."""

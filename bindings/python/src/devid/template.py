@@ -72,7 +72,5 @@ class Template(Handle):
         with self._use() as template:
             return Key._made_by("devid_template_generate_key", template)
 
-    def __repr__(self) -> str:
-        if self.closed:
-            return "<Template, closed>"
-        return f"<Template, subject {self.subject!r}, keys {self.key_words or 'of any type'}>"
+    def _about(self) -> str:
+        return f"with subject {self.subject!r}, keys {self.key_words or 'of any type'}"

@@ -136,8 +136,8 @@ class Trust(Handle):
         with self._use() as trust, CertificateList._made_by("devid_trust_certificates", trust) as found:
             return found.certificates()
 
-    def __repr__(self) -> str:
-        return "<Trust, closed>" if self.closed else f"<Trust in {len(self)} anchors>"
+    def _about(self) -> str:
+        return f"in {len(self)} anchors"
 
     def __len__(self) -> int:
         with self._use() as trust:
@@ -397,6 +397,9 @@ class Peer(Handle):
 
     _type = "devid_peer"
     _is_shared = True
+
+    def _about(self) -> str:
+        return f"{self.certificate.subject!r}, until {self.expires:%Y-%m-%d %H:%M} UTC"
 
     @property
     def certificate(self) -> Certificate:

@@ -46,14 +46,20 @@ class TestCa:
         command = [_program(program), "--dir", str(self.folder), "--until-stdin-closes", *arguments]
         command += [f"--{name.replace('_', '-')}={_value(value)}" for name, value in knobs.items()]
         # It ends when its standard input closes, so that it does not outlive a test run that is killed.
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            code = self._process.wait()
+        self._said = tempfile.TemporaryFile()
+        """What it says on standard error."""
+        pipe = subprocess.PIPE
+        try:
+            self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self._said, text=True)
+        except BaseException:
+            self._said.close()
             self._folder.cleanup()
-            raise RuntimeError(f"{command[0]} ended with exit code {code} before it was ready")
-        ready = json.loads(line)
+            raise
+        try:
+            ready = self._ready(command[0])
+        except BaseException:
+            self.stop()
+            raise
         self.url: str = ready["url"]
         self.cmp_url: str = ready["cmp"]
         self.ocsp_url: str = ready["ocsp"]
@@ -64,6 +70,20 @@ class TestCa:
         """Where CoAP is spoken: with the argument ``--coap``."""
         self.https_url: Optional[str] = ready.get("https")
         """Where the same paths are by HTTPS, under the operator's root: with the arguments ``--tls`` or ``--tls-client-auth``."""
+
+    def _ready(self, program: str) -> "dict[str, str]":
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if line:
+            ready: "dict[str, str]" = json.loads(line)
+            return ready
+        code = self._process.wait()
+        self._said.seek(0)
+        said = self._said.read().decode("utf-8", "replace").strip()
+        raise RuntimeError(f"{program} ended with exit code {code} before it was ready: {said or 'it said nothing'}")
+
+    def __repr__(self) -> str:
+        return f"<TestCa at {self.url}>" if self._process.poll() is None else "<TestCa, stopped>"
 
     def read(self, name: str) -> bytes:
         """A file of its folder."""
@@ -131,6 +151,7 @@ class TestCa:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
+        self._said.close()
         self._folder.cleanup()
 
     def __enter__(self) -> TestCa:
