@@ -477,13 +477,13 @@ mod tests {
     fn a_panic_in_a_call_poisons_the_handle_and_leaves_others_alone() {
         let handle = Sample::give(vec![1]);
         let other = Sample::give(vec![2]);
-        let status = guard(ptr::null_mut(), &mut || {
+        let status = guard(ptr::null_mut(), || {
             let mut value = unsafe { handle_mut(handle, "sample") }?;
             value.push(2);
             panic!("on purpose");
         });
         assert_eq!(status, Code::Panic.number());
-        let status = guard(ptr::null_mut(), &mut || unsafe { handle_mut(handle, "sample") }.map(|_| ()));
+        let status = guard(ptr::null_mut(), || unsafe { handle_mut(handle, "sample") }.map(|_| ()));
         assert_eq!(status, Code::Poisoned.number());
         assert_eq!(unsafe { peek(handle, -1, |v| v.len() as i32) }, -1);
         assert_eq!(unsafe { peek(other, -1, |v| v.len() as i32) }, 1);
@@ -546,7 +546,7 @@ mod tests {
     fn the_text_of_a_panic_stays_inside() {
         let mut err = ptr::null_mut();
         let secret = "hunter2";
-        guard(&mut err, &mut || panic!("{secret}"));
+        guard(&mut err, || panic!("{secret}"));
         let failure = unsafe { handle_ref(err, "err") }.unwrap();
         let message = failure.error().message();
         assert!(message.contains("args.rs"));

@@ -8,13 +8,32 @@ use super::args::{Give, Slot};
 use super::error::Failure;
 use devid_core::{Code, Error};
 
+/// A body without its type: a function that knows it, and where it lies. There are hundreds of exported functions, and a table for
+/// a trait object of each closure would be as large as what most of them do.
+type Run<R> = unsafe fn(*mut ()) -> R;
+
 /// Runs the body of a fallible function; turns its error, or a panic, into a status and an error object.
 ///
 /// `err` may be NULL. It is written on every path: NULL on success.
+#[inline(always)]
+pub(super) fn guard<F: FnMut() -> Result<(), Error>>(err: *mut *mut Slot<Failure>, mut body: F) -> i32 {
+    /// # Safety
+    /// `body` is a pointer to an `F` that nobody else uses.
+    unsafe fn run<F: FnMut() -> Result<(), Error>>(body: *mut ()) -> Result<(), Error> {
+        // SAFETY: by the caller's promise.
+        unsafe { (*body.cast::<F>())() }
+    }
+    // SAFETY: the body lives until the call returns, and nothing else uses it.
+    unsafe { guarded(err, run::<F>, (&raw mut body).cast()) }
+}
+
+/// Compiled once. It does not unwind, which its callers then need not be ready for: what panics here is not caught by anybody.
 ///
-/// Compiled once: there are hundreds of functions, and each has no more than its body.
+/// # Safety
+/// `run` may be called with `body`.
 #[inline(never)]
-pub(super) fn guard(err: *mut *mut Slot<Failure>, body: &mut dyn FnMut() -> Result<(), Error>) -> i32 {
+#[allow(improper_ctypes_definitions, reason = "called from this file alone; extern \"C\" says that nothing unwinds")]
+unsafe extern "C" fn guarded(err: *mut *mut Slot<Failure>, run: Run<Result<(), Error>>, body: *mut ()) -> i32 {
     // SAFETY: by the header, `err` is NULL or points to a writable pointer. What stands there is never looked at,
     // not even by a reference: it need not be initialised.
     let tell = |error| {
@@ -24,9 +43,8 @@ pub(super) fn guard(err: *mut *mut Slot<Failure>, body: &mut dyn FnMut() -> Resu
         }
     };
     tell(std::ptr::null_mut());
-    let mut result = None;
-    caught(&mut || result = Some(body()));
-    let failure = match result {
+    // SAFETY: by the caller's promise.
+    let failure = match caught(|| unsafe { run(body) }) {
         Some(Ok(())) => return 0,
         Some(Err(error)) => error,
         None => {
@@ -41,11 +59,30 @@ pub(super) fn guard(err: *mut *mut Slot<Failure>, body: &mut dyn FnMut() -> Resu
 }
 
 /// Runs the body of a function that has no error to give; a panic becomes `otherwise`.
-#[inline]
-pub(super) fn guard_value<T>(otherwise: T, mut body: impl FnMut() -> T) -> T {
-    let mut given = None;
-    caught(&mut || given = Some(body()));
-    given.unwrap_or(otherwise)
+#[inline(always)]
+pub(super) fn guard_value<T, F: FnMut() -> T>(otherwise: T, body: F) -> T {
+    /// # Safety
+    /// `place` is a pointer to such a pair that nobody else uses.
+    unsafe fn run<T, F: FnMut() -> T>(place: *mut ()) {
+        // SAFETY: by the caller's promise.
+        let (body, given) = unsafe { &mut *place.cast::<(F, T)>() };
+        *given = body();
+    }
+    let mut place = (body, otherwise);
+    // SAFETY: the place lives until the call returns, and nothing else uses it.
+    unsafe { guarded_value(run::<T, F>, (&raw mut place).cast()) };
+    place.1
+}
+
+/// Compiled once, and does not unwind.
+///
+/// # Safety
+/// `run` may be called with `place`.
+#[inline(never)]
+#[allow(improper_ctypes_definitions, reason = "as above")]
+unsafe extern "C" fn guarded_value(run: Run<()>, place: *mut ()) {
+    // SAFETY: by the caller's promise.
+    caught(|| unsafe { run(place) });
 }
 
 thread_local! {
@@ -55,14 +92,14 @@ thread_local! {
     static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// A body that panics leaves unsaid what it was to say.
-#[inline(never)]
-fn caught(body: &mut dyn FnMut()) {
+/// What a body gives; nothing if it panics.
+fn caught<R>(body: impl FnOnce() -> R) -> Option<R> {
     install_quiet_hook();
     DEPTH.set(DEPTH.get() + 1);
     // What a handle holds after a panic is never looked at again: its slot is poisoned by then (args.rs).
-    let _ = catch_unwind(AssertUnwindSafe(body));
+    let given = catch_unwind(AssertUnwindSafe(body)).ok();
     DEPTH.set(DEPTH.get() - 1);
+    given
 }
 
 /// The default hook prints message and backtrace to stderr even when the panic is caught. This one keeps quiet inside a
@@ -110,8 +147,8 @@ mod tests {
     #[test]
     fn a_panic_is_caught_where_programs_are_told_so() {
         assert!(devid_core::supports("panic-guard"));
-        let status = guard(std::ptr::null_mut(), &mut || panic!("on purpose"));
+        let status = guard(std::ptr::null_mut(), || panic!("on purpose"));
         assert_eq!(status, Code::Panic.number());
-        assert_eq!(guard(std::ptr::null_mut(), &mut || Ok(())), 0);
+        assert_eq!(guard(std::ptr::null_mut(), || Ok(())), 0);
     }
 }

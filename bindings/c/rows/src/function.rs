@@ -182,7 +182,7 @@ impl Function {
             }
         });
         quote! {
-            crate::guard::guard(err, &mut || unsafe {
+            crate::guard::guard(err, move || unsafe {
                 #(#users)*
                 #(let #zeroed = crate::args::out_opt(#zeroed);)*
                 #(let #outs_zeroed = crate::args::out_opt(#outs_zeroed);)*
@@ -218,7 +218,7 @@ impl Function {
         quote! {
             unsafe {
                 #zeroed
-                crate::guard::guard_value(None, || {
+                crate::guard::guard_value(None, move || {
                     #(#taken)*
                     Some(#found)
                 })
