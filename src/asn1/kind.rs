@@ -316,7 +316,10 @@ pub(crate) fn document<'a>(wanted: Kind, label: &str, input: &'a [u8]) -> Result
     }
     let blocks = pem::parse(input)?;
     match blocks.iter().find(|block| Kind::of_label(block.label) == Some(wanted)) {
-        Some(block) => Ok(Cow::Owned(block.decode()?.to_vec())),
+        Some(block) => Ok(Cow::Owned(match block.decode()? {
+            pem::Content::Public(der) => der,
+            pem::Content::Secret(der) => der.to_vec(),
+        })),
         None => Err(no_block(wanted, label, &blocks)),
     }
 }

@@ -4,6 +4,7 @@
 //! Certificates, revocation lists and protected messages keep the bytes that came: a signature is always checked over
 //! those, never over a re-encoding.
 
+mod base64;
 pub mod ber;
 mod bundle;
 pub mod cmp;

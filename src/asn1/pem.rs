@@ -5,6 +5,7 @@ use alloc::borrow::Cow;
 use base64ct::{Base64, Encoding};
 use zeroize::Zeroizing;
 
+use super::base64::{decode_public, decode_secret};
 use super::der::{Asn1Error, Cursor};
 use crate::prelude::*;
 
@@ -19,9 +20,13 @@ pub struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// The decoded content. May hold a private key: wiped when dropped.
-    pub fn decode(&self) -> Result<Zeroizing<Vec<u8>>, Asn1Error> {
-        self.body.and_then(decode_base64).map_err(|rule| bad(format!("block {} ({}): {rule}", self.number, self.label)))
+    /// The decoded content: by its label it is public, or may hold a private key and is decoded and wiped as one.
+    pub fn decode(&self) -> Result<Content, Asn1Error> {
+        let content = self.body.and_then(|text| match PUBLIC.contains(&self.label) {
+            true => decode_public(text).map(Content::Public),
+            false => decode_secret(text).map(Content::Secret),
+        });
+        content.map_err(|rule| bad(format!("block {} ({}): {rule}", self.number, self.label)))
     }
 
     /// The same error as one of this block, where there are others.
@@ -41,15 +46,62 @@ impl Block<'_> {
 
     /// The certificate of a block of certificates: behind that of a `TRUSTED CERTIFICATE` OpenSSL writes settings of its
     /// own, which are not part of it.
-    pub fn decode_certificate(&self) -> Result<Zeroizing<Vec<u8>>, Asn1Error> {
-        let mut der = self.decode()?;
+    pub fn decode_certificate(&self) -> Result<Content, Asn1Error> {
+        let mut content = self.decode()?;
         if self.label == TRUSTED {
-            let end = Cursor::new(&der, "Certificate")?.any("a certificate")?.bytes.len();
-            der.truncate(end);
+            let end = Cursor::new(&content, "Certificate")?.any("a certificate")?.bytes.len();
+            match &mut content {
+                Content::Public(der) => der.truncate(end),
+                Content::Secret(der) => der.truncate(end),
+            }
         }
-        Ok(der)
+        Ok(content)
     }
 }
+
+/// What a block holds, decoded.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Content {
+    /// What everybody may see: certificates, requests, CRLs, public keys.
+    Public(Vec<u8>),
+    /// What may be a private key: decoded in constant time, and wiped when dropped.
+    Secret(Zeroizing<Vec<u8>>),
+}
+
+impl core::ops::Deref for Content {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Content::Public(der) => der,
+            Content::Secret(der) => der,
+        }
+    }
+}
+
+impl core::fmt::Debug for Content {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Content::Public(der) => f.debug_tuple("Public").field(der).finish(),
+            Content::Secret(_) => f.write_str("Secret(..)"),
+        }
+    }
+}
+
+/// The labels of what is no secret. All others, known or not, may be those of one.
+const PUBLIC: &[&str] = &[
+    "CERTIFICATE",
+    "X509 CERTIFICATE",
+    TRUSTED,
+    "X509 CRL",
+    "CRL",
+    "PKCS7",
+    "PKCS #7 SIGNED DATA",
+    "OCSP RESPONSE",
+    "CERTIFICATE REQUEST",
+    "NEW CERTIFICATE REQUEST",
+    "PUBLIC KEY",
+];
 
 const TRUSTED: &str = "TRUSTED CERTIFICATE";
 const HEADERS: &str =
@@ -232,7 +284,7 @@ fn bare_base64(input: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     if text.trim_ascii_start().first() != Some(&b'M') {
         return None;
     }
-    decode_base64(text).ok().filter(|der| der.first() == Some(&0x30))
+    decode_secret(text).ok().filter(|der| der.first() == Some(&0x30))
 }
 
 const NO_END: &str = "no END line for the BEGIN line";
@@ -304,16 +356,6 @@ pub fn encode(label: &str, der: &[u8]) -> Zeroizing<String> {
     out
 }
 
-/// Constant in time over the content: it may be a private key.
-fn decode_base64(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, &'static str> {
-    let mut characters = Zeroizing::new(Vec::with_capacity(text.len()));
-    characters.extend(text.iter().filter(|c| !c.is_ascii_whitespace()));
-    let mut out = Zeroizing::new(vec![0u8; characters.len() / 4 * 3 + 3]);
-    let length = Base64::decode(&characters[..], &mut out).map_err(|_| "the content is not base64")?.len();
-    out.truncate(length);
-    Ok(out)
-}
-
 fn bad(rule: impl Into<Cow<'static, str>>) -> Asn1Error {
     Asn1Error::pem(rule)
 }
@@ -329,6 +371,28 @@ mod tests {
             let text = encode("CERTIFICATE", &der);
             let blocks = parse(text.as_bytes()).unwrap();
             assert_eq!((blocks[0].label, &blocks[0].decode().unwrap()[..]), ("CERTIFICATE", &der[..]));
+        }
+    }
+
+    #[test]
+    fn what_may_be_a_private_key_is_decoded_as_one() {
+        let is_public = |label: &str| {
+            let text = encode(label, &[0x30, 0x00]);
+            matches!(parse(text.as_bytes()).unwrap()[0].decode().unwrap(), Content::Public(_))
+        };
+        for label in PUBLIC {
+            assert!(is_public(label));
+            // The same words about a key, and in another form, are another label.
+            for other in
+                [format!("{label} PRIVATE KEY"), format!("PRIVATE {label}"), label.to_lowercase(), format!("{label} ")]
+            {
+                assert!(!is_public(&other), "{other}");
+            }
+        }
+        for label in
+            ["PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "PKCS12", "CMS", "ANY", ""]
+        {
+            assert!(!is_public(label), "{label}");
         }
     }
 
