@@ -44,6 +44,7 @@ pub mod limits;
 mod order;
 mod phase;
 mod prelude;
+mod sorted;
 #[cfg(feature = "std")]
 pub mod store;
 mod sync;

@@ -1,7 +1,7 @@
 //! What a process knows and could not write down: it stays beside device memory until it can be written there.
 
+use crate::sorted::Map;
 use std::any::Any;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -19,7 +19,7 @@ pub(crate) trait Beside: Send + Sync {
 }
 
 /// By the home's path, for all handles of it in this process: also when the one that could not write is gone.
-static HOMES: Mutex<BTreeMap<PathBuf, Arc<dyn Beside>>> = Mutex::new(BTreeMap::new());
+static HOMES: Mutex<Map<PathBuf, Arc<dyn Beside>>> = Mutex::new(Map::new());
 
 /// Where it is kept for one home: the same for all clones of a handle, which are counted, as what is left is written with the last of them.
 pub(super) struct BesideHome(Arc<Place>);
@@ -49,7 +49,7 @@ impl BesideHome {
         let mut homes = guard(&HOMES);
         // Those that nobody has open, and into which all is written, are forgotten.
         homes.retain(|_, beside| Arc::strong_count(beside) > 1 || !beside.is_empty());
-        of_one_kind(homes.entry(path).or_insert_with(|| Arc::new(T::default())))
+        of_one_kind(homes.get_or_insert_with(path, || Arc::new(T::default())))
     }
 
     /// Writes what is left, if anything is.

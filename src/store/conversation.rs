@@ -3,17 +3,17 @@
 //! Device memory's own lock is held for single changes. This one is held from the first message to the last; it dies with its
 //! process, so there are no stale ones.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::{StoreError, StoreErrorKind};
+use crate::sorted::Map;
 
 /// A count of ended waits that says: all of them, from now on.
 pub(super) const FOR_GOOD: u64 = u64::MAX;
 
 /// Those under way by one store.
 pub(super) type Conversations = Arc<All>;
-pub(super) type All = Mutex<BTreeMap<String, Held>>;
+pub(super) type All = Mutex<Map<String, Held>>;
 
 /// What keeps others out.
 pub(super) struct Held {

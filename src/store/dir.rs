@@ -7,7 +7,6 @@
 mod files;
 mod locks;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -24,6 +23,7 @@ use super::calls::{At, Calls, Witness};
 use super::error::{StoreError, StoreErrorKind};
 use super::identity::AnchorSet;
 use super::problem::{Problem, ProblemKind};
+use crate::sorted::{Map, Set};
 use files::{is_secret, join};
 
 const MARKER: &str = "devid-store";
@@ -59,16 +59,16 @@ pub struct DirectoryBackend {
     lock: Option<File>,
     lock_depth: usize,
     /// Directories whose entries changed since the last sync, as keys; the root is "".
-    dirty: BTreeSet<String>,
+    dirty: Set<String>,
     temporary_count: u64,
     /// Directories without leftovers of a process that was stopped, whose entries are durable or in `dirty`.
-    tidied: BTreeSet<String>,
+    tidied: Set<String>,
     /// Directories that this process has made.
-    made: BTreeSet<String>,
+    made: Set<String>,
     /// Parts that are settled: see [`Backend::settle`].
-    settled: BTreeSet<String>,
+    settled: Set<String>,
     /// Directories that are open, while we have the lock and nobody else makes or removes any.
-    opened: BTreeMap<String, Arc<OwnedFd>>,
+    opened: Map<String, Arc<OwnedFd>>,
 }
 
 impl DirectoryBackend {
@@ -113,12 +113,12 @@ impl DirectoryBackend {
             ended_waits: Arc::default(),
             lock: None,
             lock_depth: 0,
-            dirty: BTreeSet::new(),
+            dirty: Set::new(),
             temporary_count: 0,
-            tidied: BTreeSet::new(),
-            made: BTreeSet::new(),
-            settled: BTreeSet::new(),
-            opened: BTreeMap::new(),
+            tidied: Set::new(),
+            made: Set::new(),
+            settled: Set::new(),
+            opened: Map::new(),
         })
     }
 

@@ -12,7 +12,6 @@
 //! Numbers only count up, also past generations that were discarded and identities that were removed: whoever reads a
 //! generation while it is replaced never finds another one's key under the number that he has.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::backend::{Backend, check_name};
@@ -22,6 +21,7 @@ use super::record::{Record, digest_hex};
 use crate::asn1::x509::Certificate;
 use crate::asn1::{pem, x509};
 use crate::crypto::{CryptoError, KeyReference, PrivateKey, Provider, Signer, keys};
+use crate::sorted::Set;
 use crate::time::Time;
 use crate::validation::names::same_name;
 
@@ -185,7 +185,7 @@ impl Home<'_> {
     }
 
     /// Numbers of all generations that have left a trace.
-    pub fn numbers(&mut self, name: &str) -> Result<BTreeSet<u32>, StoreError> {
+    pub fn numbers(&mut self, name: &str) -> Result<Set<u32>, StoreError> {
         let prefix = format!("{}/", identity_key(name));
         let keys = self.backend.list(&prefix)?;
         Ok(keys.iter().filter_map(|key| generation_number(key.strip_prefix(&prefix)?.split_once('/')?.0)).collect())

@@ -1,16 +1,15 @@
 //! A home in memory: for tests, and for devices that get a new identity at every start.
 
-use std::collections::BTreeMap;
-
 use zeroize::Zeroizing;
 
 use super::backend::{Backend, key_names};
 use super::error::StoreError;
+use crate::sorted::Map;
 
 /// Records in a map. Nothing survives the process.
 #[derive(Default)]
 pub struct MemoryBackend {
-    records: BTreeMap<String, Zeroizing<Vec<u8>>>,
+    records: Map<String, Zeroizing<Vec<u8>>>,
 }
 
 impl MemoryBackend {

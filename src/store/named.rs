@@ -1,12 +1,11 @@
 //! Which keys the records of device memory name, and whether that is all of them.
 
-use std::collections::BTreeSet;
-
 use super::Home;
 use super::error::StoreError;
 use super::generations::{HELD, REFERENCE, generation_number, identity_key};
 use super::repair::identity_names;
 use crate::crypto::{KeyReference, Signer};
+use crate::sorted::Set;
 
 /// The keys that device memory only names, as far as its records can be read. Who adds a key goes by those that are found; who destroys one
 /// asks first whether they are all.
@@ -52,7 +51,7 @@ impl Home<'_> {
     pub fn named(&mut self) -> Result<Named, StoreError> {
         let mut named = Named::default();
         let records = self.backend.list("identity/")?;
-        let (mut settled, mut wanted) = (BTreeSet::new(), BTreeSet::new());
+        let (mut settled, mut wanted) = (Set::new(), Set::new());
         for name in identity_names(&records) {
             let place = |number: u32| format!("{}/gen-{number:06}", identity_key(&name));
             match self.state(&name) {

@@ -1,6 +1,5 @@
 //! Keys that device memory only names are opened by whoever can.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,6 +8,7 @@ use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{KeyKind, KeyReference, PrivateKey, Signer};
 use crate::error::Error;
+use crate::sorted::Map;
 
 /// Opens the key that a reference names; `None` if it is none of its kind.
 pub type KeyOpener = Arc<dyn Fn(&KeyReference) -> Result<Option<Arc<dyn PrivateKey>>, Error> + Send + Sync>;
@@ -25,7 +25,7 @@ pub enum Seen {
 }
 
 /// By identity: the key that was looked for, when, and what was found wrong.
-pub(super) type Missed = BTreeMap<String, (KeyReference, Instant, Option<Problem>)>;
+pub(super) type Missed = Map<String, (KeyReference, Instant, Option<Problem>)>;
 
 /// Makes keys where device memory only names them, such as in a token, and destroys what it made.
 pub trait KeyMaker: Send + Sync {

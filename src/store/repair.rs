@@ -1,7 +1,5 @@
 //! Looking over device memory, and putting right what can be put right without guessing.
 
-use std::collections::BTreeSet;
-
 use super::error::{StoreError, StoreErrorKind};
 use super::generations::{Home, Unreadable, generation_number, identity_key};
 use super::identity::{AnchorSet, IdentityState};
@@ -10,6 +8,7 @@ use super::problem::{Problem, ProblemKind};
 use super::record::{BLOB, MARKS, NUMBER, OPERATION, REVOKED_RECORD};
 use crate::asn1::x509::Certificate;
 use crate::cmp::{Operation, SavedOperation};
+use crate::sorted::Set;
 
 /// Examines everything; with `mend`, repairs.
 pub(super) fn examine(home: &mut Home<'_>, mend: bool) -> Result<Vec<Problem>, StoreError> {
@@ -32,7 +31,7 @@ pub(super) fn examine(home: &mut Home<'_>, mend: bool) -> Result<Vec<Problem>, S
     Ok(problems)
 }
 
-pub(super) fn identity_names(keys: &[String]) -> BTreeSet<String> {
+pub(super) fn identity_names(keys: &[String]) -> Set<String> {
     keys.iter().filter_map(|k| Some(k.strip_prefix("identity/")?.split_once('/')?.0.to_owned())).collect()
 }
 

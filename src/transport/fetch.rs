@@ -121,11 +121,11 @@ pub fn fetch_once_over(
 
 #[cfg(feature = "http")]
 mod client {
-    use std::collections::BTreeSet;
 
     use ureq::http::header;
 
     use super::{Document, Fetch, FetchRequest, Fetched};
+    use crate::sorted::Set;
     use crate::transport::error::{Phase, TransportError, TransportErrorKind};
     use crate::transport::wire::{
         HttpConfig, Wire, WireReply, WireRequest, header_text, location, retry_after_seconds,
@@ -163,13 +163,13 @@ mod client {
         wire: Wire,
         limits: FetchLimits,
         requests: u32,
-        hosts: BTreeSet<String>,
+        hosts: Set<String>,
     }
 
     impl HttpFetch {
         /// With its own connections and counts.
         pub fn new(config: HttpConfig, limits: FetchLimits) -> Result<Self, TransportError> {
-            Ok(HttpFetch { wire: Wire::new(config)?, limits, requests: 0, hosts: BTreeSet::new() })
+            Ok(HttpFetch { wire: Wire::new(config)?, limits, requests: 0, hosts: Set::new() })
         }
 
         /// Requests made so far.

@@ -1,12 +1,11 @@
 //! Memory of the highest CRL number seen, so that an old list cannot be played back to a device that has seen a newer
 //! one (RFC 5280 section 5.2.3: numbers only rise for a given issuer and scope).
 
-use alloc::collections::BTreeMap;
-
 use super::revoked::KeyDigest;
 use crate::asn1::Asn1Error;
 use crate::asn1::crl::CrlNumber;
 use crate::prelude::*;
+use crate::sorted::Map;
 use crate::sync::Lock;
 use crate::time::Time;
 
@@ -68,7 +67,7 @@ pub(crate) fn no_room(series: usize) -> Noted {
 /// CRL numbers in memory, with a form to write down and read back.
 #[derive(Debug, Default)]
 pub struct CrlNumberTable {
-    numbers: Lock<BTreeMap<CrlSeries, Seen>>,
+    numbers: Lock<Map<CrlSeries, Seen>>,
 }
 
 /// The highest number of a series, and when its last signer ends.
@@ -99,7 +98,7 @@ impl CrlNumberTable {
             (None, Some(rest)) => (false, rest),
             (None, None) => return Err(Asn1Error::invalid(WHAT, "of another format")),
         };
-        let mut numbers = BTreeMap::new();
+        let mut numbers = Map::new();
         while let Some((series, behind)) = rest.split_first_chunk::<32>() {
             let (end, behind) = match has_ends {
                 true => behind.split_first_chunk::<8>().ok_or_else(damaged)?,
@@ -144,7 +143,7 @@ impl CrlNumbers for CrlNumberTable {
     }
 }
 
-fn note_in(numbers: &mut BTreeMap<CrlSeries, Seen>, list: &NumberedList<'_>) -> Noted {
+fn note_in(numbers: &mut Map<CrlSeries, Seen>, list: &NumberedList<'_>) -> Noted {
     if let Some(seen) = numbers.get_mut(list.series) {
         return match list.number {
             Some(number) if *number >= seen.number => {
@@ -156,7 +155,7 @@ fn note_in(numbers: &mut BTreeMap<CrlSeries, Seen>, list: &NumberedList<'_>) -> 
         };
     }
     let Some(number) = list.number else { return Noted::Newest };
-    let full = |numbers: &BTreeMap<CrlSeries, Seen>| {
+    let full = |numbers: &Map<CrlSeries, Seen>| {
         let of_branch = || numbers.values().filter(|seen| seen.branch == list.branch).count();
         match numbers.len() >= MAX_SERIES {
             true => Some(MAX_SERIES),

@@ -8,8 +8,6 @@
 //! The room is bounded. What had no room is not forgotten in silence: it stays known of which issuer it was and until when
 //! (`revoked_lost`), and good words from before clear none of that one's certificates, whatever path leads to them.
 
-use alloc::collections::BTreeMap;
-
 pub(crate) use super::revoked_fact::RevokedId;
 pub use super::revoked_fact::{Authority, GoodWord, ListPlace, RevokedFact};
 use super::revoked_fact::{FACT_LEN, FACT_LEN_1, FACT_LEN_4};
@@ -17,6 +15,7 @@ pub(crate) use super::revoked_lost::KeyDigest;
 use super::revoked_lost::LostFacts;
 use crate::asn1::Asn1Error;
 use crate::prelude::*;
+use crate::sorted::Map;
 use crate::time::Time;
 
 /// Most facts kept. A device meets few certificates, and of those few are revoked.
@@ -103,15 +102,15 @@ pub struct KnownFacts {
 /// Facts in memory, with a form to write down and read back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RevokedTable {
-    facts: BTreeMap<(RevokedId, Authority), RevokedFact>,
+    facts: Map<(RevokedId, Authority), RevokedFact>,
     lost: LostFacts,
 }
 
 impl RevokedTable {
     /// What is known against a certificate.
     pub fn find(&self, who: &RevokedId) -> Vec<RevokedFact> {
-        let all = (*who, Authority::Issuer)..=(*who, Authority::Key([0xff; 32]));
-        self.facts.range(all).map(|(_, fact)| fact.clone()).collect()
+        let (from, to) = ((*who, Authority::Issuer), (*who, Authority::Key([0xff; 32])));
+        self.facts.range(&from, &to).map(|(_, fact)| fact.clone()).collect()
     }
 
     /// Which facts had no room.
@@ -185,8 +184,8 @@ impl RevokedTable {
 
     /// Whether some CA that an anchor has certified has used so much of its room that issuers which are met get their place.
     pub(crate) fn is_crowded(&self) -> bool {
-        let mut counts: BTreeMap<&KeyDigest, usize> = BTreeMap::new();
-        self.facts.values().for_each(|fact| *counts.entry(&fact.branch).or_default() += 1);
+        let mut counts: Map<&KeyDigest, usize> = Map::new();
+        self.facts.values().for_each(|fact| *counts.get_or_default(&fact.branch) += 1);
         counts.values().any(|count| *count >= MANY_FACTS_OF_BRANCH)
     }
 

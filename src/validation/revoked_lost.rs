@@ -9,9 +9,8 @@
 //! day. So whoever has lists by any number of CAs of its own shown again and again has the record written 24 times a day, or once a day
 //! for each of the first [`MAX_PLACES_OF_BRANCH`].
 
-use alloc::collections::BTreeMap;
-
 use crate::prelude::*;
+use crate::sorted::Map;
 use crate::time::Time;
 
 /// First bytes of a digest of a key.
@@ -32,7 +31,7 @@ const PLACE_LEN: usize = 8 + 8 + 8;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct LostFacts {
     /// By the issuer's key.
-    places: BTreeMap<KeyDigest, Place>,
+    places: Map<KeyDigest, Place>,
     of_others: Option<Time>,
 }
 
@@ -106,7 +105,7 @@ impl LostFacts {
         for (_, place) in self.places.iter_mut().filter(|(issuer, _)| !other.places.contains_key(*issuer)) {
             place.until = place.until.max(other.of_others);
         }
-        for (issuer, theirs) in &other.places {
+        for (issuer, theirs) in other.places.iter() {
             if !self.places.contains_key(issuer) {
                 self.meet(issuer, &theirs.branch);
             }
@@ -141,7 +140,7 @@ impl LostFacts {
 
     /// The places, each behind this byte, and what stands together behind the other.
     pub fn write(&self, of_one: u8, of_others: u8, bytes: &mut Vec<u8>) {
-        for (issuer, place) in &self.places {
+        for (issuer, place) in self.places.iter() {
             bytes.push(of_one);
             let until = place.until.map_or(i64::MIN, Time::unix).to_be_bytes();
             [issuer, &place.branch, &until].iter().for_each(|part| bytes.extend_from_slice(*part));
@@ -235,7 +234,7 @@ mod tests {
                 assert!(lost.meet(&met, &good));
                 assert!(lost.meet(&shared, &bad) && (0..3).all(|n| lost.meet(&key(7_000_000 + n), &bad)));
                 assert!(lost.meet(&shared, &good), "where fewer are");
-                let mut said: BTreeMap<KeyDigest, Time> = BTreeMap::new();
+                let mut said: Map<KeyDigest, Time> = Map::new();
                 let mut writes = 0;
                 for turn in 0..DAYS * 600 {
                     let now = 1_000_000_000 + turn * DAY / 600;
@@ -252,7 +251,7 @@ mod tests {
                     let (issuer, made, now) = (key(issuer as usize), Time::from_unix(made), Time::from_unix(now));
                     writes += i64::from(lost.lose(&issuer, &bad, made, Some(now)));
                     let made = made.min(now);
-                    let known = said.entry(issuer).or_insert(made);
+                    let known = said.get_or_insert_with(issuer, || made);
                     *known = made.max(*known);
                     assert!(lost.of(&issuer) > Some(made));
                 }

@@ -28,9 +28,9 @@ const FLOORS: [(&str, u8); 9] = [
 ];
 
 /// What every room may use: it knows nothing of any of them.
-const GROUND: [&str; 13] = [
-    "codes", "defaults", "error", "features", "files", "limits", "order", "phase", "prelude", "sync", "time", "words",
-    "Code",
+const GROUND: [&str; 14] = [
+    "codes", "defaults", "error", "features", "files", "limits", "order", "phase", "prelude", "sorted", "sync", "time",
+    "words", "Code",
 ];
 
 /// Steps upwards that are accepted, each with its reason.

@@ -93,8 +93,11 @@ fn engine_files() -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = ROOMS.iter().flat_map(|room| rust_files(&Path::new("src").join(room))).collect();
     files.retain(|file| !HOSTED.iter().any(|(folder, _)| file.starts_with(folder)));
     files.extend(
-        ["codes", "defaults", "error", "features", "limits", "order", "phase", "prelude", "sync", "time", "words"]
-            .map(|name| format!("src/{name}.rs").into()),
+        [
+            "codes", "defaults", "error", "features", "limits", "order", "phase", "prelude", "sorted", "sync", "time",
+            "words",
+        ]
+        .map(|name| format!("src/{name}.rs").into()),
     );
     files
 }

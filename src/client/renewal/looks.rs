@@ -2,15 +2,15 @@
 //! first look is the one that tells something, which is written down; what has passed by each later one need not be. How long it has known of a
 //! wait it knows by itself.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::progress::Attempts;
+use crate::sorted::Map;
 
 /// Shared by the copies of a planner.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Looks(Arc<Mutex<BTreeMap<String, Known>>>);
+pub(super) struct Looks(Arc<Mutex<Map<String, Known>>>);
 
 /// What is known of an identity's wait.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Looks {
         }
     }
 
-    fn all(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
+    fn all(&self) -> MutexGuard<'_, Map<String, Known>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,7 +2,7 @@
 
 mod writing;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::document::{CRL, ISSUER, Item, OCSP};
@@ -15,6 +15,7 @@ use crate::codes::Code;
 use crate::crypto::{DigestAlgorithm, Provider};
 use crate::error::Error;
 use crate::limits;
+use crate::sorted::Set;
 use crate::store::{Store, StoreError, StoreErrorKind};
 use crate::time::Time;
 use crate::validation::{Checks, Crl};
@@ -106,7 +107,7 @@ pub(super) struct Cache {
     entries: HashMap<String, Held>,
     /// The names of the records in device memory, as of the mark: a question about something that is not there costs no
     /// look into it, so that everything a peer sent can be asked about.
-    names: Option<BTreeSet<String>>,
+    names: Option<Set<String>>,
     /// Why it cannot be told whether another process has written something new.
     unsynced: Option<String>,
     /// Rises with every status document that is kept, by anyone with the same device memory.
@@ -195,7 +196,7 @@ impl Cache {
             Ok(names) => names,
             Err(error) => return Kept::Unreadable(unlisted(&error)),
         };
-        let Some(name) = names.range(base.clone()..).next().filter(|name| name.starts_with(&base)).cloned() else {
+        let Some(name) = names.from(base.as_str()).next().filter(|name| name.starts_with(&base)).cloned() else {
             return Kept::Nothing;
         };
         match self.read_record(&store, &name) {
@@ -248,7 +249,7 @@ impl Cache {
     }
 
     /// Names of the records in device memory.
-    fn names(&mut self, store: &Store) -> Result<&BTreeSet<String>, Error> {
+    fn names(&mut self, store: &Store) -> Result<&Set<String>, Error> {
         if self.names.is_none() {
             self.names = Some(store.blobs()?.into_iter().filter(|name| name.starts_with(PREFIX)).collect());
         }

@@ -1,12 +1,12 @@
 //! The highest CRL numbers in device memory: an old list is refused also after a restart.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::unwritten::{LeftNumber, Unwritten};
 use crate::asn1::crl::CrlNumber;
 use crate::asn1::x509::hex;
 use crate::error::Error;
+use crate::sorted::Map;
 use crate::store::{Store, StoreError};
 use crate::time::Time;
 use crate::validation::crl_numbers::{CrlSeries, no_room};
@@ -33,7 +33,7 @@ pub struct StoredCrlNumbers {
     store: Option<Arc<Store>>,
     /// Without a store.
     table: CrlNumberTable,
-    held: Mutex<BTreeMap<CrlSeries, Seen>>,
+    held: Mutex<Map<CrlSeries, Seen>>,
     unwritten: Arc<Unwritten>,
     troubles: Mutex<Vec<Error>>,
 }

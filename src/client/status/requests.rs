@@ -1,12 +1,13 @@
 //! Requests of one validation, one after the other, under all caps.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::time::Instant;
 
 use super::{FetchEvent, FetchOutcome, StatusOptions, Wanted};
 use crate::codes::Code;
 use crate::error::Error;
 use crate::limits::moment_in;
+use crate::sorted::Set;
 use crate::transport::{ExchangeLimits, Fetch, FetchRequest, Fetched, Url};
 
 /// Most hosts remembered as silent.
@@ -18,7 +19,7 @@ pub(super) struct Requests<'a> {
     options: &'a StatusOptions,
     started: Instant,
     count: u32,
-    hosts: BTreeSet<String>,
+    hosts: Set<String>,
     /// Who did not answer at all is not waited for a second time, now and for a while.
     silent: &'a mut HashMap<String, Instant>,
     /// Which bound ended the asking for status data. What was not asked for may revoke, so no verdict is positive then.
@@ -34,7 +35,7 @@ impl<'a> Requests<'a> {
             options,
             started: Instant::now(),
             count: 0,
-            hosts: BTreeSet::new(),
+            hosts: Set::new(),
             silent,
             cut_short: None,
             log: Vec::new(),

@@ -2,7 +2,6 @@
 //! memory in this process know it at once, and whoever asks next writes it, or else who lets go of it.
 
 use std::any::Any;
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use super::{facts, numbers};
 use crate::asn1::crl::CrlNumber;
 use crate::codes::Code;
 use crate::error::Error;
+use crate::sorted::Map;
 use crate::store::{Beside, Store};
 use crate::time::Time;
 use crate::validation::RevokedTable;
@@ -44,7 +44,7 @@ pub(super) struct Unwritten {
 #[derive(Debug, Default)]
 struct Left {
     facts: RevokedTable,
-    numbers: BTreeMap<CrlSeries, LeftNumber>,
+    numbers: Map<CrlSeries, LeftNumber>,
     /// How many attempts have failed one after the other, and how many questions pass before the next.
     failed: u32,
     to_pass: u32,
@@ -133,7 +133,7 @@ impl Unwritten {
         if left.numbers.len() >= MAX_NUMBERS && !left.numbers.contains_key(series) {
             return;
         }
-        let known = left.numbers.entry(*series).or_insert_with(|| number.clone());
+        let known = left.numbers.get_or_insert_with(*series, || number.clone());
         known.end = known.end.max(number.end);
         known.issued = known.issued.max(number.issued);
         known.number = known.number.clone().max(number.number);

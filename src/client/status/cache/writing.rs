@@ -147,7 +147,7 @@ impl Cache {
             None => base.clone(),
         };
         let others: Vec<String> = match self.names(store) {
-            Ok(names) => names.range(base.clone()..).take_while(|n| n.starts_with(&base)).cloned().collect(),
+            Ok(names) => names.from(base.as_str()).take_while(|n| n.starts_with(&base)).cloned().collect(),
             Err(_) => Vec::new(),
         };
         self.make_room(store, &name, entry)?;
