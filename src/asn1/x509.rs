@@ -45,6 +45,7 @@ struct Known {
     /// `None`: the key is written in its usual form.
     usual_key: Once<Option<Box<[u8]>>>,
     key_form: Once<KeyForm>,
+    key_digest: Once<[u8; 32]>,
     is_on_curve: Once<bool>,
 }
 
@@ -347,6 +348,14 @@ impl Certificate {
     /// How the key is written, as `form` finds.
     pub(crate) fn key_form(&self, form: impl FnOnce(&[u8]) -> KeyForm) -> KeyForm {
         *self.known.key_form.get_or_init(|| form(self.spki()))
+    }
+
+    /// SHA-256 of the key in its usual form, as `digest` makes it.
+    pub(crate) fn key_digest<E>(&self, digest: impl FnOnce() -> Result<[u8; 32], E>) -> Result<[u8; 32], E> {
+        match self.known.key_digest.get() {
+            Some(known) => Ok(*known),
+            None => digest().map(|made| *self.known.key_digest.get_or_init(|| made)),
+        }
     }
 
     /// Whether the key is a point of its curve, as `look` finds.

@@ -59,6 +59,19 @@ impl<'a> KeyIdentity<'a> {
         KeyIdentity { spki: usual.map_or(Cow::Borrowed(spki), Cow::Owned), form, certificate: None }
     }
 
+    /// SHA-256 of [`Self::as_spki`], as `digest` makes it: of a certificate's key it is worked out once.
+    pub fn digest<E>(&self, digest: impl FnOnce(&[u8]) -> Result<[u8; 32], E>) -> Result<[u8; 32], E> {
+        match self.certificate {
+            Some(certificate) => certificate.key_digest(|| digest(&self.as_spki())),
+            None => digest(&self.as_spki()),
+        }
+    }
+
+    /// Whether it may be a key whose parameters stand in a certificate above: it is none of a kind that has them in itself.
+    pub fn may_inherit(certificate: &Certificate) -> bool {
+        certificate.key_form(form_of) == KeyForm::Only
+    }
+
     pub fn into_owned(self) -> KeyIdentity<'static> {
         if self.is_written_out_already() {
             let spki = self.as_spki().into_owned();

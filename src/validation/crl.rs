@@ -3,6 +3,7 @@
 use core::fmt;
 
 use super::crl_index::{self, CrlIndex};
+use super::crl_numbers::CrlSeries;
 use super::names::{name_hash, place_hash};
 use super::signed::{Entitled, Line, SignatureMemory};
 use crate::asn1::crl::{Bytes, CertificateList, CrlHead, CrlNumber, CrlReason, CrlTail, EntryIssuer, issuer_names};
@@ -29,6 +30,8 @@ pub struct Crl {
     entitled: Entitled,
     issuer_hash: Once<u64>,
     issuer_place: Once<u64>,
+    /// Its series under the key that it was asked with first: its signer's, but for who has several.
+    series: Once<(Box<[u8]>, CrlSeries)>,
     /// Why the list clears nobody; whom it lists is revoked all the same.
     defect: Option<Asn1Error>,
 }
@@ -116,6 +119,7 @@ impl Crl {
             entitled: Entitled::default(),
             issuer_hash: Once::new(),
             issuer_place: Once::new(),
+            series: Once::new(),
         })
     }
 
@@ -187,7 +191,8 @@ impl Crl {
         let (body, entitled) = (Body::Extract(extract), Entitled::default());
         let defect = head.defect.clone().or_else(|| tail.defect.clone()).or(defect);
         let (signatures, issuer_hash, issuer_place) = (SignatureMemory::default(), Once::new(), Once::new());
-        Crl { head, tail, signature, body, signatures, entitled, issuer_hash, issuer_place, defect }
+        let series = Once::new();
+        Crl { head, tail, signature, body, signatures, entitled, issuer_hash, issuer_place, series, defect }
     }
 
     /// The issuer's Name, DER.
@@ -203,6 +208,16 @@ impl Crl {
     /// The same in the form that is written down.
     pub(crate) fn issuer_place(&self) -> u64 {
         *self.issuer_place.get_or_init(|| place_hash(self.issuer()))
+    }
+
+    /// Its series under a signer's key, as `make` works it out.
+    pub(crate) fn series<E>(&self, key: &[u8], make: impl FnOnce() -> Result<CrlSeries, E>) -> Result<CrlSeries, E> {
+        if let Some((_, series)) = self.series.get().filter(|(known, _)| **known == *key) {
+            return Ok(*series);
+        }
+        let made = make()?;
+        self.series.get_or_init(|| (key.into(), made));
+        Ok(made)
     }
 
     /// 1 or 2.

@@ -85,7 +85,7 @@ impl<'a> Points<'a> {
             let mut outer = Cursor::new(extension.value, "IssuerAltName")?;
             names.extend(general_names(outer.expect(::der::Tag::Sequence, "GeneralNames")?.value)?);
         }
-        let issuer = OwnedName::directory(certificate.issuer());
+        let issuer = OwnedName::issuer_of(certificate);
         let points: Vec<Point<'_>> = points.into_iter().map(|point| Point::new(point, certificate)).collect();
         let names_issuer = |point: &Point<'_>| {
             point.point.crl_issuer.is_empty() || point.crl_issuers.iter().any(|named| named.same(&issuer))
@@ -107,7 +107,7 @@ impl<'a> Points<'a> {
         Points {
             certificate,
             is_ca: is_ca(certificate).unwrap_or(false),
-            issuer: OwnedName::directory(certificate.issuer()),
+            issuer: OwnedName::issuer_of(certificate),
             points: Vec::new(),
             issuer_point: Point::of_issuer(names, certificate),
             handed_over: true,
@@ -215,6 +215,11 @@ impl OwnedName {
 
     fn directory(name: &[u8]) -> Self {
         OwnedName::Directory(name.to_vec(), OnceCell::new())
+    }
+
+    /// The certificate knows the hash.
+    fn issuer_of(certificate: &Certificate) -> Self {
+        OwnedName::Directory(certificate.issuer().to_vec(), OnceCell::from(certificate.issuer_hash(name_hash)))
     }
 
     fn is_issuer_of(&self, crl: &Crl) -> bool {

@@ -9,7 +9,7 @@ use alloc::collections::BTreeMap;
 use core::cell::{Cell, OnceCell, RefCell};
 
 use super::crl_numbers::CrlNumberTable;
-use super::names::{name_hash, same_name};
+use super::names::{Hashed, name_hash, same_name};
 use super::ocsp::forms_at_hand;
 use super::status_sources::StatusSources;
 use super::trust::TrustAnchors;
@@ -200,7 +200,7 @@ impl Knowledge {
     /// hash are paid for, also where somebody made them collide; where the budget ends, that is remembered, and there are none.
     pub(super) fn named<'c>(
         &self,
-        name: &[u8],
+        name: Hashed<'_>,
         anchors: &'c TrustAnchors,
         pool: &'c [Certificate],
     ) -> Vec<&'c Certificate> {
@@ -212,11 +212,11 @@ impl Knowledge {
             }
             subjects
         });
-        let found = subjects.get(&name_hash(name)).map(Vec::as_slice).unwrap_or_default();
+        let found = subjects.get(&name.hash()).map(Vec::as_slice).unwrap_or_default();
         if self.spend_candidates(found.len()).is_err() {
             return Vec::new();
         }
-        found.iter().filter_map(|index| all(*index)).filter(|c| same_name(c.subject(), name)).collect()
+        found.iter().filter_map(|index| all(*index)).filter(|c| name.is_subject_of(c)).collect()
     }
 }
 
@@ -248,7 +248,7 @@ mod tests {
             let knowledge = Knowledge::before(&StatusSources::none());
             let mut looked_at = 0;
             while knowledge.exhausted().is_none() {
-                let found = knowledge.named(pool[0].subject(), &anchors, &pool).len();
+                let found = knowledge.named(Hashed::subject(&pool[0]), &anchors, &pool).len();
                 assert!(
                     found == many || (found == 0 && knowledge.exhausted().is_some()),
                     "none is left out in silence"
@@ -257,7 +257,7 @@ mod tests {
             }
             let most = limits::MAX_STATUS_CANDIDATES as usize;
             assert!(looked_at <= most && looked_at > most - many, "{many}: {looked_at}");
-            assert!(knowledge.named(pool[0].subject(), &anchors, &pool).is_empty());
+            assert!(knowledge.named(Hashed::subject(&pool[0]), &anchors, &pool).is_empty());
         }
     }
 }

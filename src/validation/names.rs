@@ -8,6 +8,7 @@ use ::der::Tag;
 use crate::asn1::Asn1Error;
 use crate::asn1::der::{Cursor, Tlv};
 use crate::asn1::directory_string::{self, UNIVERSAL_STRING};
+use crate::asn1::x509::Certificate;
 use crate::prelude::*;
 
 /// Whether two Names, DER, are the same by RFC 5280 section 7.1: attribute by attribute, strings without regard to case,
@@ -38,6 +39,40 @@ pub(crate) fn name_hash(der: &[u8]) -> u64 {
 /// tells where to look, or stands beside a key.
 pub(crate) fn place_hash(der: &[u8]) -> u64 {
     hash_with(der, &|| Fnv(FNV_START))
+}
+
+/// A name with its [`name_hash`], by which it is looked up. Certificates and lists work theirs out once.
+#[derive(Clone, Copy)]
+pub(crate) struct Hashed<'a> {
+    name: &'a [u8],
+    hash: u64,
+}
+
+impl<'a> Hashed<'a> {
+    pub fn of(name: &'a [u8]) -> Self {
+        Hashed { name, hash: name_hash(name) }
+    }
+
+    pub fn subject(certificate: &'a Certificate) -> Self {
+        Hashed { name: certificate.subject(), hash: certificate.subject_hash(name_hash) }
+    }
+
+    pub fn issuer(certificate: &'a Certificate) -> Self {
+        Hashed { name: certificate.issuer(), hash: certificate.issuer_hash(name_hash) }
+    }
+
+    /// Where the hash is known.
+    pub fn known(name: &'a [u8], hash: u64) -> Self {
+        Hashed { name, hash }
+    }
+
+    pub fn hash(self) -> u64 {
+        self.hash
+    }
+
+    pub fn is_subject_of(self, certificate: &Certificate) -> bool {
+        self.hash == certificate.subject_hash(name_hash) && same_name(self.name, certificate.subject())
+    }
 }
 
 /// A form that equal names share and others do not: for a digest, where names must not be taken for one another whoever has chosen them.

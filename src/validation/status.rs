@@ -8,6 +8,7 @@ use super::checks::{CheckTime, Checks};
 use super::crl::Crl;
 use super::freshness::{Freshness, Window};
 use super::knowledge::{Knowledge, Source};
+use super::names::Hashed;
 use super::revocation_policy::{RevocationPolicy, StatusPreference};
 use super::revoked::{GoodWord, ListPlace};
 use super::status_sources::StatusSources;
@@ -409,6 +410,9 @@ impl<'a> StatusSearch<'a> {
 
     /// The key of a certificate as signatures are checked with it.
     pub(super) fn working_key<'c>(&'c self, certificate: &'c Certificate) -> Cow<'c, [u8]> {
+        if !KeyIdentity::may_inherit(certificate) {
+            return Cow::Borrowed(certificate.spki());
+        }
         let place = self.path.iter().position(|c| c == certificate).unwrap_or(self.path.len());
         dsa::working_key(certificate.spki(), self.path.iter().skip(place + 1).map(Certificate::spki))
     }
@@ -436,7 +440,7 @@ impl<'a> StatusSearch<'a> {
                     entitling.push(Entitling::Certifier(key.into_owned()));
                 }
                 // Others may have certified both, and be all that is left of them one day. One's own stand first.
-                let others = self.knowledge.named(signer.issuer(), self.anchors, self.pool);
+                let others = self.knowledge.named(Hashed::issuer(signer), self.anchors, self.pool);
                 for other in others.into_iter().take(2 * MAX_CERTIFIERS) {
                     let key = self.key_of(other);
                     let is_known = |known: &Entitling| matches!(known, Entitling::Certifier(known) if *known == key);
@@ -477,8 +481,8 @@ impl<'a> StatusSearch<'a> {
             *other != signer && is_paid() && other_key == key
         };
         let mut more = Vec::new();
-        for other in named(signer.subject()).into_iter().filter(is_another) {
-            for ca in named(other.issuer()) {
+        for other in named(Hashed::subject(signer)).into_iter().filter(is_another) {
+            for ca in named(Hashed::issuer(other)) {
                 let ca_key = self.key_of(ca);
                 if !self.has_certified(ca, other).unwrap_or(false) {
                     continue;

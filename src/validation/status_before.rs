@@ -1,7 +1,7 @@
 //! What is known about a certificate from before this validation, and what is written down for the next: the search's side of the
 //! record in `revoked`.
 
-use super::names::place_hash;
+use super::names::{Hashed, place_hash};
 use super::ocsp_status::words_of_response;
 use super::revoked::{Authority, KeyDigest, RevokedFact, RevokedId};
 use super::signed::Line;
@@ -243,7 +243,7 @@ impl StatusSearch<'_> {
     /// Whether what entitled the source of a fact does so for the issuer on this path, under these anchors.
     fn counts(&self, fact: &RevokedFact, certificate: &Certificate, above: &[Certificate]) -> Result<bool, Unusable> {
         let is_key = |certificate: &Certificate, key: &[u8; 32]| -> Result<bool, Unusable> {
-            let usual = self.sha256(&[&self.key_of(certificate).as_spki()])?;
+            let usual = self.key_sha256(&self.key_of(certificate))?;
             // As it was written before keys had one form, too.
             let as_it_came = self.sha256(&[certificate.spki()])?;
             Ok([usual, as_it_came].contains(key))
@@ -264,7 +264,7 @@ impl StatusSearch<'_> {
                     }
                 }
                 let Some(issuer) = above.first() else { return Ok(false) };
-                for ca in self.knowledge.named(issuer.issuer(), self.anchors, self.pool) {
+                for ca in self.knowledge.named(Hashed::issuer(issuer), self.anchors, self.pool) {
                     // Anybody may have sent it: what costs something is asked once the signature is paid for and holds.
                     let is_it = match self.key_of(ca).is_written_out_already() {
                         true => is_key(ca, key)? && self.has_certified(ca, issuer)?,
@@ -296,12 +296,12 @@ impl StatusSearch<'_> {
             _ => None,
         });
         let named = |name| self.knowledge.named(name, self.anchors, self.pool);
-        for signer in core::iter::once(issuer.subject()).chain(of_points).flat_map(named) {
+        for signer in core::iter::once(Hashed::subject(issuer)).chain(of_points.map(Hashed::of)).flat_map(named) {
             let key = self.key_of(signer);
-            if !key.is_written_out_already() || self.sha256(&[&key.as_spki()])? != fact.source {
+            if !key.is_written_out_already() || self.key_sha256(&key)? != fact.source {
                 continue;
             }
-            for ca in self.knowledge.named(signer.issuer(), self.anchors, self.pool) {
+            for ca in self.knowledge.named(Hashed::issuer(signer), self.anchors, self.pool) {
                 let key = self.key_of(ca);
                 if self.has_certified(ca, signer)?
                     && (above.iter().any(|above| self.key_of(above) == key) || self.has_certified(ca, issuer)?)
@@ -331,7 +331,11 @@ impl StatusSearch<'_> {
     }
 
     fn key_digest(&self, key: &KeyIdentity<'_>) -> Result<KeyDigest, Unusable> {
-        Ok(*self.sha256(&[&key.as_spki()])?.first_chunk().ok_or("a digest without bytes")?)
+        Ok(*self.key_sha256(key)?.first_chunk().ok_or("a digest without bytes")?)
+    }
+
+    fn key_sha256(&self, key: &KeyIdentity<'_>) -> Result<[u8; 32], Unusable> {
+        key.digest(|spki| self.sha256(&[spki]))
     }
 
     fn sha256(&self, parts: &[&[u8]]) -> Result<[u8; 32], Unusable> {

@@ -9,7 +9,7 @@ use super::certificate::Objection;
 use super::checks::{CheckTime, Checks, KeyUsage, NameCheck, PolicyInputs};
 use super::facts::Facts;
 use super::knowledge::Source;
-use super::names::same_name;
+use super::names::{Hashed, same_name};
 use super::revocation_policy::{RevocationMode, RevocationPolicy, RevocationScope};
 use super::status::{Authorised, Revocation, SignerChain, SignerSearch, Standing, Status, StatusSearch};
 use super::status_sources::StatusSources;
@@ -44,11 +44,11 @@ impl<'a> StatusSearch<'a> {
     /// signature, and never cut short in silence. The flag tells whether the path to it is validated already.
     pub(super) fn signers_named<'s>(
         &'s self,
-        name: &[u8],
+        name: Hashed<'_>,
         key_id: Option<&[u8]>,
         above: &'s [Certificate],
     ) -> Vec<(&'s Certificate, bool)> {
-        let named = |list: &'s [Certificate]| list.iter().filter(|c| same_name(c.subject(), name));
+        let named = |list: &'s [Certificate]| list.iter().filter(|c| name.is_subject_of(c));
         let of_chain = named(above).map(|candidate| (candidate, true));
         let others = self.knowledge.named(name, self.anchors, self.pool).into_iter().chain(named(self.path));
         // Each once, also of many that differ in their last byte: the signature first.

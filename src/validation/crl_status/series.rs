@@ -59,6 +59,10 @@ impl StatusSearch<'_> {
     /// Numbers rise within one issuer's scope (RFC 5280 section 5.2.3); the issuer is known by its key, as its name can be
     /// taken by others.
     fn series(&self, crl: &Crl, key: &[u8]) -> Result<CrlSeries, Unusable> {
+        crl.series(key, || self.digest_of_series(crl, key))
+    }
+
+    fn digest_of_series(&self, crl: &Crl, key: &[u8]) -> Result<CrlSeries, Unusable> {
         let scope = crl.tail().issuing_distribution_point_der().unwrap_or_default();
         let name = crl.issuer_place().to_be_bytes();
         let mut parts = Vec::new();

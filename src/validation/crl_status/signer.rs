@@ -10,6 +10,7 @@ use crate::validation::crl::Crl;
 use crate::validation::crl_scope::Points;
 use crate::validation::facts::Facts;
 use crate::validation::knowledge::Source;
+use crate::validation::names::Hashed;
 use crate::validation::status::{Standing, StatusSearch};
 use crate::validation::unusable::Unusable;
 
@@ -28,7 +29,7 @@ impl StatusSearch<'_> {
         // A signer whose key fits and who may not sign tells more than one whose key does not fit.
         let mut is_telling = false;
         let mut lesser = None;
-        for (candidate, in_chain) in self.signers_named(crl.issuer(), key_id, above) {
+        for (candidate, in_chain) in self.signers_named(Hashed::known(crl.issuer(), crl.issuer_hash()), key_id, above) {
             let fits = match self.verify(crl, candidate) {
                 Ok(fits) => fits,
                 // Not this key; where the budget ended, that is remembered and decides.
