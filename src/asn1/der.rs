@@ -172,28 +172,40 @@ pub struct Tlv<'a> {
 /// Reads elements one after the other from the content of the structure it is named for.
 #[derive(Clone, Debug)]
 pub struct Cursor<'a> {
-    bytes: &'a [u8],
-    position: usize,
+    rest: &'a [u8],
+    /// Of all elements.
+    len: usize,
     structure: &'static str,
 }
 
 impl<'a> Cursor<'a> {
     /// Reads the elements in `bytes`; `structure` names them in errors.
+    #[inline]
     pub fn new(bytes: &'a [u8], structure: &'static str) -> Result<Self, Asn1Error> {
-        // The decoder's own limit on the size of an input.
-        SliceReader::new(bytes).map_err(|e| Asn1Error::from_der(structure, e))?;
-        Ok(Cursor { bytes, position: 0, structure })
+        if bytes.len() > usize::from(u16::MAX) {
+            // The decoder's own limit on the size of an input.
+            SliceReader::new(bytes).map_err(|e| Asn1Error::from_der(structure, e))?;
+        }
+        Ok(Cursor::over(bytes, structure))
+    }
+
+    #[inline]
+    fn over(bytes: &'a [u8], structure: &'static str) -> Self {
+        Cursor { rest: bytes, len: bytes.len(), structure }
     }
 
     /// Reads the content of the one SEQUENCE that `bytes` must be, to its last byte.
     pub fn sequence(bytes: &'a [u8], structure: &'static str) -> Result<Self, Asn1Error> {
+        if let Some((element, [])) = plain_element(bytes, 0x30, Tag::Sequence) {
+            return Ok(Cursor::over(element.value, structure));
+        }
         let mut outer = Cursor::new(bytes, structure)?;
         let content = outer
             .expect(Tag::Sequence, "a SEQUENCE")
             .map_err(|error| as_text(bytes, structure).unwrap_or(error))?
             .value;
         outer.finish()?;
-        Ok(Cursor { bytes: content, position: 0, structure })
+        Ok(Cursor::over(content, structure))
     }
 
     /// How long the first element is, if it is whole.
@@ -208,58 +220,68 @@ impl<'a> Cursor<'a> {
 
     /// Whether everything is read.
     pub fn is_empty(&self) -> bool {
-        self.position == self.bytes.len()
+        self.rest.is_empty()
     }
 
     /// Offset of the next element.
     pub fn offset(&self) -> usize {
-        self.position
+        self.len - self.rest.len()
     }
 
     /// The next element, whatever it is.
     pub fn any(&mut self, expected: &'static str) -> Result<Tlv<'a>, Asn1Error> {
-        let rest = self.rest();
-        if rest.is_empty() {
-            return Err(self.unexpected(expected, None));
+        let rest = self.rest;
+        let first = *rest.first().ok_or_else(|| self.unexpected(expected, None))?;
+        if let Some((element, behind)) = plain_tag(first).and_then(|tag| plain_element(rest, first, tag)) {
+            self.rest = behind;
+            return Ok(element);
         }
-        let header = match plain_header(rest) {
-            Some(header) => header,
-            None => match self.full_header() {
-                Ok(header) => header,
-                Err(error) => foreign_header(rest).filter(|_| is_unknown_tag(rest)).ok_or(error)?,
-            },
+        let (tag, header_len, value_len) = match self.full_header() {
+            Ok(header) => header,
+            Err(error) => foreign_header(rest).filter(|_| is_unknown_tag(rest)).ok_or(error)?,
         };
-        Ok(self.step(header))
-    }
-
-    /// Steps over the next element.
-    #[inline(always)]
-    fn step(&mut self, (tag, header_len, value_len): (Tag, usize, usize)) -> Tlv<'a> {
-        let bytes = &self.rest()[..header_len + value_len];
-        self.position += bytes.len();
-        Tlv { tag, bytes, value: &bytes[header_len..] }
+        let (bytes, behind) = rest.split_at(header_len + value_len);
+        self.rest = behind;
+        Ok(Tlv { tag, bytes, value: &bytes[header_len..] })
     }
 
     /// The next element, which must have this tag.
+    #[inline(always)]
     pub fn expect(&mut self, tag: Tag, expected: &'static str) -> Result<Tlv<'a>, Asn1Error> {
-        if let Some(header) = plain_header(self.rest()).filter(|(found, ..)| *found == tag) {
-            return Ok(self.step(header));
+        self.expect_byte(plain_byte(tag), tag, expected)
+    }
+
+    /// The same with the byte that the tag is, where it is one.
+    fn expect_byte(&mut self, byte: u8, tag: Tag, expected: &'static str) -> Result<Tlv<'a>, Asn1Error> {
+        if let Some((element, behind)) = plain_element(self.rest, byte, tag) {
+            self.rest = behind;
+            return Ok(element);
         }
-        let start = self.position;
+        let start = self.rest;
         let element = self.any(expected)?;
         if element.tag != tag {
-            self.position = start;
+            self.rest = start;
             return Err(self.unexpected(expected, Some(element.tag)));
         }
         Ok(element)
     }
 
     /// The next element if it has this tag.
+    #[inline(always)]
     pub fn optional(&mut self, tag: Tag) -> Result<Option<Tlv<'a>>, Asn1Error> {
+        self.optional_byte(plain_byte(tag), tag)
+    }
+
+    fn optional_byte(&mut self, byte: u8, tag: Tag) -> Result<Option<Tlv<'a>>, Asn1Error> {
+        if let Some((element, behind)) = plain_element(self.rest, byte, tag) {
+            self.rest = behind;
+            return Ok(Some(element));
+        }
         if self.peek() == Some(tag) { self.any("an element").map(Some) } else { Ok(None) }
     }
 
     /// The next element if it is `[number]` in the context-specific class.
+    #[inline(always)]
     pub fn optional_context(&mut self, number: u32, constructed: bool) -> Result<Option<Tlv<'a>>, Asn1Error> {
         self.optional(context(number, constructed))
     }
@@ -268,8 +290,8 @@ impl<'a> Cursor<'a> {
     pub fn optional_raw(&mut self, tag_byte: u8) -> Option<(&'a [u8], &'a [u8])> {
         let rest = self.rest();
         let (header_len, value_len) = super::element::header(rest, tag_byte)?;
-        let bytes = rest.get(..header_len.checked_add(value_len)?)?;
-        self.position += bytes.len();
+        let (bytes, behind) = rest.split_at_checked(header_len.checked_add(value_len)?)?;
+        self.rest = behind;
         Some((bytes, &bytes[header_len..]))
     }
 
@@ -283,13 +305,13 @@ impl<'a> Cursor<'a> {
     pub fn decode<T: Decode<'a, Error = ::der::Error>>(&mut self) -> Result<T, Asn1Error> {
         let mut reader = SliceReader::new(self.rest()).map_err(|e| self.failed(e))?;
         let value = T::decode(&mut reader).map_err(|e| self.failed(e))?;
-        self.position += u32::from(reader.position()) as usize;
+        self.rest = &self.rest[u32::from(reader.position()) as usize..];
         Ok(value)
     }
 
     /// The same with nothing left to read.
     pub(crate) fn at_end(&self) -> Self {
-        Cursor { position: self.bytes.len(), ..self.clone() }
+        Cursor { rest: &[], ..self.clone() }
     }
 
     /// Refuses anything left over.
@@ -304,8 +326,9 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    #[inline(always)]
     pub(super) fn rest(&self) -> &'a [u8] {
-        &self.bytes[self.position..]
+        self.rest
     }
 
     /// The decoder's opinion on a header that is not of the plain kind: lengths of tag, header and value, or an error.
@@ -395,24 +418,53 @@ fn is_hex(text: &[u8]) -> bool {
     is_all(text) >= 6 || lines.count() >= 2
 }
 
-/// Tag, length of the header, length of the value, of the elements that certificates are made of: tag in one byte,
-/// length in the shortest form of up to three, value within the input. `None` leaves the verdict to the full decoder.
+/// The first element, and what is behind it, of the elements that certificates are made of: a tag that is this byte, a length in the
+/// shortest form of up to three bytes, the value within the input. `None` leaves the verdict to the full decoder.
 #[inline(always)]
-fn plain_header(input: &[u8]) -> Option<(Tag, usize, usize)> {
-    let tag = plain_tag(*input.first()?)?;
-    let (header_len, value_len) = match *input.get(1)? {
-        length @ ..=0x7f => (2, usize::from(length)),
-        0x81 => match *input.get(2)? {
-            length @ 0x80.. => (3, usize::from(length)),
-            _ => return None,
-        },
-        0x82 => match [*input.get(2)?, *input.get(3)?] {
-            [0, _] => return None,
-            length => (4, usize::from(u16::from_be_bytes(length))),
-        },
+fn plain_element(input: &[u8], byte: u8, tag: Tag) -> Option<(Tlv<'_>, &[u8])> {
+    let (header_len, value_len) = match *input {
+        [first, ..] if first != byte || first == NOT_PLAIN => return None,
+        [_, length @ ..=0x7f, ..] => (2, usize::from(length)),
+        [_, 0x81, length @ (0x80..), ..] => (3, usize::from(length)),
+        [_, 0x82, high @ (1..), low, ..] => (4, usize::from(u16::from_be_bytes([high, low]))),
         _ => return None,
     };
-    (value_len <= input.len() - header_len).then_some((tag, header_len, value_len))
+    let (bytes, behind) = input.split_at_checked(header_len + value_len)?;
+    Some((Tlv { tag, bytes, value: &bytes[header_len..] }, behind))
+}
+
+/// Tag, length of the header and of the value of such an element.
+fn plain_header(input: &[u8]) -> Option<(Tag, usize, usize)> {
+    let first = *input.first()?;
+    let (Tlv { tag, bytes, value }, _) = plain_element(input, first, plain_tag(first)?)?;
+    Some((tag, bytes.len() - value.len(), value.len()))
+}
+
+/// What stands for a tag that is not one byte, or none of the usual ones. No element begins with it (X.690 section 8.1.5).
+const NOT_PLAIN: u8 = 0;
+
+/// The byte that a tag is.
+#[inline(always)]
+const fn plain_byte(tag: Tag) -> u8 {
+    match tag {
+        Tag::Boolean => 0x01,
+        Tag::Integer => 0x02,
+        Tag::BitString => 0x03,
+        Tag::OctetString => 0x04,
+        Tag::Null => 0x05,
+        Tag::ObjectIdentifier => 0x06,
+        Tag::Enumerated => 0x0a,
+        Tag::Utf8String => 0x0c,
+        Tag::PrintableString => 0x13,
+        Tag::Ia5String => 0x16,
+        Tag::UtcTime => 0x17,
+        Tag::GeneralizedTime => 0x18,
+        Tag::Sequence => 0x30,
+        Tag::Set => 0x31,
+        Tag::ContextSpecific { constructed: false, number: TagNumber(number @ ..0x1f) } => 0x80 | number as u8,
+        Tag::ContextSpecific { constructed: true, number: TagNumber(number @ ..0x1f) } => 0xa0 | number as u8,
+        _ => NOT_PLAIN,
+    }
 }
 
 /// The same of any element, by the full decoder. The value need not be there.

@@ -50,13 +50,7 @@ impl ObjectIdentifier {
         if !is_well_formed(content) {
             return Err(Asn1Error::invalid(OID, "malformed"));
         }
-        let mut oid = Self::EMPTY;
-        let mut i = 0;
-        while i < content.len() {
-            oid = oid.with(content[i]);
-            i += 1;
-        }
-        Ok(oid)
+        Ok(Self::of(content))
     }
 
     /// From numbers with dots between them.
@@ -80,7 +74,7 @@ impl FromStr for ObjectIdentifier {
 
 /// Reads an object identifier of at most [`MAX_OID_BYTES`].
 pub fn read_oid(cursor: &mut Cursor<'_>) -> Result<ObjectIdentifier, Asn1Error> {
-    ObjectIdentifier::from_bytes(read_oid_content(cursor)?)
+    read_oid_content(cursor).map(ObjectIdentifier::of)
 }
 
 /// The same as it came: content that is well formed.

@@ -44,6 +44,14 @@ impl ObjectIdentifier {
         self.content.split_at(self.len as usize).0
     }
 
+    /// Of content that is well formed, and no longer than there is room.
+    pub(super) fn of(content: &[u8]) -> Self {
+        let mut oid = Self::EMPTY;
+        oid.content[..content.len()].copy_from_slice(content);
+        oid.len = content.len() as u8;
+        oid
+    }
+
     pub(super) const EMPTY: Self = ObjectIdentifier { content: [0; MAX_OID_BYTES], len: 0 };
 
     pub(super) const fn with(mut self, byte: u8) -> Self {
