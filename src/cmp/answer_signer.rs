@@ -54,7 +54,8 @@ pub(super) fn check_signature(
         roots.extend(ca_pubs_of(context, message));
     }
     let context = &context.with_told_roots(&roots);
-    let may_change = may_change(context, message);
+    let puts_off = puts_off(context, message);
+    let may_change = context.tolerance.signer_may_change || puts_off;
     let (own, came) = candidates(context, transaction, message, may_change, now);
     let described = own.len() + came.len();
     // What came before helps still; every certificate of it is judged again, and its signatures are known.
@@ -83,7 +84,7 @@ pub(super) fn check_signature(
         match tried {
             Ok((path, adopted)) => {
                 let told = path.iter().find(|root| context.is_told_root(root)).cloned();
-                bind(transaction, candidate, path, adopted.or(told), puts_off(context, message));
+                bind(transaction, candidate, path, adopted.or(told), puts_off);
                 return Ok(None);
             }
             Err(error) => {
@@ -124,7 +125,8 @@ pub(super) fn find(
     algorithm: &SignatureAlgorithm,
     now: Time,
 ) -> Option<Certificate> {
-    let (own, came) = candidates(context, transaction, message, may_change(context, message), now);
+    let may_change = context.tolerance.signer_may_change || puts_off(context, message);
+    let (own, came) = candidates(context, transaction, message, may_change, now);
     let mut tried = own.into_iter().chain(came.into_iter().take(MOST_STRANGERS));
     tried.find(|candidate| is_by(context, message, algorithm, candidate).is_ok())
 }
@@ -158,12 +160,8 @@ fn bind(
     }
 }
 
-/// Whether another may sign this than the answers before it.
-fn may_change(context: &Context, message: &PkiMessage) -> bool {
-    context.tolerance.signer_may_change || puts_off(context, message)
-}
-
-/// Whether all that an answer says is to wait: nothing is decided by it (RFC 9483 section 4.4).
+/// Whether all that an answer says is to wait: nothing is decided by it (RFC 9483 section 4.4), and another may sign it than the answers
+/// before it.
 fn puts_off(context: &Context, message: &PkiMessage) -> bool {
     match message.body(&context.limits) {
         Ok(PkiBody::PollRep(_)) => true,

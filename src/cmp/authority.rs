@@ -20,6 +20,7 @@ use crate::error::{Error, Refused, Rule};
 use crate::limits::PathBudget;
 use crate::prelude::*;
 use crate::time::Time;
+use crate::validation::names::name_hash;
 use crate::validation::{Checks, RevocationMode, TrustAnchors, is_ca, same_name};
 
 pub(super) const ANSWERS: Rule =
@@ -327,20 +328,28 @@ fn path(
     };
     let decides = |error: &Error| matches!(error.code(), Code::Revoked | Code::Budget);
     let mut pool: Vec<Certificate> = own_certificates(context).cloned().collect();
-    let with_own = attempt(&pool, checks);
+    // Where nobody at hand has its issuer's name there is no path with one's own alone, and nothing to be found out.
+    let is_issuer = |other: &Certificate| other.subject_hash(name_hash) == certificate.issuer_hash(name_hash);
+    let may_have_path = !context.signer_status.is_empty()
+        || came.is_empty()
+        || pool.iter().any(is_issuer)
+        || anchors.iter().any(|anchor| anchor == certificate || is_issuer(anchor));
+    let with_own = may_have_path.then(|| attempt(&pool, checks));
     let is_settled = match &with_own {
-        Ok(_) => checks.revocation.mode == RevocationMode::Off && context.signer_status.is_empty(),
-        Err(error) => decides(error),
+        None => false,
+        Some(Ok(_)) => checks.revocation.mode == RevocationMode::Off && context.signer_status.is_empty(),
+        Some(Err(error)) => decides(error),
     };
-    let found = if is_settled || came.is_empty() {
-        with_own
-    } else {
-        let budget = PathBudget::for_stranger(pool.len() + anchors.len());
-        pool.extend(came.iter().cloned());
-        match (with_own, attempt(&pool, &Checks { budget, ..checks.clone() })) {
-            (Ok(_), Err(error)) if decides(&error) => Err(error),
-            (Ok(chain), _) => Ok(chain),
-            (Err(_), with_all) => with_all,
+    let found = match with_own {
+        Some(with_own) if is_settled || came.is_empty() => with_own,
+        with_own => {
+            let budget = PathBudget::for_stranger(pool.len() + anchors.len());
+            pool.extend(came.iter().cloned());
+            match (with_own, attempt(&pool, &Checks { budget, ..checks.clone() })) {
+                (Some(Ok(_)), Err(error)) if decides(&error) => Err(error),
+                (Some(Ok(chain)), _) => Ok(chain),
+                (Some(Err(_)) | None, with_all) => with_all,
+            }
         }
     };
     match found {
