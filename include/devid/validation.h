@@ -343,6 +343,27 @@ devid_status devid_validator_set_clock_skew(devid_validator *validator,
 DEVID_API int32_t devid_report_finding_certificate(const devid_report *report, size_t index);
 
 /**
+ * The rule that a finding is about: broken, or not looked at.
+ *
+ * @param report  May be NULL (gives NULL).
+ * @param index   From 0 to devid_report_finding_count() - 1.
+ * @return Such as "RFC 5280 section 6.1.3 (V1)", where the letters name rows of docs/requirements.md; NULL if there is no such finding,
+ *         or none: a limit of the library's own ended the search.
+ */
+DEVID_API
+const char *devid_report_finding_requirement(const devid_report *report,
+                                             size_t index);
+
+/**
+ * What the rule of a finding asks for.
+ *
+ * @param report  May be NULL (gives NULL).
+ * @param index   From 0 to devid_report_finding_count() - 1.
+ * @return NULL where devid_report_finding_requirement() has none; valid until the report is freed.
+ */
+DEVID_API const char *devid_report_finding_expected(const devid_report *report, size_t index);
+
+/**
  * Whether a finding alone refuses the certificate.
  *
  * @param report  May be NULL (gives 0).

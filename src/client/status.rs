@@ -366,7 +366,7 @@ impl StatusFetcher {
 
     /// What could not be got, for the report.
     fn notes(&self, gathered: &Gathered) -> Vec<Finding> {
-        let note = |code, certificate_index, text| Finding { code, certificate_index, text, fatal: false };
+        let note = |code, certificate_index, text| Finding { code, certificate_index, text, fatal: false, rule: None };
         let mut notes: Vec<Finding> = Vec::new();
         for event in &gathered.log {
             let (error, verb) = match &event.outcome {

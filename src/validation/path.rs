@@ -8,13 +8,13 @@ mod judged;
 use alloc::collections::BTreeSet;
 use core::cell::OnceCell;
 
-use super::certificate::{Objection, against_signature};
+use super::certificate::{Objection, VALIDITY, against_signature};
 use super::checks::{CheckTime, Checks};
 use super::facts::Facts;
 use super::knowledge::Knowledge;
 use super::names;
-use super::policy::{self};
-use super::report::{Finding, Report, ValidPath, rank};
+use super::policy;
+use super::report::{FORM, Finding, NOT_REVOKED, PATH, Report, ValidPath, rank};
 use super::revocation;
 use super::status_sources::StatusSources;
 use super::trust::TrustAnchors;
@@ -23,6 +23,7 @@ use crate::asn1::name::display;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::{KeyIdentity, Provider};
+use crate::error::Rule;
 use crate::prelude::*;
 use crate::time::Time;
 
@@ -146,7 +147,7 @@ impl<'a> Search<'a> {
         }
         if self.checks.at == CheckTime::Unknown {
             let text = "the time is unknown: validity periods were not checked";
-            self.notes.push(Finding::note(Code::ClockMissing, None, text));
+            self.notes.push(Finding::note(VALIDITY, Code::ClockMissing, None, text));
         }
         if let Some(reason) = self.against_leaf() {
             self.record(0, 0, &reason);
@@ -209,13 +210,13 @@ impl<'a> Search<'a> {
         }
         if let Some(what) = self.exhausted {
             let text = format!("the budget of {what} was used up before the search ended");
-            findings.push(Finding::fatal(Code::Budget, None, text));
+            findings.push(Finding::unfinished(text));
         }
         findings.append(self.worst.get_or_insert_default());
         if findings.is_empty() {
             let leaf = self.nodes[0].certificate;
             let text = format!("no path to a trust anchor: the issuer {} was not found", display(leaf.issuer()));
-            findings.push(Finding::fatal(Code::NoPath, Some(0), text));
+            findings.push(Finding::fatal(PATH, Code::NoPath, Some(0), text));
         }
         findings.append(&mut self.notes);
         Report::refused(findings).about(self.nodes.get(self.about).map(|node| node.certificate))
@@ -247,7 +248,7 @@ impl<'a> Search<'a> {
         }
         if path.len() > 1 {
             let issuer = self.nodes[last].certificate.issuer();
-            self.record_with(path.len() - 1, last, Code::NoPath, || {
+            self.record_with(path.len() - 1, last, Some(PATH), Code::NoPath, || {
                 format!("no path to a trust anchor: the issuer {} was not found", display(issuer))
             });
         }
@@ -393,9 +394,8 @@ impl<'a> Search<'a> {
         }
         let policies = match self.check_policies(path) {
             Ok(policies) => policies,
-            Err(refusal) => {
-                let index = refusal.index.unwrap_or(0);
-                self.record(index, path[index], &Objection { code: refusal.code, text: refusal.text });
+            Err((index, reason)) => {
+                self.record(index, path[index], &reason);
                 return Next::Other;
             }
         };
@@ -440,7 +440,7 @@ impl<'a> Search<'a> {
         }
         if let Some(text) = status.contested {
             let mut notes = status.findings;
-            notes.push(Finding::note(Code::RevocationUnknown, None, text));
+            notes.push(Finding::note(NOT_REVOKED, Code::RevocationUnknown, None, text));
             self.contested.get_or_insert_with(|| Box::new((found, notes)));
             return Next::Other;
         }
@@ -448,19 +448,27 @@ impl<'a> Search<'a> {
         Next::Found(Box::new(found))
     }
 
-    fn fail(&mut self, index: usize, node: usize, code: Code, text: String) -> Next {
-        self.record(index, node, &Objection { code, text });
+    fn fail(&mut self, index: usize, node: usize, rule: Rule, code: Code, text: String) -> Next {
+        self.record(index, node, &Objection { rule: Some(rule), code, text });
         Next::Other
     }
 
     /// What speaks against the certificate at this index of a path.
     fn record(&mut self, index: usize, node: usize, reason: &Objection) {
-        self.record_with(index, node, reason.code, || reason.text.clone());
+        self.record_with(index, node, reason.rule, reason.code, || reason.text.clone());
     }
 
-    fn record_with(&mut self, index: usize, node: usize, code: Code, text: impl FnOnce() -> String) {
+    fn record_with(
+        &mut self,
+        index: usize,
+        node: usize,
+        rule: Option<Rule>,
+        code: Code,
+        text: impl FnOnce() -> String,
+    ) {
         if self.is_more_telling(code) {
-            self.worst = Some(vec![Finding::fatal(code, Some(index), text())]);
+            let (certificate_index, text) = (Some(index), text());
+            self.worst = Some(vec![Finding { code, certificate_index, text, fatal: true, rule }]);
             self.about = node;
         }
     }

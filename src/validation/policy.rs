@@ -3,13 +3,16 @@
 
 use ::der::Tag;
 
+use super::certificate::Objection;
 use super::checks::PolicyInputs;
 use super::facts::Facts;
+use super::report::FORM;
 use crate::asn1::Asn1Error;
 use crate::asn1::der::Cursor;
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::read_oid_content;
 use crate::codes::Code;
+use crate::error::Rule;
 use crate::prelude::*;
 
 /// What policy processing needs of each certificate, the one below the anchor first.
@@ -20,12 +23,16 @@ pub(super) struct PathCertificate<'a> {
     pub index: usize,
 }
 
-/// Why the policies refuse the path.
-pub(super) struct Refusal {
-    pub code: Code,
-    pub index: Option<usize>,
-    pub text: String,
-}
+/// RFC 5280 section 6.1.3 (f), 6.1.5 (g).
+const EXPLICIT: Rule = Rule::new(
+    "RFC 9618 section 5.6 (V2)",
+    "a path that is valid for a policy that is asked for, where one is required",
+);
+/// RFC 5280 section 6.1.4 (a).
+const MAPPED: Rule = Rule::new("RFC 5280 section 6.1.4 (V2)", "policyMappings without anyPolicy");
+
+/// Why the policies refuse the path: at which certificate of it, and what speaks against that.
+type Refusal = (usize, Objection);
 
 /// The policies the path is valid for: `None` means any.
 pub(super) type ValidPolicies = Option<Vec<Oid>>;
@@ -222,7 +229,7 @@ impl<'a> Processing<'a> {
 
     fn refuse(&self, index: usize) -> Refusal {
         let text = "an explicit certificate policy is required and the path is valid for none that is acceptable";
-        Refusal { code: Code::Policy, index: Some(index), text: text.to_owned() }
+        (index, Objection { rule: Some(EXPLICIT), code: Code::Policy, text: text.to_owned() })
     }
 }
 
@@ -350,18 +357,17 @@ fn read_mappings<'a>(certificate: &PathCertificate<'a>) -> Result<Vec<(Policy<'a
         Ok(mappings)
     };
     let mappings = read().map_err(|e| malformed(certificate.index, &e))?;
-    // RFC 5280 section 6.1.4 (a).
     if mappings.iter().any(|(a, b)| *a == ANY_POLICY || *b == ANY_POLICY) {
         let text = "policyMappings maps from or to anyPolicy".to_owned();
-        return Err(Refusal { code: Code::Policy, index: Some(certificate.index), text });
+        return Err((certificate.index, Objection { rule: Some(MAPPED), code: Code::Policy, text }));
     }
     Ok(mappings)
 }
 
 fn malformed(index: usize, error: &Asn1Error) -> Refusal {
-    let code = match error.problem {
-        crate::asn1::Problem::TooLarge { .. } => Code::Budget,
-        _ => Code::Malformed,
+    let (rule, code) = match error.problem {
+        crate::asn1::Problem::TooLarge { .. } => (None, Code::Budget),
+        _ => (Some(FORM), Code::Malformed),
     };
-    Refusal { code, index: Some(index), text: error.to_string() }
+    (index, Objection { rule, code, text: error.to_string() })
 }

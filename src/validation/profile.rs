@@ -6,6 +6,7 @@ use crate::asn1::der::Cursor;
 use crate::asn1::general_name::{GeneralName, GeneralNames};
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::Certificate;
+use crate::error::Rule;
 
 /// What part a certificate plays on the path.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -15,18 +16,33 @@ pub(super) enum Role {
     Anchor,
 }
 
-/// The first duty of its issuer that the certificate breaks.
-pub(super) fn broken_duty(certificate: &Certificate, facts: &Facts<'_>, role: Role) -> Option<&'static str> {
+const READABLE: Rule = Rule::new("RFC 5280 section 4.2 (V1)", "extensions that can be read");
+const SERIAL: Rule = Rule::new("RFC 5280 section 4.1.2.2 (V1)", "a positive serial number of at most 20 octets");
+/// UTCTime through 2049, GeneralizedTime from 2050.
+const TIMES: Rule =
+    Rule::new("RFC 5280 section 4.1.2.5 (V1)", "notBefore and notAfter in order, and in the form of their years");
+const NAMED: Rule = Rule::new("RFC 5280 section 4.1.2.6 (V1)", "a name, in subject or in a critical subjectAltName");
+const KEY_IDENTIFIERS: Rule =
+    Rule::new("RFC 5280 section 4.2.1.1 (V1)", "identifiers of the issuer's key and of a CA's own");
+const CRITICALITY: Rule =
+    Rule::new("RFC 5280 section 4.2.1 (V1)", "extensions that are critical where they must be, and there alone");
+const AUTHORITY: Rule = Rule::new(
+    "RFC 5280 section 4.2.1.9 (V1)",
+    "basicConstraints and keyUsage that agree, and fit a CA or an end entity",
+);
+
+/// The first duty of its issuer that the certificate breaks, and how.
+pub(super) fn broken_duty(certificate: &Certificate, facts: &Facts<'_>, role: Role) -> Option<(Rule, &'static str)> {
     let is_ca = role != Role::EndEntity || facts.basic_constraints.is_some_and(|b| b.ca);
-    facts
-        .has_unread
-        .then_some("an extension that cannot be read")
-        .or_else(|| serial(certificate))
-        .or_else(|| validity(certificate))
-        .or_else(|| names(certificate, facts, is_ca))
-        .or_else(|| key_identifiers(certificate, facts, is_ca))
-        .or_else(|| criticality(certificate))
-        .or_else(|| authority(certificate, facts, is_ca))
+    let unread = || facts.has_unread.then_some("an extension that cannot be read");
+    let of = |rule: Rule, broken: Option<&'static str>| broken.map(|words| (rule, words));
+    of(READABLE, unread())
+        .or_else(|| of(SERIAL, serial(certificate)))
+        .or_else(|| of(TIMES, validity(certificate)))
+        .or_else(|| of(NAMED, names(certificate, facts, is_ca)))
+        .or_else(|| of(KEY_IDENTIFIERS, key_identifiers(certificate, facts, is_ca)))
+        .or_else(|| of(CRITICALITY, criticality(certificate)))
+        .or_else(|| of(AUTHORITY, authority(certificate, facts, is_ca)))
 }
 
 /// RFC 5280 section 4.1.2.2.

@@ -6,9 +6,17 @@ use super::revocation_policy::{RevocationMode, RevocationScope};
 use crate::asn1::oid::Oid;
 use crate::asn1::x509::Certificate;
 use crate::codes::{Class, Code};
-use crate::error::Error;
+use crate::error::{Error, Rule};
 use crate::prelude::*;
 use crate::time::Time;
+
+/// What can be read at all.
+pub(super) const FORM: Rule =
+    Rule::new("RFC 5280 section 4.1 (V1)", "a certificate, and extensions, as their syntax has them");
+pub(super) const PATH: Rule = Rule::new("RFC 5280 section 6.1 (V1)", "a path to a trust anchor");
+/// RFC 5280 section 6.1.3 (a)(3).
+pub(super) const NOT_REVOKED: Rule =
+    Rule::new("RFC 5280 section 6.1.3 (V5, V7)", "certificates that are known not to be revoked");
 
 /// The answer to one validation: the path used, or the findings that speak against every path tried.
 #[derive(Clone, Debug)]
@@ -100,6 +108,8 @@ pub struct Finding {
     pub text: String,
     /// Whether it alone refuses the path.
     pub fatal: bool,
+    /// The rule that was broken, or that could not be followed; `None` where a limit of the library's own ended the search.
+    pub rule: Option<Rule>,
 }
 
 impl Report {
@@ -124,7 +134,7 @@ impl Report {
     /// What was sent is no certificate that can be read: the answer is a report as well.
     pub fn unreadable(why: &Error) -> Self {
         let text = format!("the certificate cannot be read: {}", why.message());
-        Report::refused(vec![Finding::fatal(Code::Malformed, Some(0), text)])
+        Report::refused(vec![Finding::fatal(FORM, Code::Malformed, Some(0), text)])
     }
 
     /// The same with notes behind its findings: what the caller of the validator could not get.
@@ -159,7 +169,7 @@ impl Report {
             return None;
         }
         let Some(finding) = self.findings.iter().find(|f| f.fatal) else {
-            return Some(Error::new(Code::NoPath, "no path to a trust anchor"));
+            return Some(PATH.broken(Code::NoPath, "no path to a trust anchor"));
         };
         let index = finding.certificate_index.and_then(|i| u32::try_from(i).ok());
         let text = words(&finding.text);
@@ -167,7 +177,11 @@ impl Report {
             Some(certificate) if index.is_some_and(|index| index > 0) => format!("{certificate}: {text}"),
             _ => text,
         };
-        Some(Error::new(finding.code, words).with(|facts| facts.certificate_index = index))
+        let error = Error::new(finding.code, words).with(|facts| facts.certificate_index = index);
+        Some(match finding.rule {
+            Some(rule) => error.breaks(rule),
+            None => error,
+        })
     }
 
     /// The same as an answer to the question whether the certificate is valid: a code of the class of validation, whatever it
@@ -258,14 +272,19 @@ impl ValidPath {
 }
 
 impl Finding {
-    /// A finding that refuses the path.
-    pub(super) fn fatal(code: Code, certificate_index: Option<usize>, text: impl Into<String>) -> Self {
-        Finding { code, certificate_index, text: text.into(), fatal: true }
+    /// A finding that refuses the path, by this rule.
+    pub(super) fn fatal(rule: Rule, code: Code, certificate_index: Option<usize>, text: impl Into<String>) -> Self {
+        Finding { code, certificate_index, text: text.into(), fatal: true, rule: Some(rule) }
     }
 
-    /// A finding that the caller should know of and that refuses nothing.
-    pub(super) fn note(code: Code, certificate_index: Option<usize>, text: impl Into<String>) -> Self {
-        Finding { code, certificate_index, text: text.into(), fatal: false }
+    /// A limit of the library's own was reached before all was looked at: what refuses the path is no rule of a standard.
+    pub(super) fn unfinished(text: impl Into<String>) -> Self {
+        Finding { code: Code::Budget, certificate_index: None, text: text.into(), fatal: true, rule: None }
+    }
+
+    /// A finding that the caller should know of and that refuses nothing: what this rule asks for was not looked at, or not to its end.
+    pub(super) fn note(rule: Rule, code: Code, certificate_index: Option<usize>, text: impl Into<String>) -> Self {
+        Finding { code, certificate_index, text: text.into(), fatal: false, rule: Some(rule) }
     }
 }
 

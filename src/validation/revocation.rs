@@ -3,7 +3,7 @@
 use super::checks::Checks;
 use super::facts::Facts;
 use super::knowledge::Knowledge;
-use super::report::Finding;
+use super::report::{Finding, NOT_REVOKED};
 use super::revocation_policy::{RevocationMode, RevocationScope};
 use super::status::{Status, StatusSearch};
 use super::status_sources::StatusSources;
@@ -13,8 +13,11 @@ use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::Provider;
+use crate::error::Rule;
 use crate::prelude::*;
 use crate::time::Time;
+
+const NEVER_OLDER: Rule = Rule::new("RFC 5280 section 5.2.3 (V6)", "no list with a lower number than one seen before");
 
 /// What the status check of a path found.
 #[derive(Clone, Debug, Default)]
@@ -96,28 +99,35 @@ pub(super) fn check_path_within(
                 let from = words.first().map_or(Time::from_unix(0), |spoken| spoken.word.from);
                 outcome.good.push((index, from));
                 outcome.valid_until = Some(outcome.valid_until.map_or(until, |known| known.min(until)));
-                let notes = notes.into_iter().map(|text| Finding::note(Code::RevocationUnknown, Some(index), text));
+                let notes = notes
+                    .into_iter()
+                    .map(|text| Finding::note(NOT_REVOKED, Code::RevocationUnknown, Some(index), text));
                 outcome.findings.extend(notes);
             }
             Status::Revoked(found) => {
                 outcome.on_hold.extend(found.is_hold().then_some(index));
                 outcome.is_final |= index == 0 && found.is_final;
-                outcome.findings.push(Finding::fatal(Code::Revoked, Some(index), found.text));
+                outcome.findings.push(Finding::fatal(NOT_REVOKED, Code::Revoked, Some(index), found.text));
             }
             Status::Unknown(reasons) if !is_wanted => {
                 // It was not to be refused for that; that a memory cannot be read is told.
                 let why = reasons.into_iter().next().filter(|_| search.is_unasked());
-                outcome.findings.extend(why.map(|why| Finding::note(Code::RevocationUnknown, Some(index), why.text())));
+                outcome.findings.extend(
+                    why.map(|why| Finding::note(NOT_REVOKED, Code::RevocationUnknown, Some(index), why.text())),
+                );
             }
             Status::Unknown(_) if index == 0 && !search.is_unasked() && has_no_status(&path[index]) => {
                 let text = "its issuer makes no revocation information available for it (RFC 9608)";
-                outcome.findings.push(Finding::note(Code::RevocationUnknown, Some(index), text));
+                outcome.findings.push(Finding::note(NOT_REVOKED, Code::RevocationUnknown, Some(index), text));
             }
             Status::Unknown(reasons) => {
                 let text = format!("no usable status: {}", summary(&reasons));
                 let is_rollback = reasons.iter().any(|reason| reason.code() == Code::CrlRollback);
-                let code = if is_rollback { Code::CrlRollback } else { Code::RevocationUnknown };
-                outcome.findings.push(Finding { code, certificate_index: Some(index), text, fatal });
+                let (rule, code) = match is_rollback {
+                    true => (NEVER_OLDER, Code::CrlRollback),
+                    false => (NOT_REVOKED, Code::RevocationUnknown),
+                };
+                outcome.findings.push(Finding { code, certificate_index: Some(index), text, fatal, rule: Some(rule) });
                 outcome.unknown.push(index);
             }
         }
@@ -125,7 +135,7 @@ pub(super) fn check_path_within(
     let is_revoked = outcome.findings.iter().any(|f| f.fatal && f.code == Code::Revoked);
     if let Some(text) = knowledge.exhausted().filter(|_| !is_revoked) {
         // In every mode and whatever was found good: what was not looked at may revoke.
-        outcome.findings.push(Finding::fatal(Code::Budget, None, text));
+        outcome.findings.push(Finding::unfinished(text));
     }
     if let Some(text) = status.unread.as_ref().filter(|_| count > 0 && !is_revoked) {
         // Not to have looked is not to have found nothing.
@@ -134,6 +144,7 @@ pub(super) fn check_path_within(
             certificate_index: None,
             text: text.clone(),
             fatal,
+            rule: Some(NOT_REVOKED),
         });
     }
     outcome.contested = search.contested.take();

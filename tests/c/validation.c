@@ -137,6 +137,8 @@ static void each_refusal_has_its_reason_and_no_key_comes_out(const char *folder)
         CHECK(peer == NULL && devid_report_is_valid(report) == 0 && devid_report_finding_count(report) >= 1);
         CHECK(devid_report_finding_code(report, 0) == DEVID_E_NAME && devid_report_finding_is_fatal(report, 0) == 1);
         CHECK(devid_report_finding_certificate(report, 0) == 0 && strlen(devid_report_finding_text(report, 0)) > 5);
+        CHECK(strcmp(devid_report_finding_requirement(report, 0), "RFC 9525 section 6 (V4)") == 0);
+        CHECK(strlen(devid_report_finding_expected(report, 0)) > 5 && devid_report_finding_expected(report, 99) == NULL);
         CHECK(devid_report_finding_code(report, 99) == 0 && devid_report_finding_text(report, 99) == NULL);
         devid_report_free(report);
         devid_validator_free(validator);

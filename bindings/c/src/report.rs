@@ -2,6 +2,7 @@
 
 use super::prelude::*;
 use super::texts::Texts;
+use devid_core::Rule;
 use devid_core::validation::Report;
 
 /// What a validation found. Never changes.
@@ -12,12 +13,26 @@ pub type devid_report = Findings;
 pub struct Findings {
     report: Report,
     texts: Texts,
+    cited: Texts,
+    expected: Texts,
     policies: Texts,
 }
 
 impl devid_report {
     pub(super) fn of(report: Report) -> devid_report {
-        Findings { report, texts: Texts::default(), policies: Texts::default() }
+        Findings {
+            report,
+            texts: Texts::default(),
+            cited: Texts::default(),
+            expected: Texts::default(),
+            policies: Texts::default(),
+        }
+    }
+
+    fn rule<'t>(&self, index: usize, texts: &'t Texts, part: impl Fn(Rule) -> &'static str) -> Option<&'t CStr> {
+        let findings = self.report.findings();
+        findings.get(index)?.rule?;
+        texts.at(index, || findings.iter().map(|found| found.rule.map_or("", &part).to_owned()).collect())
     }
 
     fn policies(&self) -> &[CString] {
@@ -69,6 +84,25 @@ fn devid_report_finding_certificate(report: &devid_report, index: usize) -> i32 
 #[export]
 fn devid_report_finding_text(report: &devid_report, index: usize) -> Option<&CStr> {
     report.texts.at(index, || report.report.findings().iter().map(|finding| finding.text.clone()).collect())
+}
+
+/// The rule that a finding is about: broken, or not looked at.
+///
+/// @param index   From 0 to devid_report_finding_count() - 1.
+/// @return Such as "RFC 5280 section 6.1.3 (V1)", where the letters name rows of docs/requirements.md; NULL if there is no such finding,
+///         or none: a limit of the library's own ended the search.
+#[export]
+fn devid_report_finding_requirement(report: &devid_report, index: usize) -> Option<&CStr> {
+    report.rule(index, &report.cited, |rule| rule.cited)
+}
+
+/// What the rule of a finding asks for.
+///
+/// @param index   From 0 to devid_report_finding_count() - 1.
+/// @return NULL where devid_report_finding_requirement() has none; valid until the report is freed.
+#[export]
+fn devid_report_finding_expected(report: &devid_report, index: usize) -> Option<&CStr> {
+    report.rule(index, &report.expected, |rule| rule.expected)
 }
 
 /// Whether a finding alone refuses the certificate.

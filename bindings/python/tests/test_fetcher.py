@@ -89,7 +89,9 @@ def test_revoked_peer_is_refused_and_one_that_is_open_closes(own_ca: TestCa, tmp
 
 def test_missing_issuer_is_fetched_where_that_is_wanted(devid_testca: TestCa) -> None:
     checks, certificate = validator(devid_testca, intermediates=None), peer_certificate(devid_testca)
-    assert devid.Fetcher().examine(checks, certificate, now()).findings[0].code is devid.Code.NO_PATH
+    found = devid.Fetcher().examine(checks, certificate, now()).findings[0]
+    assert found.code is devid.Code.NO_PATH and found.is_fatal
+    assert (found.requirement, found.expected) == ("RFC 5280 section 6.1 (V1)", "a path to a trust anchor")
     report = devid.Fetcher(issuers=True).examine(checks, certificate, now())
     assert report.is_valid and len(report.path) == 3, report.findings
     refused = devid.Fetcher(issuers=True, hosts=["ca.example"]).examine(checks, certificate, now())

@@ -85,7 +85,12 @@ fn tell(report: &Report, leaf: &Certificate, output: Output) -> Result<Exit, Fai
     let findings: Vec<_> = report
         .findings()
         .iter()
-        .map(|f| json!({ "code": f.code.name(), "certificate_index": f.certificate_index, "fatal": f.fatal, "text": f.text }))
+        .map(|f| {
+            json!({
+                "code": f.code.name(), "certificate_index": f.certificate_index, "fatal": f.fatal, "text": f.text,
+                "rule": f.rule.map(|rule| rule.cited), "expected": f.rule.map(|rule| rule.expected),
+            })
+        })
         .collect();
     let mut lines =
         vec![format!("{}  {}", if report.is_valid() { "valid" } else { "NOT VALID" }, display(leaf.subject()))];
@@ -98,7 +103,9 @@ fn tell(report: &Report, leaf: &Certificate, output: Output) -> Result<Exit, Fai
     }
     lines.extend(report.findings().iter().map(|f| {
         let place = f.certificate_index.map(|n| format!(" (certificate {n})")).unwrap_or_default();
-        format!("  {}{}: {}{place}", if f.fatal { "" } else { "note: " }, f.code.name(), f.text)
+        let rule = f.rule.filter(|_| f.fatal).map(|rule| format!("; {} asks for {}", rule.cited, rule.expected));
+        let rule = rule.unwrap_or_default();
+        format!("  {}{}: {}{place}{rule}", if f.fatal { "" } else { "note: " }, f.code.name(), f.text)
     }));
     if report.error().is_some_and(|error| error.code() == Code::NoPath) {
         // It is not fetched here: whose certificates help is the caller's to say.

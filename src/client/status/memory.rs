@@ -169,6 +169,7 @@ impl StatusMemory {
             certificate_index: None,
             text: error.message().to_owned(),
             fatal: false,
+            rule: None,
         });
         Ok((report.with_notes(troubles), key.map(|key| key.watching(self.clone(), mark))))
     }

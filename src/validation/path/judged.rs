@@ -7,6 +7,7 @@ use crate::asn1::name::display;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::{KeyIdentity, dsa};
+use crate::error::Rule;
 use crate::prelude::*;
 use crate::validation::certificate::{Objection, against_end_entity, against_issuer, against_signature, objection};
 use crate::validation::constraints::{ConstrainedNames, Constraints, Violation};
@@ -14,7 +15,17 @@ use crate::validation::facts::Facts;
 use crate::validation::names;
 use crate::validation::policy::{self, PathCertificate};
 use crate::validation::profile::Role;
-use crate::validation::report::ValidPath;
+use crate::validation::report::{FORM, ValidPath};
+
+const PRESENTED: Rule = Rule::new(
+    "RFC 5280 section 6.1 (V17)",
+    "the certificate that is judged, or a CA above it, first among those that were sent",
+);
+/// RFC 5280 section 6.1.4 (l), (m).
+const LENGTH: Rule =
+    Rule::new("RFC 5280 section 6.1.4 (V1)", "no more CA certificates than pathLenConstraint and the caller allow");
+/// RFC 5280 section 6.1.3 (b), (c).
+const NAME_SPACE: Rule = Rule::new("RFC 5280 section 4.2.1.10 (V1)", "names within the constraints of all CAs above");
 
 impl<'a> Search<'a> {
     /// Whoever proved to hold the key of one certificate must not be taken for the holder of another: what the transport
@@ -33,7 +44,7 @@ impl<'a> Search<'a> {
             "the first certificate that was sent, of {}, is neither the one that is judged nor a CA above it",
             display(presented.subject())
         );
-        objection(Code::NoPath, text)
+        objection(PRESENTED, Code::NoPath, text)
     }
 
     /// What speaks against the certificate that was asked about, whatever the path.
@@ -41,7 +52,7 @@ impl<'a> Search<'a> {
         let leaf = &self.nodes[0];
         let facts = match leaf.facts() {
             Ok(facts) => facts,
-            Err(error) => return objection(Code::Malformed, error.to_string()),
+            Err(error) => return objection(FORM, Code::Malformed, error.to_string()),
         };
         against_end_entity(leaf.certificate, facts, self.checks)
     }
@@ -53,7 +64,7 @@ impl<'a> Search<'a> {
             .get_or_init(|| {
                 let facts = match node.facts() {
                     Ok(facts) => facts,
-                    Err(error) => return objection(Code::Malformed, error.to_string()),
+                    Err(error) => return objection(FORM, Code::Malformed, error.to_string()),
                 };
                 let role = if self.is_anchor(index) { Role::Anchor } else { Role::Intermediate };
                 against_issuer(node.certificate, facts, self.checks, role)
@@ -71,14 +82,18 @@ impl<'a> Search<'a> {
         if let Some(limit) = path_len {
             if below > limit as usize {
                 let text = format!("at most {limit} CA certificates may follow, {below} do (pathLenConstraint)");
-                return objection(Code::PathLength, text);
+                return objection(LENGTH, Code::PathLength, text);
             }
         }
         match self.checks.max_intermediates {
             Some(limit)
                 if below + usize::from(!self.is_anchor(candidate) && !self.is_self_issued(candidate)) > limit =>
             {
-                objection(Code::PathLength, format!("more than the {limit} CA certificates that the caller allows"))
+                objection(
+                    LENGTH,
+                    Code::PathLength,
+                    format!("more than the {limit} CA certificates that the caller allows"),
+                )
             }
             _ => None,
         }
@@ -111,7 +126,7 @@ impl<'a> Search<'a> {
             }
             let constraints = match Constraints::parse(der, self.checks.allow_dotted_dns_constraints) {
                 Ok(constraints) => constraints,
-                Err(error) => return Some(self.fail(k, path[k], Code::Malformed, error.to_string())),
+                Err(error) => return Some(self.fail(k, path[k], FORM, Code::Malformed, error.to_string())),
             };
             for j in 0..k {
                 // Self-issued certificates are exempt unless they are the last (RFC 5280 section 6.1.3 (b)).
@@ -129,7 +144,7 @@ impl<'a> Search<'a> {
                     }
                     match ConstrainedNames::read(subject, facts(self, j)?.subject_alt_name) {
                         Ok(names) => below[j] = Some(names),
-                        Err(error) => return Some(self.fail(j, path[j], Code::Malformed, error.to_string())),
+                        Err(error) => return Some(self.fail(j, path[j], FORM, Code::Malformed, error.to_string())),
                     }
                 }
                 let names = below[j].as_ref()?;
@@ -139,15 +154,19 @@ impl<'a> Search<'a> {
                         self.exhausted = Some("name comparisons");
                         return Some(Next::Stop);
                     }
-                    Err(Violation::Malformed(e)) => return Some(self.fail(j, path[j], Code::Malformed, e.to_string())),
-                    Err(Violation::Outside(text)) => return Some(self.fail(j, path[j], Code::NameConstraints, text)),
+                    Err(Violation::Malformed(e)) => {
+                        return Some(self.fail(j, path[j], FORM, Code::Malformed, e.to_string()));
+                    }
+                    Err(Violation::Outside(text)) => {
+                        return Some(self.fail(j, path[j], NAME_SPACE, Code::NameConstraints, text));
+                    }
                 }
             }
         }
         None
     }
 
-    pub(super) fn check_policies(&self, path: &[usize]) -> Result<policy::ValidPolicies, policy::Refusal> {
+    pub(super) fn check_policies(&self, path: &[usize]) -> Result<policy::ValidPolicies, (usize, Objection)> {
         let anchor = path.len() - 1;
         let none = Facts::default();
         let facts = |k: usize| self.nodes[path[k]].facts().unwrap_or(&none);

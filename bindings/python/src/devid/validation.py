@@ -23,6 +23,7 @@ from ._call import (
     material,
     moment_of,
     moment_or,
+    optional_text_of,
     seconds,
     text,
     text_of,
@@ -83,6 +84,11 @@ class Finding:
     """0 is the certificate that was asked about; None: about none in particular."""
     is_fatal: bool
     """Whether it alone refuses the certificate."""
+    requirement: Optional[str] = None
+    """The rule that was broken or not looked at, such as ``RFC 5280 section 6.1.3 (V1)``; the letters name rows of ``docs/requirements.md``.
+    None: a limit of the library's own ended the search."""
+    expected: Optional[str] = None
+    """What that rule asks for."""
 
 
 @dataclass(frozen=True)
@@ -514,6 +520,8 @@ def _report(pointer: Any) -> Report:
                     text_of(lib.devid_report_finding_text(pointer, i)),
                     None if index < 0 else index,
                     lib.devid_report_finding_is_fatal(pointer, i) == 1,
+                    optional_text_of(lib.devid_report_finding_requirement(pointer, i)),
+                    optional_text_of(lib.devid_report_finding_expected(pointer, i)),
                 )
             )
         path: List[Certificate] = []
