@@ -207,8 +207,8 @@ pub(in crate::client) fn who(what: &str) -> String {
     format!("{what} (process {}, since {})", std::process::id(), system_time())
 }
 
-/// The steps that keep device memory ahead of an operation; [`Client::complete_into`] makes them for who runs one, and who
-/// steps one makes them: [`Destination::begin`], then [`Destination::checkpoint`] before each message, wait and decision,
+/// The steps that keep device memory ahead of an operation; [`Client::complete_into`] makes them for who runs one,
+/// [`Binding`](super::Binding) for who steps one, or its owner: [`Destination::begin`], then [`Destination::checkpoint`] before each message, wait and decision,
 /// [`Destination::stage`] before the certificate is accepted, and at the end [`Destination::finish`] or
 /// [`Destination::settle`].
 impl Destination<'_> {

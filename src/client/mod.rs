@@ -25,6 +25,7 @@
 //! | [`status`] | a validation that gets status data and missing issuers by URL, and keeps what is good |
 
 mod bearers;
+mod binding;
 pub mod certificates;
 mod config;
 pub mod crl_file;
@@ -50,6 +51,7 @@ pub mod trace;
 pub mod validator;
 mod way;
 
+pub use binding::Binding;
 pub use config::Config;
 pub use import::{Import, Imported, warnings_of};
 pub use install::{Continued, Destination, abandon};

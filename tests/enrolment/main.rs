@@ -4,6 +4,7 @@ mod asked_memory;
 mod base_stations;
 mod bearer;
 mod bearer_met;
+mod bound;
 mod broken;
 mod broken_encrypted;
 mod by_file;

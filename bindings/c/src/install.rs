@@ -1,12 +1,7 @@
 //! Enrolment straight into device memory: an operation that is bound to it keeps it in step by itself.
 
-use std::sync::Arc;
-
-use super::operation::Op;
 use super::prelude::*;
-use devid_core::client::{Continued, Destination, abandon};
-use devid_core::cmp::ActionKind;
-use devid_core::store::{Conversation, Store};
+use devid_core::client::{Binding, Continued, Destination, abandon};
 
 /// A generation is in use.
 pub const DEVID_STATE_CURRENT: i32 = 1;
@@ -20,87 +15,6 @@ pub const DEVID_STATE_OPERATION: i32 = 8;
 pub const DEVID_STATE_PENDING_KEY: i32 = 16;
 /// A PKCS#10 request is out: devid_store_import() takes its certificate.
 pub const DEVID_STATE_REQUEST: i32 = 32;
-
-/// What binds an operation to device memory.
-pub(super) struct Installing {
-    store: Arc<Store>,
-    name: String,
-    purpose: String,
-    /// What was saved last: a step that changes nothing writes nothing.
-    saved: Vec<u8>,
-    /// Installed, or failed for good: another operation may use the name by now.
-    pub(super) is_finished: bool,
-    /// The present, as the last step was told.
-    now: Time,
-    /// Keeps others out until it is finished: between the steps it goes on.
-    alone: Option<Conversation>,
-}
-
-impl Installing {
-    fn new(store: &Arc<Store>, name: &str, purpose: &str) -> Self {
-        let (name, purpose) = (name.to_owned(), purpose.to_owned());
-        let now = Time::from_unix(0);
-        Installing { store: Arc::clone(store), name, purpose, saved: Vec::new(), is_finished: false, now, alone: None }
-    }
-
-    /// Others are kept out from here on, until it is over or the operation is freed.
-    fn alone(mut self) -> Result<Self, Error> {
-        self.alone = Some(self.destination().converse()?);
-        Ok(self)
-    }
-
-    /// For whoever takes its own: another thread may have bound the operation than runs it.
-    pub(super) fn lets_others_in(&mut self) {
-        self.alone = None;
-    }
-
-    pub(super) fn destination(&self) -> Destination<'_> {
-        Destination { store: &self.store, name: &self.name, purpose: &self.purpose }
-    }
-}
-
-impl Op {
-    /// After a step: device memory is ahead of what the program will do next.
-    pub(super) fn keep_in_step(&mut self, result: &Result<ActionKind, Error>, now: Time) -> Result<(), Error> {
-        let Some(installing) = &mut self.installing else { return Ok(()) };
-        installing.now = now;
-        match result {
-            Ok(ActionKind::Send | ActionKind::Wait | ActionKind::Accept) => {
-                let saved = self.operation.save()?;
-                installing.destination().keep_generated_key(&self.operation)?;
-                if saved != installing.saved {
-                    installing.store.save_operation(&installing.name, &saved)?;
-                    installing.saved = saved;
-                }
-            }
-            Ok(ActionKind::Done) if !installing.is_finished => {
-                installing.destination().finish(&self.operation)?;
-                installing.is_finished = true;
-                installing.alone = None;
-            }
-            Ok(_) => {}
-            Err(error) if !installing.is_finished => {
-                installing.destination().settle(&self.operation, error)?;
-                installing.is_finished = self.operation.has_failed();
-                if installing.is_finished {
-                    installing.alone = None;
-                }
-            }
-            Err(_) => {}
-        }
-        Ok(())
-    }
-
-    /// Before the certificate is accepted: it is staged.
-    pub(super) fn stage(&self) -> Result<(), Error> {
-        match (&self.installing, self.operation.issued()) {
-            (Some(installing), Some(issued)) if self.operation.is_deciding() => {
-                installing.destination().stage(issued, installing.now)
-            }
-            _ => Ok(()),
-        }
-    }
-}
 
 /// Binds an enrolment or renewal to device memory, so that no crash loses or mixes an identity: the new key is kept before the
 /// request leaves, the operation before each message and wait, the certificate before it is confirmed; when the operation is
@@ -128,9 +42,7 @@ fn devid_op_install_into(
     if op.installing.is_some() {
         return Err(Error::new(Code::State, "the operation is bound to device memory already"));
     }
-    let installing = Installing::new(store, name, purpose).alone()?;
-    installing.destination().begin(&mut op.operation, reference)?;
-    op.installing = Some(installing);
+    op.installing = Some(Binding::begin(Destination { store, name, purpose }, &mut op.operation, reference)?);
     Ok(())
 }
 
@@ -154,10 +66,10 @@ fn devid_op_resume(
     purpose: &str,
     key: Option<&devid_key>,
 ) -> Result<Option<devid_op>, Error> {
-    let installing = Installing::new(store, name, purpose).alone()?;
-    match installing.destination().continued(&client.client, key.map(|key| key.signer.clone()))? {
-        Continued::Installed(_) => Ok(None),
-        Continued::Operation(operation) => Ok(Some(devid_op::bound(client, *operation, installing))),
+    let to = Destination { store, name, purpose };
+    match Binding::resume(to, &client.client, key.map(|key| key.signer.clone()))? {
+        (Continued::Installed(_), _) => Ok(None),
+        (Continued::Operation(operation), binding) => Ok(Some(devid_op::bound(client, *operation, binding))),
     }
 }
 

@@ -1,14 +1,14 @@
 //! Operations: enrolment, renewal and others, step by step or in one blocking run.
 
-use super::apart::Apart;
 use super::args::c_text;
 use super::config::{DEVID_LOG_ERROR, DEVID_LOG_INFO, DEVID_LOG_WARNING, Log, Session};
-use super::install::Installing;
 use super::prelude::*;
 use super::run::Callbacks;
 use super::texts::{Text, Texts};
 use devid_core::asn1::cmp::{BodyType, PkiStatus, PkiStatusInfo};
+use devid_core::client::Binding;
 use devid_core::cmp::{Action, ActionKind, Issued, Operation, SignRequest, SignRole};
+use std::sync::Arc;
 
 /// One enrolment or renewal, from the request to the confirmed certificate; or a revocation, or a question. It does nothing by
 /// itself: it is stepped.
@@ -21,8 +21,7 @@ pub struct Op {
     pub(super) session: Session,
     pub(super) callbacks: Callbacks,
     pub(super) built_in: Option<Box<dyn devid_core::transport::Exchange + Send + Sync>>,
-    pub(super) installing: Option<Installing>,
-    pub(super) apart: Apart,
+    pub(super) installing: Option<Binding>,
     pub(super) request_name: CString,
     pub(super) texts: OpTexts,
 }
@@ -65,7 +64,6 @@ impl Op {
     pub(super) fn new(session: &Session, operation: Operation) -> Op {
         Op {
             installing: None,
-            apart: Apart::default(),
             request_name: c_text(operation.request().body().name()),
             operation,
             session: session.clone(),
@@ -76,7 +74,7 @@ impl Op {
     }
 
     /// One that keeps device memory in step.
-    pub(super) fn bound(session: &Session, operation: Operation, installing: Installing) -> Op {
+    pub(super) fn bound(session: &Session, operation: Operation, installing: Binding) -> Op {
         Op { installing: Some(installing), ..Op::new(session, operation) }
     }
 
@@ -122,28 +120,26 @@ impl Op {
         self.operation.issued().ok_or_else(|| Error::new(Code::State, "no certificate has been issued yet"))
     }
 
-    fn log(&self, level: i32, words: impl FnOnce() -> String) {
-        Log::line(&self.session.log, level, words);
+    /// One step. `None`: device memory is to be written first.
+    fn step(&mut self, now: Time) -> Result<Option<ActionKind>, Error> {
+        self.operation_mut();
+        let Op { operation, installing, session, .. } = self;
+        let mut told =
+            |operation: &Operation, result: &Result<ActionKind, Error>| log_step(&session.log, operation, result);
+        if let Some(binding) = installing {
+            return binding.step(operation, now, &mut told);
+        }
+        let result = operation.step(now).map(|action| action.kind());
+        told(operation, &result);
+        result.map(Some)
     }
 
-    /// Logs the outcome of a step.
-    pub(super) fn note(&self, result: &Result<ActionKind, Error>) {
-        if let Err(error) = result {
-            return self.log(DEVID_LOG_ERROR, || error.to_string());
-        }
-        match self.operation.action() {
-            Some(Action::Send { message, body }) => {
-                self.log(DEVID_LOG_INFO, || format!("{body} is to be sent, {} bytes", message.len()));
-            }
-            Some(Action::Wait { seconds, .. }) => {
-                self.log(DEVID_LOG_INFO, || format!("the server asks to wait {seconds} s"));
-            }
-            Some(Action::Accept(issued)) => {
-                for warning in issued.status.warnings() {
-                    self.log(DEVID_LOG_WARNING, || warning);
-                }
-            }
-            Some(Action::Sign(_) | Action::Done(_)) | None => {}
+    /// The certificate is taken, at once or when it is staged.
+    pub(super) fn accept(&mut self) -> Result<(), Error> {
+        self.operation_mut();
+        match &mut self.installing {
+            Some(binding) => binding.accept(&mut self.operation),
+            None => self.operation.accept(),
         }
     }
 
@@ -157,6 +153,27 @@ impl Op {
     fn to_sign(&self) -> Option<SignRequest> {
         let Some(Action::Sign(request)) = self.operation.action() else { return None };
         Some(request)
+    }
+}
+
+/// Logs the outcome of a step.
+fn log_step(log: &Option<Arc<Log>>, operation: &Operation, result: &Result<ActionKind, Error>) {
+    if let Err(error) = result {
+        return Log::line(log, DEVID_LOG_ERROR, || error.to_string());
+    }
+    match operation.action() {
+        Some(Action::Send { message, body }) => {
+            Log::line(log, DEVID_LOG_INFO, || format!("{body} is to be sent, {} bytes", message.len()));
+        }
+        Some(Action::Wait { seconds, .. }) => {
+            Log::line(log, DEVID_LOG_INFO, || format!("the server asks to wait {seconds} s"));
+        }
+        Some(Action::Accept(issued)) => {
+            for warning in issued.status.warnings() {
+                Log::line(log, DEVID_LOG_WARNING, || warning);
+            }
+        }
+        Some(Action::Sign(_) | Action::Done(_)) | None => {}
     }
 }
 
@@ -241,7 +258,7 @@ fn devid_op_saved_key(saved: &[u8]) -> Result<devid_bytes, Error> {
 /// @return DEVID_OK; DEVID_E_REJECTED with the CA's texts in `err`, and many others: see devid_status_class().
 #[export]
 fn devid_op_step(op: &mut devid_op, now: Time) -> Result<devid_action, Error> {
-    Ok(match op.step_apart(now)? {
+    Ok(match op.step(now)? {
         None => DEVID_ACTION_KEEP,
         Some(ActionKind::Send) => DEVID_ACTION_SEND,
         Some(ActionKind::Wait) => DEVID_ACTION_WAIT,
@@ -395,7 +412,7 @@ fn devid_op_difference(op: &devid_op, index: usize) -> Option<&CStr> {
 /// @return DEVID_OK; DEVID_E_STATE if no certificate waits for a decision.
 #[export]
 fn devid_op_accept(op: &mut devid_op) -> Result<(), Error> {
-    op.accept_apart()
+    op.accept()
 }
 
 /// Refuses the issued certificate. The next steps tell the CA; the operation then fails with DEVID_E_REFUSED.

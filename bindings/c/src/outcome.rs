@@ -45,7 +45,7 @@ fn devid_op_transaction_id(op: &devid_op) -> Option<&[u8]> {
 #[export]
 fn devid_op_decide_by_policy(op: &mut devid_op) -> Result<(), Error> {
     match op.issued()?.objection().is_none() {
-        true => op.accept_apart(),
+        true => op.accept(),
         false => op.operation_mut().decide_by_policy(),
     }
 }

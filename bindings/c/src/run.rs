@@ -138,13 +138,8 @@ fn devid_op_run(op: &mut devid_op) -> Result<(), Error> {
     let result = with_exchange(op, |operation, exchange, callbacks, session| {
         let cancel = session.client.exchange_limits().cancel.as_ref();
         let mut owner = Program { callbacks, log: &session.log, cancel };
-        match installing.as_mut().filter(|bound| !bound.is_finished) {
-            Some(bound) => {
-                bound.lets_others_in();
-                let result = session.client.complete_into(bound.destination(), operation, exchange, &mut owner);
-                bound.is_finished = result.is_ok() || operation.has_failed();
-                result.map(|_| ())
-            }
+        match installing.as_mut().filter(|bound| !bound.is_finished()) {
+            Some(bound) => bound.run(&session.client, operation, exchange, &mut owner),
             None => session.client.complete_over(operation, exchange, &mut owner),
         }
     });

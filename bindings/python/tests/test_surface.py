@@ -24,6 +24,7 @@ KINDS = {
     "other way": "C has it by another door, which is named",
     "provider": "which implementation of the algorithms is in use",
     "Python has its own": "a thing of the language",
+    "C alone": "gives C what is a thing of the language in Rust",
     "Rust alone": "gives Rust code its shape: for extensions in Rust, its types, its tests",
 }
 """Why there may be nothing in C for a part of Rust, or nothing in Python for a function of C."""
@@ -39,10 +40,15 @@ class Row:
     by: str = ""
     kind: str = ""
     reason: str = ""
+    of: str = ""
+    """Behind a function of C: what in Rust it stands for."""
 
 
 def row(says: str) -> Row:
     """One row, behind its name."""
+    if says.startswith("of ") and not says.startswith("of - "):
+        return Row(of=says[3:])
+    says = says[3:] if says.startswith("of - ") else says
     if says.startswith("- "):
         kind, _, reason = says[2:].partition(": ")
         return Row(kind=kind, reason=reason)
@@ -141,6 +147,9 @@ def test_what_stands_for_a_part_is_there_and_is_about_it(rows: Dict[str, Row], f
 
 def test_a_reason_is_one_of_a_few_kinds_and_names_what_is_there(rows: Dict[str, Row]) -> None:
     for part, says in rows.items():
+        if says.of:
+            assert part.startswith("devid_"), f"{part}: `of` stands behind a function of C"
+            continue
         if says.functions:
             assert not part.startswith("devid_") and not part.endswith("::*"), f"{part}: only a reason can stand here"
             continue
@@ -150,6 +159,23 @@ def test_a_reason_is_one_of_a_few_kinds_and_names_what_is_there(rows: Dict[str, 
         missing = [name for name in named if name not in _abi.FUNCTIONS and not name.startswith("DEVID_")]
         assert not missing, f"{part}: there is no {', '.join(missing)}"
         assert named or says.kind != "other way", f"{part}: which way is it?"
+
+
+def test_what_c_can_rust_can(rust: List[rust_surface.Shown], rows: Dict[str, Row]) -> None:
+    named = {name for says in rows.values() for name in says.functions}
+    said = named | {name for name, says in rows.items() if name.startswith("devid_")}
+    is_counted = lambda name: any(other.startswith(name[: -len("_count")]) for other in said - {name})
+    of_its_kind = {n for n in _abi.FUNCTIONS if n.endswith("_free") or (n.endswith("_count") and is_counted(n))}
+    unsaid = sorted(set(_abi.FUNCTIONS) - said - of_its_kind)
+    assert not unsaid, f"say in bindings/surface.txt what Rust has for {', '.join(unsaid)}: `of TYPE.PART`, or why there is nothing"
+    there = {name for shown in rust for name in (shown.name, *(shown.name + part for part in shown.parts))}
+    gone = sorted(f"{name} of {says.of}" for name, says in rows.items() if says.of and says.of not in there)
+    assert not gone, f"bindings/surface.txt names what Rust does not have: {', '.join(gone)}"
+    twice = sorted(name for name, says in rows.items() if says.of and name in named)
+    assert not twice, f"a row for Rust names them already: {', '.join(twice)}"
+    free = {name[: -len("_free")] for name in _abi.FUNCTIONS if name.endswith("_free")}
+    bare = sorted(name for name in free if not any(other.startswith(name + "_") for other in said))
+    assert not bare, f"handles that no row is about: {', '.join(bare)}"
 
 
 def called(source: str) -> Set[str]:
@@ -175,7 +201,8 @@ def test_everything_that_c_can_this_package_can(checkout: Path, rows: Dict[str, 
             used |= called(file.read_text())
     unused = sorted(name for name in _abi.FUNCTIONS if name not in used and name not in rows)
     assert not unused, f"call {', '.join(unused)}, or say in bindings/surface.txt why not"
-    needless = sorted(name for name in rows if name.startswith("devid_") and (name in used or name not in _abi.FUNCTIONS))
+    excused = {name for name, says in rows.items() if name.startswith("devid_") and not says.of and says.kind != "C alone"}
+    needless = sorted(name for name in excused if name in used or name not in _abi.FUNCTIONS)
     assert not needless, f"bindings/surface.txt excuses what is called, or not there: {', '.join(needless)}"
 
 
