@@ -9,20 +9,21 @@ use zeroize::Zeroizing;
 use crate::prelude::*;
 
 /// What a decoder answers to what is none.
-const NONE: &str = "the content is not base64";
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NotBase64;
 
 /// Constant in time over the content. Nothing of it is left behind.
-pub(super) fn decode_secret(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, &'static str> {
+pub(super) fn decode_secret(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotBase64> {
     let mut characters = Zeroizing::new(Vec::with_capacity(text.len()));
     characters.extend(text.iter().filter(|c| !c.is_ascii_whitespace()));
     let mut out = Zeroizing::new(vec![0u8; characters.len() / 4 * 3 + 3]);
-    let length = Base64::decode(&characters[..], &mut out).map_err(|_| NONE)?.len();
+    let length = Base64::decode(&characters[..], &mut out).map_err(|_| NotBase64)?.len();
     out.truncate(length);
     Ok(out)
 }
 
 /// By a table: how long it takes, and which memory it touches, depends on the content.
-pub(super) fn decode_public(text: &[u8]) -> Result<Vec<u8>, &'static str> {
+pub(super) fn decode_public(text: &[u8]) -> Result<Vec<u8>, NotBase64> {
     let mut out = Vec::with_capacity(text.len() / 4 * 3);
     let mut rest = text;
     // Characters that wait for their four, and how many they are.
@@ -47,14 +48,14 @@ pub(super) fn decode_public(text: &[u8]) -> Result<Vec<u8>, &'static str> {
             }
             PADDING if padding < 2 => padding += 1,
             SPACE => {}
-            _ => return Err(NONE),
+            _ => return Err(NotBase64),
         }
     }
     match (waiting, padding) {
         (0, 0) => {}
         (2, 2) if bits & 0x0f == 0 => out.push((bits >> 4) as u8),
         (3, 1) if bits & 0x03 == 0 => out.extend_from_slice(&[(bits >> 10) as u8, (bits >> 2) as u8]),
-        _ => return Err(NONE),
+        _ => return Err(NotBase64),
     }
     Ok(out)
 }

@@ -1,20 +1,45 @@
 //! PEM armour (RFC 7468): told from DER by content, read leniently, written strictly.
 
 use alloc::borrow::Cow;
+use core::fmt;
 
 use base64ct::{Base64, Encoding};
 use zeroize::Zeroizing;
 
-use super::base64::{decode_public, decode_secret};
+use super::base64::{NotBase64, decode_public, decode_secret};
 use super::der::{Asn1Error, Cursor};
 use crate::prelude::*;
+
+/// Why a block cannot be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// A key with headers.
+    Headers,
+    NotBase64,
+    NoEnd,
+    /// As mails quote.
+    Quoted,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Fault::Headers => {
+                "headers inside the armour (RFC 1421 encryption) are not supported; use PKCS#8: openssl pkcs8 -topk8"
+            }
+            Fault::NotBase64 => "the content is not base64",
+            Fault::NoEnd => "no END line for the BEGIN line",
+            Fault::Quoted => "its lines stand behind \">\", as mails quote: the file is wanted as it was before",
+        })
+    }
+}
 
 /// One armoured block, not yet decoded: what is asked for is, the rest may be anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block<'a> {
     /// The words between BEGIN and the dashes, such as `CERTIFICATE`.
     pub label: &'a str,
-    body: Result<&'a [u8], &'static str>,
+    body: Result<&'a [u8], Fault>,
     /// Which one it is in its file, from 1 on.
     number: usize,
 }
@@ -22,9 +47,12 @@ pub struct Block<'a> {
 impl Block<'_> {
     /// The decoded content: by its label it is public, or may hold a private key and is decoded and wiped as one.
     pub fn decode(&self) -> Result<Content, Asn1Error> {
-        let content = self.body.and_then(|text| match PUBLIC.contains(&self.label) {
-            true => decode_public(text).map(Content::Public),
-            false => decode_secret(text).map(Content::Secret),
+        let content = self.body.and_then(|text| {
+            let content = match PUBLIC.contains(&self.label) {
+                true => decode_public(text).map(Content::Public),
+                false => decode_secret(text).map(Content::Secret),
+            };
+            content.map_err(|NotBase64| Fault::NotBase64)
         });
         content.map_err(|rule| bad(format!("block {} ({}): {rule}", self.number, self.label)))
     }
@@ -36,7 +64,7 @@ impl Block<'_> {
 
     /// Whether the block has headers of RFC 1421, as traditional keys under a password have.
     pub fn is_encrypted_traditional(&self) -> bool {
-        self.body.is_err_and(|rule| rule == HEADERS)
+        self.body.is_err_and(|rule| rule == Fault::Headers)
     }
 
     /// Whether its label is one of a certificate.
@@ -104,8 +132,6 @@ const PUBLIC: &[&str] = &[
 ];
 
 const TRUSTED: &str = "TRUSTED CERTIFICATE";
-const HEADERS: &str =
-    "headers inside the armour (RFC 1421 encryption) are not supported; use PKCS#8: openssl pkcs8 -topk8";
 const BEGIN: &[u8] = b"-----BEGIN ";
 
 /// Whether the input is PEM: a line of it is the beginning of armour, and it is not DER that happens to hold such a line.
@@ -136,7 +162,7 @@ pub fn parse(input: &[u8]) -> Result<Vec<Block<'_>>, Asn1Error> {
         match (open, begin_label(line.text)) {
             (before, Some(label)) => {
                 if let Some((unended, _)) = before {
-                    blocks.push(Block { label: unended, body: Err(NO_END), number });
+                    blocks.push(Block { label: unended, body: Err(Fault::NoEnd), number });
                 }
                 (open, quoted) = (Some((label, line.end)), None);
             }
@@ -147,7 +173,7 @@ pub fn parse(input: &[u8]) -> Result<Vec<Block<'_>>, Asn1Error> {
             (None, None) if line.text.starts_with(b">") => {
                 let inside = unquoted(line.text);
                 if let Some(label) = quoted.filter(|label| is_end(inside, label)) {
-                    blocks.push(Block { label, body: Err(QUOTED), number });
+                    blocks.push(Block { label, body: Err(Fault::Quoted), number });
                     quoted = None;
                 }
                 quoted = begin_label(inside).or(quoted);
@@ -156,7 +182,7 @@ pub fn parse(input: &[u8]) -> Result<Vec<Block<'_>>, Asn1Error> {
         }
     }
     if let Some((label, _)) = open {
-        blocks.push(Block { label, body: Err(NO_END), number: blocks.len() + 1 });
+        blocks.push(Block { label, body: Err(Fault::NoEnd), number: blocks.len() + 1 });
     }
     if blocks.is_empty() { Err(bad("no BEGIN line")) } else { Ok(blocks) }
 }
@@ -287,9 +313,6 @@ fn bare_base64(input: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     decode_secret(text).ok().filter(|der| der.first() == Some(&0x30))
 }
 
-const NO_END: &str = "no END line for the BEGIN line";
-const QUOTED: &str = "its lines stand behind \">\", as mails quote: the file is wanted as it was before";
-
 /// A line without what a mail puts before the words of another.
 fn unquoted(line: &[u8]) -> &[u8] {
     let words = line.iter().position(|byte| !matches!(byte, b'>' | b' ' | b'\t'));
@@ -326,10 +349,10 @@ fn is_end(line: &[u8], label: &str) -> bool {
 
 /// What stands between BEGIN and END. Headers (RFC 1421, RFC 4716) are passed over, but for those that say how a key is
 /// encrypted.
-fn body<'a>(label: &str, text: &'a [u8]) -> Result<&'a [u8], &'static str> {
+fn body<'a>(label: &str, text: &'a [u8]) -> Result<&'a [u8], Fault> {
     let Some(colon) = memchr::memrchr(b':', text) else { return Ok(text) };
     if label.ends_with("KEY") {
-        return Err(HEADERS);
+        return Err(Fault::Headers);
     }
     let behind = &text[colon..];
     let end = behind.windows(2).position(|pair| pair == b"\n\n" || pair == b"\r\r");

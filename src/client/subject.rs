@@ -243,7 +243,7 @@ impl Subject {
         }
         if let Err(why) = as_peer.may_be_asked_for() {
             let words = format!("{what} that no peer could be known by, {}: {why}", crate::words::quoted(text));
-            return Err(Error::new(Code::InvalidArgument, words));
+            return Err(Error::new(Code::InvalidArgument, words).with_source(why));
         }
         self.alternative_names.push(element(tag, &[text.as_bytes()]));
         Ok(self)

@@ -159,7 +159,7 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 /// `id`, as each key gets its own.
 pub fn check_key_template(uri: &str) -> Result<(), Error> {
     let invalid = |words: &str| Error::new(Code::InvalidArgument, format!("{}: {words}", crate::words::uri(uri)));
-    let read = TokenUri::parse(uri).map_err(|words| invalid(&words))?;
+    let read = TokenUri::parse(uri).map_err(|error| invalid(&error.to_string()).with_source(error))?;
     match (read.object.as_deref(), &read.id, &read.module_path) {
         (None | Some(""), ..) => Err(invalid("new keys need a name, object=...")),
         (_, Some(_), _) => Err(invalid("new keys get an id each, the URI has none")),

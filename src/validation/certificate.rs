@@ -5,7 +5,7 @@ use super::checks::{Checks, KeyUsage, NameCheck, Profile};
 use super::facts::Facts;
 use super::identity;
 use super::profile::{self, Role};
-use super::report::FORM;
+use super::rules::FORM;
 use crate::asn1::Problem;
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::x509::{Certificate, hex};

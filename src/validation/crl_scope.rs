@@ -4,6 +4,7 @@ use core::cell::OnceCell;
 
 use super::crl::Crl;
 use super::names::{name_hash, same_name};
+use super::unusable::Unusable;
 use crate::asn1::Asn1Error;
 use crate::asn1::der::{Cursor, element, sequence};
 use crate::asn1::distribution_point::{
@@ -121,13 +122,13 @@ impl<'a> Points<'a> {
 
     /// The reasons that this list covers for the certificate, over all of its points and its issuer's own, and all
     /// names in them. None: only what it lists tells something. `Err`: why the list does not speak about it.
-    pub(super) fn scope(&self, crl: &Crl) -> Result<ReasonSet, &'static str> {
+    pub(super) fn scope(&self, crl: &Crl) -> Result<ReasonSet, OutOfScope> {
         let idp = crl.issuing_distribution_point();
         let list = ScopedList { crl, points: idp.as_ref().and_then(|idp| expand(idp.name.as_ref()?, crl.issuer())) };
         let own = self.scope_of(&self.issuer_point, idp.as_ref(), &list);
         let own = if self.handed_over { own.map(|_| ReasonSet::NONE) } else { own };
         let mut outcomes = self.points.iter().map(|point| self.scope_of(point, idp.as_ref(), &list)).chain([own]);
-        let first = outcomes.next().unwrap_or(Err("the certificate has no distribution point"));
+        let first = outcomes.next().unwrap_or(Err(OutOfScope::NoPoint));
         outcomes.fold(first, |known, next| match (known, next) {
             (Ok(a), Ok(b)) => Ok(a.union(b)),
             (Ok(reasons), Err(_)) | (Err(_), Ok(reasons)) => Ok(reasons),
@@ -148,44 +149,81 @@ impl<'a> Points<'a> {
         point: &Point<'_>,
         idp: Option<&IssuingDistributionPoint<'_>>,
         list: &ScopedList<'_>,
-    ) -> Result<ReasonSet, &'static str> {
+    ) -> Result<ReasonSet, OutOfScope> {
         // (b) (1)
         if point.point.crl_issuer.is_empty() {
             if !self.issuer.is_issuer_of(list.crl) {
-                return Err("it is from another issuer");
+                return Err(OutOfScope::OtherIssuer);
             }
         } else {
             if !point.names_issuer_of(list.crl) {
-                return Err("it is not from the CRL issuer that the certificate names");
+                return Err(OutOfScope::OtherCrlIssuer);
             }
             if !idp.is_some_and(|idp| idp.indirect_crl) {
-                return Err("it is not an indirect CRL, though the certificate names its issuer as another's");
+                return Err(OutOfScope::NotIndirect);
             }
         }
         let reasons = point.point.reasons.unwrap_or(ReasonSet::ALL);
         let Some(idp) = idp else { return Ok(reasons) };
         // (b) (2) (i)
         if idp.name.is_some() {
-            let ours = list.points.as_ref().ok_or("its distribution point cannot be read")?;
-            let theirs = point.names.as_ref().ok_or("the certificate's distribution point cannot be read")?;
+            let ours = list.points.as_ref().ok_or(OutOfScope::PointUnread)?;
+            let theirs = point.names.as_ref().ok_or(OutOfScope::OwnPointUnread)?;
             if !ours.iter().any(|a| theirs.iter().any(|b| a.same(b))) {
-                return Err("it is for another distribution point");
+                return Err(OutOfScope::OtherPoint);
             }
         }
         // (b) (2) (ii) to (iv), and section 5.2.5: such lists speak of version 3 certificates only.
         let limited = idp.only_contains_user_certs || idp.only_contains_ca_certs;
         if idp.only_contains_attribute_certs {
-            return Err("it is for attribute certificates only");
+            return Err(OutOfScope::AttributeCertificates);
         }
         if (idp.only_contains_user_certs && self.is_ca) || (idp.only_contains_ca_certs && !self.is_ca) {
-            return Err("it is for the other kind of certificates (onlyContainsUserCerts, onlyContainsCACerts)");
+            return Err(OutOfScope::OtherKind);
         }
         if limited && self.certificate.version() != 3 {
-            return Err("it is for certificates of version 3 only");
+            return Err(OutOfScope::Version);
         }
         // (d)
         let listed = idp.only_some_reasons.unwrap_or(ReasonSet::ALL);
         Ok(listed.intersection(reasons))
+    }
+}
+
+/// Why a list does not speak about a certificate (RFC 5280 section 6.3.3 (b)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OutOfScope {
+    NoPoint,
+    OtherIssuer,
+    OtherCrlIssuer,
+    NotIndirect,
+    PointUnread,
+    OwnPointUnread,
+    OtherPoint,
+    AttributeCertificates,
+    OtherKind,
+    Version,
+}
+
+impl From<OutOfScope> for Unusable {
+    fn from(why: OutOfScope) -> Self {
+        let words = match why {
+            OutOfScope::NoPoint => "the certificate has no distribution point",
+            OutOfScope::OtherIssuer => "it is from another issuer",
+            OutOfScope::OtherCrlIssuer => "it is not from the CRL issuer that the certificate names",
+            OutOfScope::NotIndirect => {
+                "it is not an indirect CRL, though the certificate names its issuer as another's"
+            }
+            OutOfScope::PointUnread => "its distribution point cannot be read",
+            OutOfScope::OwnPointUnread => "the certificate's distribution point cannot be read",
+            OutOfScope::OtherPoint => "it is for another distribution point",
+            OutOfScope::AttributeCertificates => "it is for attribute certificates only",
+            OutOfScope::OtherKind => {
+                "it is for the other kind of certificates (onlyContainsUserCerts, onlyContainsCACerts)"
+            }
+            OutOfScope::Version => "it is for certificates of version 3 only",
+        };
+        words.into()
     }
 }
 

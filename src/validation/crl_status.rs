@@ -74,9 +74,9 @@ impl StatusSearch<'_> {
         let mut found: Option<Revocation> = None;
         for crl in self.complete_lists() {
             let (scope, silence) = match points.scope(crl) {
-                Ok(scope) => (scope, "the certificate hands its revocation over to another CRL issuer"),
+                Ok(scope) => (scope, Unusable::from("the certificate hands its revocation over to another CRL issuer")),
                 // By its scope it clears others (RFC 5280 section 6.3.3 (b)); whom it lists is revoked all the same.
-                Err(why) if points.may_name(crl) && crl.may_list(certificate.serial()) => (ReasonSet::NONE, why),
+                Err(why) if points.may_name(crl) && crl.may_list(certificate.serial()) => (ReasonSet::NONE, why.into()),
                 Err(why) => {
                     lists.against.push((crl, why.into()));
                     continue;
@@ -93,7 +93,7 @@ impl StatusSearch<'_> {
                     }
                 }
                 Ok(Said::NotListed(_)) if scope == ReasonSet::NONE => {
-                    lists.against.push((crl, silence.into()));
+                    lists.against.push((crl, silence));
                 }
                 // (e); the newest list that covers a reason says until when.
                 Ok(Said::NotListed(Ok(reliance))) if covered.contains(scope) => {

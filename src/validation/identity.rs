@@ -24,6 +24,46 @@ pub enum PeerName {
     Uri(String),
 }
 
+/// Why a name cannot be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NameFault {
+    /// An address as a host name.
+    Address,
+    /// A URL as a host name.
+    Url,
+    /// A host name in other letters than ASCII.
+    NotAscii,
+    /// No host name.
+    NotAHost,
+    /// No e-mail address.
+    NotAMailbox,
+    /// No URI.
+    NotAUri,
+}
+
+impl core::fmt::Display for NameFault {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            NameFault::Address => "the name asked for is an address: ask for it as one",
+            NameFault::Url => "the name asked for is a URL: ask for its host, or for it as a URI",
+            NameFault::NotAscii => {
+                "the name asked for is not a host name in ASCII: write international labels as xn--..."
+            }
+            NameFault::NotAHost => {
+                "the name asked for is not a host name: labels of letters, digits and hyphens, at most 63 each and \
+                                253 in all, with single dots between them and no port"
+            }
+            NameFault::NotAMailbox => {
+                "the name asked for is not an e-mail address: name@host, without a display name or mailto:"
+            }
+            NameFault::NotAUri => "the name asked for is not a URI: a scheme, a colon and what follows",
+        })
+    }
+}
+
+impl core::error::Error for NameFault {}
+
 impl PeerName {
     /// An address where the text is one, else a host name.
     pub fn host(text: &str) -> Self {
@@ -31,25 +71,20 @@ impl PeerName {
     }
 
     /// Whether the name itself can be asked for; `Err` says why not.
-    pub fn may_be_asked_for(&self) -> Result<(), &'static str> {
+    pub fn may_be_asked_for(&self) -> Result<(), NameFault> {
         match self {
             PeerName::Dns(text) => {
                 if text.parse::<IpAddr>().is_ok() {
-                    return Err("the name asked for is an address: ask for it as one");
+                    return Err(NameFault::Address);
                 }
                 if text.contains("://") {
-                    return Err("the name asked for is a URL: ask for its host, or for it as a URI");
+                    return Err(NameFault::Url);
                 }
                 if !text.is_ascii() {
-                    return Err(
-                        "the name asked for is not a host name in ASCII: write international labels as xn--...",
-                    );
+                    return Err(NameFault::NotAscii);
                 }
                 if !is_host(reference_host(text)) {
-                    return Err(
-                        "the name asked for is not a host name: labels of letters, digits and hyphens, at most 63 each and \
-                                253 in all, with single dots between them and no port",
-                    );
+                    return Err(NameFault::NotAHost);
                 }
                 Ok(())
             }
@@ -60,11 +95,11 @@ impl PeerName {
                 {
                     Ok(())
                 }
-                _ => Err("the name asked for is not an e-mail address: name@host, without a display name or mailto:"),
+                _ => Err(NameFault::NotAMailbox),
             },
             PeerName::Uri(text) => match text.split_once(':') {
                 Some((scheme, rest)) if is_scheme(scheme) && !rest.is_empty() && text.is_ascii() => Ok(()),
-                _ => Err("the name asked for is not a URI: a scheme, a colon and what follows"),
+                _ => Err(NameFault::NotAUri),
             },
         }
     }

@@ -6,7 +6,7 @@ use ::der::Tag;
 use super::certificate::Objection;
 use super::checks::PolicyInputs;
 use super::facts::Facts;
-use super::report::FORM;
+use super::rules::FORM;
 use crate::asn1::Asn1Error;
 use crate::asn1::der::Cursor;
 use crate::asn1::oid::{self, Oid};

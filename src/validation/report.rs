@@ -3,20 +3,13 @@
 use super::certificate::WEAK_SWITCH;
 use super::checks::{Checks, NameCheck, Profile};
 use super::revocation_policy::{RevocationMode, RevocationScope};
+use super::rules::{FORM, PATH};
 use crate::asn1::oid::Oid;
 use crate::asn1::x509::Certificate;
 use crate::codes::{Class, Code};
 use crate::error::{Error, Rule};
 use crate::prelude::*;
 use crate::time::Time;
-
-/// What can be read at all.
-pub(super) const FORM: Rule =
-    Rule::new("RFC 5280 section 4.1 (V1)", "a certificate, and extensions, as their syntax has them");
-pub(super) const PATH: Rule = Rule::new("RFC 5280 section 6.1 (V1)", "a path to a trust anchor");
-/// RFC 5280 section 6.1.3 (a)(3).
-pub(super) const NOT_REVOKED: Rule =
-    Rule::new("RFC 5280 section 6.1.3 (V5, V7)", "certificates that are known not to be revoked");
 
 /// The answer to one validation: the path used, or the findings that speak against every path tried.
 #[derive(Clone, Debug)]

@@ -3,8 +3,9 @@
 use super::checks::Checks;
 use super::facts::Facts;
 use super::knowledge::Knowledge;
-use super::report::{Finding, NOT_REVOKED};
+use super::report::Finding;
 use super::revocation_policy::{RevocationMode, RevocationScope};
+use super::rules::NOT_REVOKED;
 use super::status::{Status, StatusSearch};
 use super::status_sources::StatusSources;
 use super::trust::TrustAnchors;

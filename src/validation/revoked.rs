@@ -14,6 +14,7 @@ use super::revoked_fact::{FACT_LEN, FACT_LEN_1, FACT_LEN_4};
 pub(crate) use super::revoked_lost::KeyDigest;
 use super::revoked_lost::LostFacts;
 use crate::asn1::Asn1Error;
+use crate::error::Error;
 use crate::prelude::*;
 use crate::sorted::Map;
 use crate::time::Time;
@@ -70,8 +71,8 @@ pub trait RevokedFacts: Send + Sync + core::fmt::Debug {
     ///
     /// # Errors
     ///
-    /// Why it cannot be told, in words: then nobody is cleared.
-    fn find(&self, who: &[RevokedId], issuer: &KeyDigest) -> Result<KnownFacts, String>;
+    /// Why it cannot be told, by the code of what failed: then nobody is cleared.
+    fn find(&self, who: &[RevokedId], issuer: &KeyDigest) -> Result<KnownFacts, Error>;
 
     /// Writes down a fact that was verified. `now`: the time of the validation, if it has one; what has ended by then may make
     /// room. What is there for good is not replaced; what has no room is remembered as lost.

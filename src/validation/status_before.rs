@@ -52,7 +52,7 @@ impl StatusSearch<'_> {
                     before.lost = before.lost.max(known.lost);
                 }
                 // What another says for good counts all the same.
-                Err(why) => unread = Some(why.into()),
+                Err(error) => unread = Some(Unusable::from(error.message())),
             }
         }
         for fact in facts {

@@ -50,3 +50,55 @@ fn a_look_into_words_is_seen_however_it_is_written() {
         assert!(looks_into_words(code).is_none(), "{code}");
     }
 }
+
+/// What went wrong is a type, of which words are made for people: who calls can tell one failure from another.
+#[test]
+fn no_function_answers_words_in_place_of_an_error() {
+    let mut found = Vec::new();
+    for file in all_rust_files(Path::new("src")) {
+        for (number, line) in code_lines(&file) {
+            if answers_words(&line) {
+                found.push(format!("{}:{number}: {}", file.display(), line.trim()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "an error of its own, or the library's:\n{}", found.join("\n"));
+}
+
+/// Whether a line has a `Result` whose error is a text.
+fn answers_words(line: &str) -> bool {
+    line.match_indices("Result<").any(|(at, begin)| {
+        let (mut depth, mut last) = (0, None);
+        let inside = &line[at + begin.len()..];
+        for (place, character) in inside.char_indices() {
+            match character {
+                '<' | '(' | '[' => depth += 1,
+                '>' | ')' | ']' if depth == 0 => {
+                    // With one type alone the error's is that of the module, as in io::Result.
+                    let error = last.map_or("", |last: usize| inside[last..place].trim());
+                    return ["String", "&'static str", "&str", "Cow<'static, str>"].contains(&error);
+                }
+                '>' | ')' | ']' => depth -= 1,
+                ',' if depth == 0 => last = Some(place + 1),
+                _ => {}
+            }
+        }
+        false
+    })
+}
+
+#[test]
+fn words_in_place_of_an_error_are_seen_however_the_answer_is_written() {
+    for bare in ["-> Result<Self, String>", "x: Result<(A, B<C>), &'static str>,", "Result<Vec<u8>, Cow<'static, str>>"]
+    {
+        assert!(answers_words(bare), "{bare}");
+    }
+    for typed in [
+        "-> Result<String, Error>",
+        "Result<Vec<String>, (String, Error)>",
+        "Option<&'static str>",
+        "io::Result<String>",
+    ] {
+        assert!(!answers_words(typed), "{typed}");
+    }
+}

@@ -290,7 +290,7 @@ fn devid_op_output_name(op: &devid_op) -> Option<&CStr> {
 /// @return DEVID_OK; DEVID_E_STATE if no message is under way, DEVID_E_TOO_LARGE.
 #[export]
 fn devid_op_feed(op: &mut devid_op, answer: &[u8]) -> Result<(), Error> {
-    op.log(DEVID_LOG_INFO, || format!("an answer of {} bytes came", answer.len()));
+    Log::line(&op.session.log, DEVID_LOG_INFO, || format!("an answer of {} bytes came", answer.len()));
     op.operation_mut().feed(answer)
 }
 

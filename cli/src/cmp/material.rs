@@ -30,7 +30,7 @@ pub fn pass(options: &Options, name: &'static str) -> Result<Option<Zeroizing<Ve
         Some(("pass", secret)) => Zeroizing::new(secret.as_bytes().to_vec()),
         Some(("file", path)) => first_line(Zeroizing::new(read_file(Path::new(path))?)),
         Some(("env" | "fd", _)) => {
-            let source = Source::parse(text).map_err(|words| Failure::usage(format!("-{name}: {words}")))?;
+            let source = Source::parse(text).map_err(|e| Failure::usage(format!("-{name}: {}", e.message())))?;
             first_line(source.read(&format!("the pass phrase of -{name}"))?)
         }
         None if text == "stdin" => first_line(Zeroizing::new(read_file(Path::new("-"))?)),

@@ -9,7 +9,8 @@ use crate::output::Output;
 use crate::settings::{self, Source};
 
 pub fn run(command: &Export, device: &Device, output: Output) -> Result<Exit, Failure> {
-    let password = command.password.as_deref().map(Source::parse).transpose().map_err(Failure::usage)?;
+    let password =
+        command.password.as_deref().map(Source::parse).transpose().map_err(|e| Failure::usage(e.message()))?;
     let wanted = settings::Export {
         layout: command.layout.clone(),
         folder: command.folder.clone(),

@@ -36,7 +36,7 @@ pub fn run(command: &Init, arguments: &Arguments, output: Output) -> Result<Exit
     }
     devid::transport::Url::parse(&command.server).map_err(|e| Failure::from(devid::Error::from(e)))?;
     if let Some(source) = &command.secret {
-        Source::parse(source).map_err(Failure::usage)?;
+        Source::parse(source).map_err(|e| Failure::usage(e.message()))?;
     }
     let anchors = read_certificates(&command.trust, output)?;
     let signers = absolute(&command.signer)?;

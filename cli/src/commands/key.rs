@@ -91,7 +91,7 @@ fn in_token(loaded: &Loaded, uri: &str, kind: Option<KeyKind>) -> Result<Arc<dyn
 }
 
 fn secret(source: Option<&str>, what: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
-    let source = source.map(Source::parse).transpose().map_err(Failure::usage)?;
+    let source = source.map(Source::parse).transpose().map_err(|e| Failure::usage(e.message()))?;
     Ok(source.map(|source| source.read(what)).transpose()?)
 }
 

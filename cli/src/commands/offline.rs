@@ -66,7 +66,8 @@ fn factory_anchors(input: &[u8], password: Option<&str>) -> Result<TrustAnchors,
 
 /// A certificate that came back.
 pub fn import(command: &ImportCommand, device: &Device, output: Output) -> Result<Exit, Failure> {
-    let password = command.password.as_deref().map(Source::parse).transpose().map_err(Failure::usage)?;
+    let password =
+        command.password.as_deref().map(Source::parse).transpose().map_err(|e| Failure::usage(e.message()))?;
     let password = password.map(|source| source.read_password("the password of the file")).transpose()?;
     let mut config = device.config(false)?;
     let input = read_file(&command.file)?;

@@ -44,7 +44,7 @@ pub fn load(file: Option<&Path>, overrides: &[String], memory: Option<&Path>) ->
         held(&table).map_err(unfit)?;
         values::place(&mut table, path.parent().unwrap_or(Path::new("")));
         // What settings name says whom the device trusts and what it runs: who may not write them may not write that.
-        values::check_writers(&table).map_err(|words| wrong(format!("{}: {words}", path.display())))?;
+        values::check_writers(&table).map_err(|error| error.context(&path.display().to_string()))?;
     }
     over(table, path.into_iter().collect(), overrides, memory)
 }

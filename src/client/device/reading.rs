@@ -329,7 +329,7 @@ const RSA_BITS: [u32; 3] = [2048, 3072, 4096];
 #[cfg_attr(not(feature = "pkcs11"), allow(clippy::unnecessary_wraps, reason = "for keys in tokens"))]
 fn check_uri(uri: &str) -> Result<(), Error> {
     #[cfg(feature = "pkcs11")]
-    crate::crypto::pkcs11::TokenUri::parse(uri).map_err(wrong)?;
+    crate::crypto::pkcs11::TokenUri::parse(uri).map_err(|error| wrong(error.to_string()).with_source(error))?;
     #[cfg(not(feature = "pkcs11"))]
     let _ = uri;
     Ok(())

@@ -34,15 +34,17 @@ pub enum Source {
 
 impl Source {
     /// Reads the written form. What is none is not repeated: it may be the secret itself.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let words = "a secret is named by its source: file:PATH, fd:NUMBER, cred:NAME, env:NAME or prompt";
+    ///
+    /// Errors: [`Code::InvalidArgument`](crate::Code::InvalidArgument).
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let other = || settings("a secret is named by its source: file:PATH, fd:NUMBER, cred:NAME, env:NAME or prompt");
         match text.split_once(':') {
             Some(("file", path)) if !path.is_empty() => Ok(Source::File(path.into())),
-            Some(("fd", number)) => number.parse().map(Source::Descriptor).map_err(|_| words.to_owned()),
+            Some(("fd", number)) => number.parse().map(Source::Descriptor).map_err(|_| other()),
             Some(("cred", name)) if !name.is_empty() && !name.contains('/') => Ok(Source::Credential(name.to_owned())),
             Some(("env", name)) if !name.is_empty() => Ok(Source::Environment(name.to_owned())),
             None if text == "prompt" => Ok(Source::Prompt),
-            _ => Err(words.to_owned()),
+            _ => Err(other()),
         }
     }
 
@@ -142,7 +144,7 @@ impl<'de> Deserialize<'de> for Source {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         // Not by way of String: its error would show a number that stands where a source should.
         let value = toml::Value::deserialize(from)?;
-        Source::parse(value.as_str().unwrap_or_default()).map_err(D::Error::custom)
+        Source::parse(value.as_str().unwrap_or_default()).map_err(|error| D::Error::custom(error.message()))
     }
 }
 
@@ -176,14 +178,14 @@ fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
         return Err(broken("is not a regular file".to_owned()));
     }
     let file = std::fs::File::open(path).map_err(gone)?;
-    read_all(file).map_err(broken)
+    read_all(file).map_err(|error| error.context(&shown(path)))
 }
 
-fn read_all(from: impl Read) -> Result<Zeroizing<Vec<u8>>, String> {
+fn read_all(from: impl Read) -> Result<Zeroizing<Vec<u8>>, Error> {
     let mut secret = Zeroizing::new(Vec::with_capacity(4096));
-    from.take(MAX_BYTES + 1).read_to_end(&mut secret).map_err(|e| e.to_string())?;
+    from.take(MAX_BYTES + 1).read_to_end(&mut secret).map_err(|e| settings(e.to_string()).with_source(e))?;
     match secret.len() as u64 > MAX_BYTES {
-        true => Err(format!("is larger than {MAX_BYTES} bytes: not a secret")),
+        true => Err(settings(format!("is larger than {MAX_BYTES} bytes: not a secret"))),
         false => Ok(secret),
     }
 }
@@ -267,7 +269,7 @@ mod once {
             return Ok(secret);
         }
         let file = File::open(&path).map_err(|e| told(e.to_string()))?;
-        let secret = read_all(file).map_err(told)?;
+        let secret = read_all(file).map_err(|error| error.context(&format!("fd:{number}")))?;
         if is.is_some() && !secret.is_empty() {
             kept.retain(|one| !matches!(one.from, From::Pipe { number: known, .. } if known == number));
             kept.push(Kept { from, secret: secret.clone() });
@@ -339,7 +341,7 @@ mod tests {
         let named = Source::parse("file:correct-horse").unwrap();
         assert!(!named.read("the secret").unwrap_err().to_string().contains("correct-horse"));
         for wrong in ["hunter2", "pass:hunter2", "file:", "fd:x", "cred:../x", ""] {
-            let words = Source::parse(wrong).unwrap_err();
+            let words = Source::parse(wrong).unwrap_err().message().to_owned();
             assert!(!words.contains("hunter2"), "{words}");
         }
     }

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
+use super::wrong;
+use crate::error::Error;
+
 /// A span of time, written with its unit: `90s`, `15m`, `12h`, `7d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span(pub Duration);
@@ -15,25 +18,30 @@ impl Span {
     }
 
     /// Reads the written form.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("\"{text}\" is not a span of time: a whole number with its unit, such as 90s, 15m, 12h or 7d");
+    ///
+    /// Errors: [`Code::InvalidArgument`](crate::Code::InvalidArgument).
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let other = || {
+            wrong(format!(
+                "\"{text}\" is not a span of time: a whole number with its unit, such as 90s, 15m, 12h or 7d"
+            ))
+        };
         let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let number: u64 = digits.parse().map_err(|_| wrong())?;
+        let number: u64 = digits.parse().map_err(|_| other())?;
         let unit = match &text[digits.len()..] {
             "s" => 1,
             "m" => 60,
             "h" => 3600,
             "d" => 86_400,
-            _ => return Err(wrong()),
+            _ => return Err(other()),
         };
-        number.checked_mul(unit).map(|seconds| Span(Duration::from_secs(seconds))).ok_or_else(wrong)
+        number.checked_mul(unit).map(|seconds| Span(Duration::from_secs(seconds))).ok_or_else(other)
     }
 }
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Span::parse(&String::deserialize(from)?).map_err(D::Error::custom)
+        Span::parse(&String::deserialize(from)?).map_err(|error| D::Error::custom(error.message()))
     }
 }
 

@@ -58,13 +58,13 @@ pub(super) fn place(table: &mut toml::Table, folder: &Path) {
 
 /// Refuses files to be read that others than root and this process's user may write, or may put another in the place of. A file that is not
 /// there is told by whoever needs it.
-pub(super) fn check_writers(table: &toml::Table) -> Result<(), String> {
+pub(super) fn check_writers(table: &toml::Table) -> Result<(), Error> {
     let mut found = Ok(());
     each_path(&toml::Value::Table(table.clone()), "", &mut |at, path| {
         // `devid run` writes that one.
         let is_read = at != "run.status-file";
         if found.is_ok() && is_read && path.is_file() {
-            found = crate::files::check_writers(path).map_err(|error| format!("{at}: {error}"));
+            found = crate::files::check_writers(path).map_err(|e| wrong(format!("{at}: {e}")).with_source(e));
         }
     });
     found
@@ -171,7 +171,7 @@ mod tests {
                     None => put(&mut table, name, &value).unwrap(),
                 }
                 let found = check_writers(&table);
-                assert!(found.as_ref().err().is_none_or(|words| words.starts_with(*name)), "{found:?}");
+                assert!(found.as_ref().err().is_none_or(|error| error.message().starts_with(*name)), "{found:?}");
                 found.is_err()
             };
             named.iter().filter(is_refused).count()

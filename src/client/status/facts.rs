@@ -135,7 +135,7 @@ impl StoredRevokedFacts {
 }
 
 impl RevokedFacts for StoredRevokedFacts {
-    fn find(&self, who: &[RevokedId], issuer: &KeyDigest) -> Result<KnownFacts, String> {
+    fn find(&self, who: &[RevokedId], issuer: &KeyDigest) -> Result<KnownFacts, Error> {
         let mut state = self.state();
         self.write_left(&mut state);
         let synced = self.sync(&mut state);
@@ -147,7 +147,7 @@ impl RevokedFacts for StoredRevokedFacts {
         facts.extend(more);
         match synced {
             // A hold may be lifted, and what else the record says is not known.
-            Err(error) if !facts.iter().any(RevokedFact::is_for_good) => Err(unreadable(&error)),
+            Err(error) if !facts.iter().any(RevokedFact::is_for_good) => Err(unreadable(error)),
             _ => Ok(KnownFacts { facts, lost: lost.max(lost_too) }),
         }
     }
@@ -272,8 +272,8 @@ fn is_whole(mark: u64) -> bool {
     mark % 2 == 0
 }
 
-fn unreadable(error: &StoreError) -> String {
-    format!("the record of revoked certificates in device memory cannot be read: {error}")
+fn unreadable(error: StoreError) -> Error {
+    Error::from(error).context("the record of revoked certificates in device memory cannot be read")
 }
 
 fn table(bytes: &[u8]) -> Result<RevokedTable, StoreError> {

@@ -33,7 +33,7 @@ pub(crate) use pin::{
     RefusedPin, have_kept_refused_pins, is_about_to_try, is_not_tried, merge_refused_pins, recall_refused_pins,
 };
 use token::{Module, Token, Way, may_begin_anew};
-pub use uri::TokenUri;
+pub use uri::{TokenUri, UriError};
 
 /// For which token a PIN is asked.
 #[derive(Clone, Debug)]
@@ -56,7 +56,7 @@ pub type PinSource = Arc<dyn Fn(&PinRequest) -> Result<Zeroizing<String>, Crypto
 #[non_exhaustive]
 pub enum TokenError {
     /// The URI is not understood.
-    Uri(String),
+    Uri(UriError),
     /// The module cannot be loaded.
     Module(String),
     /// The token is not there now.
@@ -83,8 +83,8 @@ impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TokenError::NoPin(error) => write!(f, "no PIN: {error}"),
-            TokenError::Uri(words)
-            | TokenError::Module(words)
+            TokenError::Uri(error) => write!(f, "{error}"),
+            TokenError::Module(words)
             | TokenError::Away(words)
             | TokenError::NotFound(words)
             | TokenError::Exists(words)
@@ -160,7 +160,7 @@ impl TokenKey {
         let _turn = module.turn();
         let token = module.token(&way.uri)?;
         let Some(label) = way.uri.object.clone() else {
-            return Err(TokenError::Uri("the URI of a new key needs object=...".to_owned()));
+            return Err(TokenError::Uri(UriError::NoObject));
         };
         let session = token.open(&way.pin, true)?;
         if !token.objects(&session, ObjectClass::PRIVATE_KEY, Some(label.as_bytes()), way.uri.id.as_deref())?.is_empty()
@@ -193,7 +193,7 @@ impl TokenKey {
     ) -> Result<Self, TokenError> {
         let way = Way::find(module, words, pin)?;
         if !way.uri.is_marked() {
-            return Err(TokenError::Uri(format!("{} is not a key that was announced", way.uri)));
+            return Err(TokenError::Uri(UriError::NotAnnounced(way.uri.to_string())));
         }
         let module = way.module.clone();
         let _turn = module.turn();

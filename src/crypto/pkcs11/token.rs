@@ -13,7 +13,7 @@ use cryptoki::types::AuthPin;
 use zeroize::Zeroizing;
 
 use super::pin::{Held, PinMemory};
-use super::uri::TokenUri;
+use super::uri::{TokenUri, UriError};
 use super::{PinRequest, PinSource, TokenError, words};
 
 /// A module in use.
@@ -368,7 +368,7 @@ impl Way {
     pub fn find(module: Option<&str>, uri: &str, pin: PinSource) -> Result<Self, TokenError> {
         let uri = TokenUri::parse(uri).map_err(TokenError::Uri)?;
         let path = module.or(uri.module_path.as_deref());
-        let path = path.ok_or_else(|| TokenError::Uri("neither a module nor module-path in the URI".to_owned()))?;
+        let path = path.ok_or(TokenError::Uri(UriError::NoModule))?;
         Ok(Way { module: Module::load(path)?, uri: Arc::new(uri), spki: None, pin })
     }
 }

@@ -23,16 +23,72 @@ pub struct TokenUri {
     pub module_path: Option<String>,
 }
 
+/// Why a text names no key in a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UriError {
+    /// It does not begin with `pkcs11:`.
+    Scheme,
+    /// This attribute has no value.
+    NoValue(String),
+    /// This attribute stands there twice.
+    Twice(String),
+    /// The value of this attribute is not percent-encoded well.
+    Encoding(String),
+    /// The value of this attribute is not UTF-8.
+    NotUtf8(String),
+    /// The value of this attribute is longer than so many bytes, which is what PKCS#11 has room for.
+    TooLong(String, usize),
+    /// This attribute has a PIN, or says where one is.
+    Pin(String),
+    /// `slot-id` is not a number.
+    SlotId,
+    /// This type of object, and not `private`.
+    Type(String),
+    /// This attribute is not looked at here.
+    Unknown(String),
+    /// A new key has no name: `object`.
+    NoObject,
+    /// Neither a module nor `module-path`.
+    NoModule,
+    /// This URI is of no key that was announced.
+    NotAnnounced(String),
+}
+
+impl fmt::Display for UriError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            UriError::Scheme => f.write_str("a key in a token is named by a URI that begins with pkcs11:"),
+            UriError::NoValue(attribute) => {
+                write!(f, "{} in the URI is not of the form name=value", crate::words::quoted(attribute))
+            }
+            UriError::Twice(name) => write!(f, "the URI says {name} twice"),
+            UriError::Encoding(name) => write!(f, "the value of {name} in the URI is not well encoded"),
+            UriError::NotUtf8(name) => write!(f, "the value of {name} in the URI is not UTF-8"),
+            UriError::TooLong(name, most) => write!(f, "{name} in the URI is longer than {most} bytes"),
+            UriError::Pin(name) => write!(f, "{name} in the URI: the PIN comes from the program's callback"),
+            UriError::SlotId => f.write_str("slot-id in the URI is not a number"),
+            UriError::Type(kind) => write!(f, "type {kind} in the URI; a private key is asked for"),
+            UriError::Unknown(name) => write!(f, "{name} in the URI is not looked at here"),
+            UriError::NoObject => f.write_str("the URI of a new key needs object=..."),
+            UriError::NoModule => f.write_str("neither a module nor module-path in the URI"),
+            UriError::NotAnnounced(uri) => write!(f, "{uri} is not a key that was announced"),
+        }
+    }
+}
+
+impl std::error::Error for UriError {}
+
 impl TokenUri {
     /// Reads one.
     ///
     /// Refused, in words: what is no URI of this scheme; attributes twice; types other than `private`; attributes that
     /// are not known here, as they would not be looked at; `pin-value` and `pin-source`, as a PIN does not belong into
     /// something that is kept and shown.
-    pub fn parse(uri: &str) -> Result<Self, String> {
+    pub fn parse(uri: &str) -> Result<Self, UriError> {
         let rest = match uri.split_at_checked(7) {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("pkcs11:") => rest,
-            _ => return Err("a key in a token is named by a URI that begins with pkcs11:".to_owned()),
+            _ => return Err(UriError::Scheme),
         };
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
         let mut found = TokenUri::default();
@@ -40,21 +96,21 @@ impl TokenUri {
         let attributes = path.split(';').map(|part| (part, false)).chain(query.split('&').map(|part| (part, true)));
         for (attribute, is_query) in attributes.filter(|(part, _)| !part.is_empty()) {
             let Some((name, value)) = attribute.split_once('=') else {
-                return Err(format!("{} in the URI is not of the form name=value", crate::words::quoted(attribute)));
+                return Err(UriError::NoValue(attribute.to_owned()));
             };
             if seen.contains(&name) {
-                return Err(format!("the URI says {name} twice"));
+                return Err(UriError::Twice(name.to_owned()));
             }
             seen.push(name);
-            let octets = decode(value).ok_or_else(|| format!("the value of {name} in the URI is not well encoded"))?;
+            let octets = decode(value).ok_or_else(|| UriError::Encoding(name.to_owned()))?;
             if name == "id" && !is_query {
                 found.id = Some(octets);
                 continue;
             }
             if matches!((name, is_query), ("pin-value" | "pin-source", true)) {
-                return Err(format!("{name} in the URI: the PIN comes from the program's callback"));
+                return Err(UriError::Pin(name.to_owned()));
             }
-            let text = String::from_utf8(octets).map_err(|_| format!("the value of {name} in the URI is not UTF-8"))?;
+            let text = String::from_utf8(octets).map_err(|_| UriError::NotUtf8(name.to_owned()))?;
             match (name, is_query) {
                 ("token", false) => found.token = Some(fitting(name, text, 32)?),
                 ("manufacturer", false) => found.manufacturer = Some(fitting(name, text, 32)?),
@@ -62,12 +118,12 @@ impl TokenUri {
                 ("serial", false) => found.serial = Some(fitting(name, text, 16)?),
                 ("object", false) => found.object = Some(text),
                 ("slot-id", false) => {
-                    found.slot_id = Some(text.parse().map_err(|_| "slot-id in the URI is not a number".to_owned())?);
+                    found.slot_id = Some(text.parse().map_err(|_| UriError::SlotId)?);
                 }
                 ("type", false) if text == "private" => {}
-                ("type", false) => return Err(format!("type {text} in the URI; a private key is asked for")),
+                ("type", false) => return Err(UriError::Type(text)),
                 ("module-path", true) => found.module_path = Some(text),
-                _ => return Err(format!("{name} in the URI is not looked at here")),
+                _ => return Err(UriError::Unknown(name.to_owned())),
             }
         }
         Ok(found)
@@ -102,8 +158,8 @@ fn mark_of(id: &[u8]) -> String {
 }
 
 /// RFC 7512 section 2.3: a value that PKCS#11 could not hold makes the URI invalid.
-fn fitting(name: &str, value: String, most: usize) -> Result<String, String> {
-    if value.len() > most { Err(format!("{name} in the URI is longer than {most} bytes")) } else { Ok(value) }
+fn fitting(name: &str, value: String, most: usize) -> Result<String, UriError> {
+    if value.len() > most { Err(UriError::TooLong(name.to_owned(), most)) } else { Ok(value) }
 }
 
 fn decode(text: &str) -> Option<Vec<u8>> {
@@ -214,7 +270,7 @@ mod tests {
             ("pkcs11:object=a?pin-value=1234", "callback"),
             ("pkcs11:object=a?pin-source=file:/pin", "callback"),
         ] {
-            let refused = TokenUri::parse(uri).unwrap_err();
+            let refused = TokenUri::parse(uri).unwrap_err().to_string();
             assert!(refused.contains(words), "{uri}: {refused}");
             assert!(!refused.contains("1234"), "no PIN in words");
         }

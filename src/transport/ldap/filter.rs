@@ -1,34 +1,70 @@
 //! Search filters in text (RFC 4515), as far as URLs in certificates use them: comparisons, presence, and their combinations.
 
+use std::fmt;
+
 use crate::asn1::der::element;
 use crate::words::quoted;
 
 /// Deepest nesting of a filter.
 const MAX_DEPTH: usize = 8;
 
+/// Why a text is no filter that is asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum FilterError {
+    Behind(String),
+    TooDeep,
+    NoParenthesis,
+    NotClosed,
+    Combination,
+    Comparison(String),
+    Wildcards(String),
+    Control(u8),
+    Backslash,
+}
+
+impl fmt::Display for FilterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FilterError::Behind(rest) => write!(f, "the filter goes on behind its end: {}", quoted(rest)),
+            FilterError::TooDeep => write!(f, "the filter is nested deeper than {MAX_DEPTH}"),
+            FilterError::NoParenthesis => f.write_str("the filter has no parenthesis where one begins"),
+            FilterError::NotClosed => f.write_str("a parenthesis of the filter is not closed"),
+            FilterError::Combination => f.write_str("the filter combines nothing, or negates several"),
+            FilterError::Comparison(item) => {
+                write!(f, "{} is not a comparison of an attribute with a value", quoted(item))
+            }
+            FilterError::Wildcards(item) => {
+                write!(f, "the filter {} has wildcards, which are not asked for", quoted(item))
+            }
+            FilterError::Control(octet) => write!(f, "the filter holds the character U+{octet:04X}"),
+            FilterError::Backslash => f.write_str("a backslash of the filter without two hexadecimal digits"),
+        }
+    }
+}
+
 /// The filter as LDAP has it (RFC 4511 section 4.5.1.7). AD CS writes a single comparison without its parentheses.
-pub(super) fn encode(text: &str) -> Result<Vec<u8>, String> {
+pub(super) fn encode(text: &str) -> Result<Vec<u8>, FilterError> {
     if !text.starts_with('(') {
         return comparison(text);
     }
     match parenthesis(text, 0)? {
         (filter, "") => Ok(filter),
-        (_, rest) => Err(format!("the filter goes on behind its end: {}", quoted(rest))),
+        (_, rest) => Err(FilterError::Behind(rest.to_owned())),
     }
 }
 
 /// One filter in parentheses, and what stands behind it.
-fn parenthesis(text: &str, depth: usize) -> Result<(Vec<u8>, &str), String> {
+fn parenthesis(text: &str, depth: usize) -> Result<(Vec<u8>, &str), FilterError> {
     if depth >= MAX_DEPTH {
-        return Err(format!("the filter is nested deeper than {MAX_DEPTH}"));
+        return Err(FilterError::TooDeep);
     }
-    let inner = text.strip_prefix('(').ok_or("the filter has no parenthesis where one begins")?;
+    let inner = text.strip_prefix('(').ok_or(FilterError::NoParenthesis)?;
     let (tag, list) = match inner.as_bytes().first() {
         Some(b'&') => (0xa0, &inner[1..]),
         Some(b'|') => (0xa1, &inner[1..]),
         Some(b'!') => (0xa2, &inner[1..]),
         _ => {
-            let (item, rest) = inner.split_once(')').ok_or("a parenthesis of the filter is not closed")?;
+            let (item, rest) = inner.split_once(')').ok_or(FilterError::NotClosed)?;
             return Ok((comparison(item)?, rest));
         }
     };
@@ -39,16 +75,16 @@ fn parenthesis(text: &str, depth: usize) -> Result<(Vec<u8>, &str), String> {
         rest = behind;
     }
     if filters.is_empty() || (tag == 0xa2 && filters.len() > 1) {
-        return Err("the filter combines nothing, or negates several".to_owned());
+        return Err(FilterError::Combination);
     }
-    let rest = rest.strip_prefix(')').ok_or("a parenthesis of the filter is not closed")?;
+    let rest = rest.strip_prefix(')').ok_or(FilterError::NotClosed)?;
     let parts: Vec<&[u8]> = filters.iter().map(Vec::as_slice).collect();
     Ok((element(tag, &parts), rest))
 }
 
 /// `attribute=value`, `attribute>=value`, `attribute<=value`, `attribute~=value` or `attribute=*`.
-fn comparison(item: &str) -> Result<Vec<u8>, String> {
-    let refused = || format!("{} is no comparison of an attribute with a value", quoted(item));
+fn comparison(item: &str) -> Result<Vec<u8>, FilterError> {
+    let refused = || FilterError::Comparison(item.to_owned());
     let (left, value) = item.split_once('=').ok_or_else(refused)?;
     let (name, tag) = match left.as_bytes().last() {
         Some(b'>') => (&left[..left.len() - 1], 0xa5),
@@ -65,13 +101,13 @@ fn comparison(item: &str) -> Result<Vec<u8>, String> {
         return Ok(element(0x87, &[name.as_bytes()]));
     }
     if value.contains('*') {
-        return Err(format!("the filter {} has wildcards, which are not asked for", quoted(item)));
+        return Err(FilterError::Wildcards(item.to_owned()));
     }
     Ok(element(tag, &[&element(0x04, &[name.as_bytes()]), &element(0x04, &[&unescaped(value)?])]))
 }
 
 /// RFC 4515 section 3: a backslash and two hexadecimal digits stand for an octet.
-fn unescaped(value: &str) -> Result<Vec<u8>, String> {
+fn unescaped(value: &str) -> Result<Vec<u8>, FilterError> {
     let (mut out, mut rest) = (Vec::with_capacity(value.len()), value.as_bytes());
     while let [first, behind @ ..] = rest {
         rest = behind;
@@ -80,12 +116,12 @@ fn unescaped(value: &str) -> Result<Vec<u8>, String> {
                 rest = behind;
                 match hex(*high) << 4 | hex(*low) {
                     control @ (0..=0x1f | 0x7f) => {
-                        return Err(format!("the filter holds the character U+{control:04X}"));
+                        return Err(FilterError::Control(control));
                     }
                     octet => octet,
                 }
             }
-            (b'\\', _) => return Err("a backslash of the filter without two hexadecimal digits".to_owned()),
+            (b'\\', _) => return Err(FilterError::Backslash),
             _ => *first,
         });
     }

@@ -115,7 +115,8 @@ impl LdapUrl {
             name,
             attributes: known_attributes(&attributes)?,
             scope,
-            filter: filter::encode(if filter.is_empty() { "(objectClass=*)" } else { &filter }).map_err(invalid)?,
+            filter: filter::encode(if filter.is_empty() { "(objectClass=*)" } else { &filter })
+                .map_err(|error| invalid(error.to_string()))?,
             text: text.to_owned(),
         })
     }

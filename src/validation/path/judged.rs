@@ -15,7 +15,8 @@ use crate::validation::facts::Facts;
 use crate::validation::names;
 use crate::validation::policy::{self, PathCertificate};
 use crate::validation::profile::Role;
-use crate::validation::report::{FORM, ValidPath};
+use crate::validation::report::ValidPath;
+use crate::validation::rules::FORM;
 
 const PRESENTED: Rule = Rule::new(
     "RFC 5280 section 6.1 (V17)",

@@ -66,7 +66,7 @@ pub(super) fn coap_block(bytes: u32) -> Result<u16, Error> {
 
 pub(super) fn tls_name(config: &mut Config, name: &str) -> Result<(), Error> {
     let judged = PeerName::host(name).may_be_asked_for();
-    judged.map_err(|why| wrong(format!("{}: {why}", crate::words::quoted(name))))?;
+    judged.map_err(|why| wrong(format!("{}: {why}", crate::words::quoted(name))).with_source(why))?;
     config.tls.server_name = Some(name.to_owned());
     Ok(())
 }
