@@ -145,7 +145,12 @@ pub fn read_text_of_owner(path: &Path, most: u64) -> io::Result<String> {
 /// Writes a file with these permissions (less the umask), in place of an older one. It appears whole or not at all, and is on the
 /// medium when the call returns. No symbolic link is followed, neither at the name nor at the one beside it (`NAME.part`) that
 /// is written first: whoever else may write to the folder has nothing else overwritten.
+///
+/// What is neither a file nor a link is not replaced: a character device, such as `/dev/null`, is written into, all else refused.
 pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    if let Some(outcome) = written_into(path, content) {
+        return outcome;
+    }
     let mut temporary = path.to_owned().into_os_string();
     temporary.push(".part");
     let temporary = Path::new(&temporary);
@@ -154,6 +159,24 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
         let _ = fs::remove_file(temporary);
     }
     written
+}
+
+#[cfg(unix)]
+fn written_into(path: &Path, content: &[u8]) -> Option<io::Result<()>> {
+    use std::os::unix::fs::FileTypeExt;
+    let kind = fs::symlink_metadata(path).ok()?.file_type();
+    if kind.is_file() || kind.is_symlink() {
+        return None;
+    }
+    Some(match kind.is_char_device() {
+        true => OpenOptions::new().write(true).open(path).and_then(|mut device| device.write_all(content)),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file, and nothing else is replaced")),
+    })
+}
+
+#[cfg(not(unix))]
+fn written_into(_: &Path, _: &[u8]) -> Option<io::Result<()>> {
+    None
 }
 
 #[cfg_attr(not(unix), expect(unused_variables))]
@@ -211,6 +234,14 @@ mod tests {
         std::fs::remove_file(&name).unwrap();
         std::fs::create_dir(&name).unwrap();
         assert!(replace(&name, b"words", 0o600).is_err() && !part.exists());
+        // What is no file is not replaced: a socket stays, and a device is written into.
+        let socket = folder.join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert_eq!(replace(&socket, b"words", 0o600).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert!(!std::fs::symlink_metadata(&socket).unwrap().is_file());
+        replace(Path::new("/dev/null"), b"words", 0o600).unwrap();
+        assert!(replace(Path::new("/dev/full"), b"words", 0o600).is_err());
+        assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
         std::fs::remove_dir_all(&folder).unwrap();
     }
 

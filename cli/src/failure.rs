@@ -149,6 +149,11 @@ impl Failure {
         matches!(self, Failure::Library(error) if is_at_work(error))
     }
 
+    /// Whether what was asked for is not there.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Failure::Library(error) if error.code() == Code::NotFound)
+    }
+
     /// Everything that is known, for people.
     pub fn report(&self) -> String {
         self.report_in(in_settings)

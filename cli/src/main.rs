@@ -10,6 +10,8 @@
 //! | `cmp/` | the options of `openssl cmp` |
 //! | `output`, `failure`, `usage` | how a command answers: text, JSON, exit status |
 #![forbid(unsafe_code)]
+// They panic where nobody can be told; `output` has what does not.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
 
 mod arguments;
 mod attendant;
@@ -27,6 +29,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use arguments::{AnchorsAction, Arguments, Command};
+use device::{Device, read_certificates, subject};
 use failure::{Exit, Failure};
 use output::Output;
 
@@ -50,7 +53,7 @@ fn answered() -> ExitCode {
 /// The exit status, once it is known whether the result has arrived where it was to go.
 fn arrived(exit: Exit) -> Exit {
     let Some(failure) = output::lost() else { return exit };
-    eprintln!("devid: {failure}");
+    output::tell(&format!("devid: {failure}"));
     match exit {
         Exit::Done | Exit::NothingDue | Exit::Waiting => failure.exit(),
         other => other,
@@ -96,11 +99,24 @@ fn ended(name: &str, output: Output, outcome: Result<Exit, Failure>) -> Exit {
 fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
     let loaded = || arguments.load();
     let open = || device::open(&loaded()?, false);
-    let first = || device::open(&loaded()?, true);
+    // Device memory that there is none of is made once it is known that there will be something to keep.
+    let first = |ready: &dyn Fn(&Device) -> Result<(), Failure>| {
+        let loaded = loaded()?;
+        match device::open(&loaded, false) {
+            Err(failure) if failure.is_missing() => {
+                ready(&Device::without_memory(&loaded)?)?;
+                device::open(&loaded, true)
+            }
+            opened => opened,
+        }
+    };
     match &arguments.command {
         Command::Init(command) => commands::init::run(command, arguments, output),
         // What is asked for by hand makes device memory; a timer on a device whose medium is not mounted makes none.
-        Command::Enroll(command) => commands::keep::enroll(command, &first()?, output),
+        Command::Enroll(command) => {
+            let device = first(&|device| Ok(device.check_enrollable(&device.name(command.name.as_deref())?)?))?;
+            commands::keep::enroll(command, &device, output)
+        }
         Command::Keep(command) => commands::keep::keep(command, &open()?, output),
         Command::Renew(command) => commands::keep::renew(command, &open()?, output),
         Command::Run => commands::run::run(arguments, output),
@@ -109,7 +125,10 @@ fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
         Command::Export(command) => commands::export::run(command, &open()?, output),
         Command::Validate(command) => commands::validate::run(command, &loaded()?, output),
         Command::Revoke(command) => commands::revoke::run(command, &open()?, output),
-        Command::Request(command) => commands::offline::request(command, &first()?, output),
+        Command::Request(command) => {
+            let device = first(&|device| subject(device, &device.name(command.name.as_deref())?).map(drop))?;
+            commands::offline::request(command, &device, output)
+        }
         Command::Import(command) => {
             let loaded = loaded()?;
             let brings_factory = commands::offline::is_factory(command, &loaded.settings);
@@ -118,7 +137,10 @@ fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
         Command::Ca(command) => commands::ca::run(command, &open()?, output),
         Command::Store(command) => commands::store::run(command, &open()?, output),
         Command::Anchors(command) => {
-            let device = if matches!(command.action, AnchorsAction::Add { .. }) { first()? } else { open()? };
+            let device = match &command.action {
+                AnchorsAction::Add { file, .. } => first(&|_| read_certificates([file], output).map(drop))?,
+                _ => open()?,
+            };
             commands::anchors::run(command, &device, output)
         }
         Command::Key(command) => commands::key::run(command, arguments, output),

@@ -50,22 +50,21 @@ impl Output {
     /// A line for people while the command works.
     pub fn say(self, words: &str) {
         if !self.quiet {
-            eprintln!("{words}");
+            tell(words);
         }
     }
 
     /// A line that is replaced by the next one, on terminals.
     pub fn progress(self, words: &str) {
         if !self.quiet && std::io::stderr().is_terminal() {
-            eprint!("\r\x1b[K{words}");
-            let _ = std::io::stderr().flush();
+            tell_unended(&format!("\r\x1b[K{words}"));
         }
     }
 
     /// Ends what `progress` wrote.
     pub fn end_progress(self) {
         if !self.quiet && std::io::stderr().is_terminal() {
-            eprint!("\r\x1b[K");
+            tell_unended("\r\x1b[K");
         }
     }
 
@@ -76,9 +75,9 @@ impl Output {
 
     /// The same where people have other words than settings for what they can do.
     pub fn failure_in(self, command: &str, failure: &Failure, words: fn(&str) -> String) {
-        eprintln!("devid {command}: {}", failure.report_in(words));
+        tell(&format!("devid {command}: {}", failure.report_in(words)));
         if let (false, Failure::Library(error)) = (self.quiet, failure) {
-            eprintln!("  more: devid help error {}", error.code().name());
+            tell(&format!("  more: devid help error {}", error.code().name()));
         }
         if self.json {
             self.failure_document(command, failure.json_in(words));
@@ -92,6 +91,17 @@ impl Output {
         });
         print(&format!("{document}\n"));
     }
+}
+
+/// A line for people. They are no part of the work: it goes on where nobody can be told, as on a full medium.
+pub fn tell(words: &str) {
+    tell_unended(&format!("{words}\n"));
+}
+
+/// The same without an end of the line.
+pub fn tell_unended(words: &str) {
+    let mut stderr = std::io::stderr();
+    let _ = stderr.write_all(words.as_bytes()).and_then(|()| stderr.flush());
 }
 
 /// What could not be written to standard output, the first time.

@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 
 use crate::arguments::Arguments;
 use crate::failure::{Exit, Failure};
-use crate::output::{Output, written};
+use crate::output::{Output, tell, written};
 
 const PROGRAM: &str = "devid";
 
@@ -29,7 +29,7 @@ pub fn explained(error: &clap::Error) -> Exit {
 
 /// Refused before clap has looked at it.
 pub fn refused(words: &[OsString], message: &str) -> Exit {
-    eprintln!("{PROGRAM}: {message}");
+    tell(&format!("{PROGRAM}: {message}"));
     document(words, message);
     Exit::Usage
 }

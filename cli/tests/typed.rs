@@ -82,7 +82,6 @@ fn the_factory_puts_its_identity_into_an_image_whose_settings_are_there() {
     std::fs::write(story.folder.join("devid.toml"), settings).unwrap();
     let (status, words) = story.bad(&["enroll"]);
     assert!(status == 2 && words.contains("devid import FILE --name idevid"), "{words}");
-    std::fs::remove_dir_all(story.folder.join("memory")).unwrap();
     let bundle = |name: &str, certificate: &str, above: &str, key: &str| {
         let mut openssl = Command::new("openssl");
         openssl.current_dir(&story.folder).args(["pkcs12", "-export", "-inkey", key, "-in", certificate]);
@@ -159,4 +158,80 @@ fn a_key_that_could_not_be_written_to_its_end_leaves_no_file() {
     assert!(!story.folder.join("k.pem").exists());
     assert_eq!(make("unlimited").status.code(), Some(0), "the same command, once there is room");
     assert_eq!(make("unlimited").status.code(), Some(3), "a key that is there is never written over");
+}
+
+/// The place of a medium that is not mounted: a folder, and nothing in it.
+#[test]
+fn an_empty_folder_is_no_device_memory_until_somebody_asks_for_one() {
+    use std::os::unix::fs::PermissionsExt;
+    let story = Story::new("typed-mount");
+    story.write_settings();
+    story.set("[device]\nid = \"7\"");
+    let memory = story.folder.join("memory");
+    std::fs::create_dir(&memory).unwrap();
+    std::fs::set_permissions(&memory, PermissionsExt::from_mode(0o700)).unwrap();
+    let is_empty = || std::fs::read_dir(&memory).unwrap().next().is_none();
+    let certificate = story.path("peer-good.pem");
+    for words in [
+        &["keep"][..],
+        &["keep", "--dry-run"],
+        &["status"],
+        &["store", "list"],
+        &["store", "verify"],
+        &["anchors", "list"],
+        &["show", "device", "cert"],
+        &["export", "device", "pem", "somewhere"],
+        &["renew", "--now"],
+        &["revoke", "--reason", "superseded"],
+        &["import", &certificate],
+        &["ca", "certs"],
+    ] {
+        let (status, told) = story.bad(words);
+        assert!(status == 8 && told.contains("there is no device memory at"), "{words:?}: {status} {told}");
+        assert!(is_empty(), "{words:?}");
+    }
+    for words in [&["doctor"][..], &["config", "check"], &["run"]] {
+        let mut command = story.command(words);
+        let done = match words == ["run"] {
+            false => command.output().unwrap().status.code(),
+            true => Command::new("timeout")
+                .arg("2")
+                .arg(env!("CARGO_BIN_EXE_devid"))
+                .args(["--config", &story.path("devid.toml"), "--memory", &story.path("memory"), "run"])
+                .output()
+                .unwrap()
+                .status
+                .code(),
+        };
+        assert!(done.is_some() && is_empty(), "{words:?}: {done:?}");
+    }
+    assert_eq!(story.got(0), 0, "nobody was asked");
+    // What could not go out makes none either.
+    for (setting, told) in [
+        ("identity.device.subject=", "subject"),
+        ("ca.login.secret=env:NOSUCH", "NOSUCH"),
+        ("ca.login.kind=factory", "there is nothing to log in with"),
+    ] {
+        let (_, words) = story.bad(&["-o", setting, "enroll"]);
+        assert!(words.contains(told) && is_empty(), "{setting}: {words}");
+    }
+    story.good(&["enroll"]);
+    story.good(&["keep"]);
+    assert_eq!(story.got(0), 1);
+}
+
+#[test]
+fn words_that_nobody_can_be_told_stop_no_work() {
+    let story = Story::new("typed-mute");
+    story.init_with_secret();
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mute = |words: &[&str]| story.command(words).stderr(full()).output().unwrap().status.code().unwrap();
+    assert_eq!(mute(&["-vvv", "keep"]), 0, "the certificate comes");
+    assert_eq!(mute(&["-v", "renew", "--now"]), 0);
+    assert_eq!(json(&story.good(&["--json", "status"]))["identities"][0]["generation"], 2);
+    // Statuses are as ever.
+    assert_eq!(mute(&["validate", "nosuch", "--name", "any"]), 3);
+    assert_eq!(mute(&["-o", "x", "status"]), 2);
+    assert_eq!(mute(&["nosuch"]), 2);
+    assert_eq!(mute(&["show", "nosuch"]), 8);
 }

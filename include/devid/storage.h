@@ -159,7 +159,8 @@ devid_status devid_store_options_set_retention(devid_store_options *options,
                                                devid_error **err);
 
 /**
- * For devid_store_open(): whether a directory that is missing is made. A path that is mistyped is else a new, empty device memory.
+ * For devid_store_open(): whether device memory is made where there is none: a directory that is missing, or an empty one, as the
+ * place of a medium is that is not mounted. A path that is mistyped is else a new, empty device memory.
  *
  * @param options  Not NULL.
  * @param on       1: it must exist; 0 (the default): it is made.

@@ -24,7 +24,7 @@ use super::error::{StoreError, StoreErrorKind};
 use super::identity::AnchorSet;
 use super::problem::{Problem, ProblemKind};
 use crate::sorted::{Map, Set};
-use files::{is_secret, join};
+use files::{is_file_systems, is_secret, join};
 
 const MARKER: &str = "devid-store";
 const MARKER_TEXT: &[u8] = b"devid store 1\n";
@@ -37,12 +37,20 @@ const ROOMS: &[&str] = &["identity", "pending", "operation", "anchors", "blob", 
 /// How a directory is opened.
 #[derive(Clone, Default)]
 pub struct DirectoryOptions {
-    /// Do not create the directory if it is missing.
+    /// Do not make device memory where there is none: neither a directory that is missing, nor in an empty one, as the place of a
+    /// medium is that is not mounted.
     pub must_exist: bool,
     /// How long to wait for another process that holds the lock; not at all by default.
     pub lock_wait: Duration,
     /// Sees every system call. For fault-injection tests.
     pub witness: Option<Arc<dyn Witness>>,
+}
+
+impl DirectoryOptions {
+    /// The defaults of a program: another process that holds the lock is waited for, 2 seconds long.
+    pub fn waiting() -> Self {
+        DirectoryOptions { lock_wait: Duration::from_secs(2), ..Default::default() }
+    }
 }
 
 /// A home in a directory: directories with mode 0700, files with mode 0600.
@@ -77,8 +85,10 @@ impl DirectoryBackend {
     /// Refused: a directory of another user, one that others may write to, one with files but without the mark of
     /// device memory, one of a newer version.
     pub fn open(path: impl AsRef<Path>, options: DirectoryOptions) -> Result<Self, StoreError> {
+        let must_exist = options.must_exist;
         let mut home = Self::open_folder(path.as_ref(), options)?;
-        home.check_marker(true)?;
+        let none = "no device memory is in this folder: it is empty; is its medium mounted?";
+        home.check_marker(must_exist.then_some((StoreErrorKind::NotFound, none)))?;
         Ok(home)
     }
 
@@ -144,7 +154,8 @@ impl DirectoryBackend {
     fn open_anew(&mut self) -> Result<(), StoreError> {
         let options = DirectoryOptions { must_exist: true, lock_wait: self.lock_wait, witness: self.calls.0.clone() };
         let mut fresh = Self::open_folder(&self.full_path, options)?;
-        fresh.check_marker(false)?;
+        let none = "the folder is another one than was opened, and no device memory: is its medium mounted?";
+        fresh.check_marker(Some((StoreErrorKind::Io, none)))?;
         fresh.path.clone_from(&self.path);
         fresh.full_path.clone_from(&self.full_path);
         fresh.ended_waits = Arc::clone(&self.ended_waits);
@@ -158,8 +169,8 @@ impl DirectoryBackend {
         &self.path
     }
 
-    /// `may_begin`: an empty folder becomes device memory.
-    fn check_marker(&mut self, may_begin: bool) -> Result<(), StoreError> {
+    /// An empty folder becomes device memory, but where one is to be there: then `none` says what is wrong.
+    fn check_marker(&mut self, none: Option<(StoreErrorKind, &str)>) -> Result<(), StoreError> {
         let place = self.path.display().to_string();
         match self.read_file("", MARKER)? {
             Some(text) if text.as_slice() == MARKER_TEXT => Ok(()),
@@ -169,7 +180,8 @@ impl DirectoryBackend {
                 Err(StoreError::new(StoreErrorKind::Version, place, detail))
             }
             marker => {
-                let is_ours = |name: &str| Self::is_lock(name) || name.starts_with(TEMPORARY);
+                let is_ours =
+                    |name: &str| Self::is_lock(name) || name.starts_with(TEMPORARY) || is_file_systems("", name);
                 let is_room = |name: &str| ROOMS.contains(&name) || name == MARKER;
                 let entries = self.calls.list(self.root()).map_err(|e| self.fail("", "listing", e))?;
                 let mut is_new = marker.is_none();
@@ -177,10 +189,8 @@ impl DirectoryBackend {
                     // Rooms are made with the mark, and may be durable before it.
                     is_new &= ROOMS.contains(&name.as_str()) && self.list(&format!("{name}/"))?.is_empty();
                 }
-                if is_new && !may_begin {
-                    let detail =
-                        "the folder is another one than was opened, and no device memory: is its medium mounted?";
-                    return Err(StoreError::new(StoreErrorKind::Io, place, detail));
+                if let Some((kind, detail)) = none.filter(|_| is_new) {
+                    return Err(StoreError::new(kind, place, detail));
                 }
                 // One damaged file is not the end of all the others.
                 let has_rooms_alone = || entries.iter().all(|(name, _)| is_ours(name) || is_room(name));

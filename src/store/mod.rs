@@ -137,8 +137,7 @@ impl Store {
         provider: Arc<dyn Provider>,
         options: StoreOptions,
     ) -> Result<Self, StoreError> {
-        let directory = DirectoryOptions { lock_wait: std::time::Duration::from_secs(2), ..Default::default() };
-        Ok(Self::new(Box::new(DirectoryBackend::open(path, directory)?), provider, options))
+        Ok(Self::new(Box::new(DirectoryBackend::open(path, DirectoryOptions::waiting())?), provider, options))
     }
 
     /// In memory, for tests.

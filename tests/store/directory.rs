@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use devid::Code;
+use devid::crypto::default_provider;
 use devid::store::{StoreErrorKind as Kind, *};
 
 use crate::common::*;
@@ -126,8 +127,20 @@ fn a_directory_with_other_things_in_it_is_not_taken_for_device_memory() {
     assert_eq!(files_below(&place.0).len(), 1, "nothing was written there");
 
     assert_eq!(open_error(&place.0.join("no/such/parent")).kind, Kind::NotFound);
-    let must_exist = DirectoryOptions { must_exist: true, ..Default::default() };
-    assert_eq!(DirectoryBackend::open(place.0.join("missing"), must_exist).err().unwrap().kind, Kind::NotFound);
+    // One that is to be there is made neither where nothing is, nor in the empty place of a medium that is not mounted.
+    let must_exist = || DirectoryOptions { must_exist: true, ..Default::default() };
+    let empty = place.0.join("empty");
+    fs::create_dir(&empty).unwrap();
+    set_mode(&empty, 0o700);
+    for none in [&place.0.join("missing"), &empty] {
+        assert_eq!(DirectoryBackend::open(none, must_exist()).err().unwrap().kind, Kind::NotFound, "{none:?}");
+    }
+    assert!(!place.0.join("missing").exists() && files_below(&empty).is_empty());
+    // The root of a file system has a folder of its own.
+    fs::create_dir(empty.join("lost+found")).unwrap();
+    let store = Store::open_directory(&empty, default_provider(), StoreOptions::default()).unwrap();
+    assert!(store.verify().unwrap().is_empty());
+    DirectoryBackend::open(&empty, must_exist()).unwrap();
     assert_eq!(open_error(&place.0.join("passwd")).kind, Kind::Io, "not a directory");
 
     fs::create_dir(place.0.join("newer")).unwrap();

@@ -146,7 +146,8 @@ fn devid_store_options_set_retention(options: &mut devid_store_options, count: u
     Ok(())
 }
 
-/// For devid_store_open(): whether a directory that is missing is made. A path that is mistyped is else a new, empty device memory.
+/// For devid_store_open(): whether device memory is made where there is none: a directory that is missing, or an empty one, as the
+/// place of a medium is that is not mounted. A path that is mistyped is else a new, empty device memory.
 ///
 /// @param on       1: it must exist; 0 (the default): it is made.
 /// @return DEVID_OK. devid_store_open() answers DEVID_E_NOT_FOUND for one that must exist and does not.

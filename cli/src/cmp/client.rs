@@ -15,8 +15,8 @@ use crate::attendant::cancel;
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// Iterations of the MAC under a secret.
-const MAC_ITERATIONS: u32 = 10_000;
+/// Iterations of the MAC under a secret, as openssl cmp has them: CAs of its generation take no more than some 2,000.
+const MAC_ITERATIONS: u32 = 500;
 
 /// The client's settings.
 pub fn config(options: &Options, cmd: Cmd, output: Output) -> Result<Config, Failure> {
@@ -210,7 +210,8 @@ fn credential(options: &Options, config: &mut Config, output: Output) -> Result<
         let sha256 = DigestAlgorithm::Sha256;
         let parameters = MacParameters::PasswordBased {
             owf: digest.unwrap_or(sha256),
-            mac: mac.unwrap_or(sha256),
+            // openssl-cmp(1), -mac: "By default this is hmac-sha1 as per RFC 4210".
+            mac: mac.unwrap_or(DigestAlgorithm::Sha1),
             iterations: MAC_ITERATIONS,
         };
         config.tolerance.null_mac_sender = reference.is_empty();

@@ -236,8 +236,14 @@ fn write_key(path: &Path, pkcs8: &[u8], password: Option<Zeroizing<Vec<u8>>>) ->
         }
         None => pem::encode("PRIVATE KEY", pkcs8),
     };
-    remove(path)?;
-    write_new(path, text.as_bytes(), 0o600)
+    match std::fs::metadata(path) {
+        // Where openssl cmp would write it: /dev/stdout, a pipe.
+        Ok(there) if !there.is_file() => write(path, text.as_bytes()),
+        _ => {
+            remove(path)?;
+            write_new(path, text.as_bytes(), 0o600)
+        }
+    }
 }
 
 fn remove(path: &Path) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! `store factory-reset`: back to how the device left the factory.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 
 use devid::store::{AnchorSet, ProblemKind, REVOKED_RECORD, Store};
 use serde_json::json;
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::arguments::FactoryReset;
 use crate::device::Device;
 use crate::failure::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{Output, tell_unended};
 
 /// What stays besides the identities that are kept, whoever the next owner is.
 const STAYS: [&str; 3] = [
@@ -83,11 +83,10 @@ fn confirm(goes: &[String], stays: &[String]) -> Result<(), Failure> {
         let words = "all identities but the factory's are lost: --yes does it, --dry-run tells what goes";
         return Err(Failure::Own(Exit::Usage, words.to_owned()));
     }
-    eprint!(
+    tell_unended(&format!(
         "{}\nCertificates stay valid at the CA until they are revoked.\nGo on? [y/N] ",
         told("goes:", goes, "stays:", stays)
-    );
-    let _ = std::io::stderr().flush();
+    ));
     let mut answer = String::new();
     let _ = std::io::stdin().lock().read_line(&mut answer);
     match answer.trim().to_ascii_lowercase().as_str() {

@@ -257,6 +257,14 @@ impl Device {
     }
 }
 
+impl Device {
+    /// Whether a first certificate can be asked for, as far as the settings say: whom, who for, and by what.
+    pub fn check_enrollable(&self, name: &str) -> Result<(), Error> {
+        self.subject(name, &self.identity(name))?.ok_or_else(|| wrong(nobody_named(name)))?;
+        check_ready(&Step::Enroll, &self.config(true)?)
+    }
+}
+
 /// What a step cannot do without, by the names of the settings.
 fn check_ready(step: &Step, config: &Config) -> Result<(), Error> {
     if *step == Step::Nothing {

@@ -63,7 +63,7 @@ use crate::codes::Code;
 use crate::crypto::{KeyKind, PrivateKey, default_provider};
 use crate::error::Error;
 use crate::store::export::Export as ExportPlan;
-use crate::store::{AnchorSet, Store, StoreError, StoreErrorKind, StoreOptions};
+use crate::store::{AnchorSet, DirectoryBackend, DirectoryOptions, Store, StoreError, StoreErrorKind, StoreOptions};
 use crate::time::Time;
 
 pub use as_settings::in_settings;
@@ -154,13 +154,6 @@ impl Device {
     pub fn open(loaded: &Loaded, create: bool) -> Result<Self, Error> {
         let settings = &loaded.settings;
         let memory = &settings.device.memory;
-        if !create && !memory.is_dir() {
-            let shown = memory.display();
-            let words = format!(
-                "there is no device memory at {shown}: devid enroll or devid request makes it where it is the first of this device; otherwise mount its medium, or name it by device.memory"
-            );
-            return Err(Error::new(Code::NotFound, words));
-        }
         let options = StoreOptions {
             retention_count: settings.device.retention.max(2),
             key_secret: settings.device.seal.clone().map(|source| {
@@ -172,7 +165,18 @@ impl Device {
             }),
             ..StoreOptions::default()
         };
-        let store = Arc::new(Store::open_directory(memory, default_provider(), options)?);
+        let directory = DirectoryOptions { must_exist: !create, ..DirectoryOptions::waiting() };
+        let home = DirectoryBackend::open(memory, directory).map_err(|error| match error.kind {
+            StoreErrorKind::NotFound if !create => {
+                let shown = memory.display();
+                let words = format!(
+                    "there is no device memory at {shown}: devid enroll or devid request makes it where it is the first of this device; otherwise mount its medium, or name it by device.memory"
+                );
+                Error::new(Code::NotFound, words).with_source(error)
+            }
+            _ => error.into(),
+        })?;
+        let store = Arc::new(Store::new(Box::new(home), default_provider(), options));
         open_tokens(settings, &store)?;
         Ok(Device { settings: settings.clone(), store, table: loaded.table.clone(), id: device_id(settings)? })
     }

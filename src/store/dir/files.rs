@@ -12,6 +12,11 @@ use crate::limits::MAX_STORED_RECORD_BYTES;
 use crate::store::calls::At;
 use crate::store::error::{StoreError, StoreErrorKind};
 
+/// The folder that the root of an ext file system has from the beginning: nobody's in device memory.
+pub(super) fn is_file_systems(directory: &str, name: &str) -> bool {
+    directory.is_empty() && name == "lost+found"
+}
+
 impl DirectoryBackend {
     /// Opens the directory with this key, step by step; with `create`, makes what is missing.
     pub(super) fn directory(&mut self, key: &str, create: bool) -> Result<Option<Arc<OwnedFd>>, StoreError> {
@@ -126,6 +131,9 @@ impl DirectoryBackend {
         let Some(handle) = self.directory(directory, false)? else { return Ok(()) };
         let at = At { handle: &handle, key: directory };
         for (name, kind) in self.calls.list(at).map_err(|e| self.fail(directory, "listing", e))? {
+            if is_file_systems(directory, &name) {
+                continue;
+            }
             visit(self, at, &name, kind)?;
             if kind == FileType::Directory && directory.matches('/').count() < 6 {
                 self.walk(&join(directory, &name), visit)?;
@@ -148,7 +156,9 @@ impl DirectoryBackend {
             self.unlink(directory, name, true)?;
         }
         self.tidied.insert(directory.to_owned());
-        let is_directory = |(name, kind): (String, FileType)| (kind == FileType::Directory).then_some(name);
+        let is_directory = |(name, kind): (String, FileType)| {
+            (kind == FileType::Directory && !is_file_systems(directory, &name)).then_some(name)
+        };
         Ok(entries.into_iter().filter_map(is_directory).map(|name| join(directory, &name)).collect())
     }
 

@@ -108,8 +108,8 @@ class Store(Handle):
         must_exist: bool = False,
         lock_wait: float = 2.0,
     ) -> None:
-        """Opens a directory, which is created if it is missing, unless it ``must_exist``: else a path that is mistyped is a new, empty
-        device memory. ``lock_wait``: for so many seconds a call waits for another process that has the lock.
+        """Opens a directory, which is created if it is missing, unless it ``must_exist``: else a path that is mistyped, or an empty
+        folder where no medium is mounted, is a new, empty device memory. ``lock_wait``: for so many seconds a call waits for another process that has the lock.
 
         ``secret`` encrypts private keys at rest, stretched by so many ``iterations``; without it keys are plain files that
         the owner alone can read. ``retention`` tells how many generations of an identity are kept, the one in use included.
