@@ -50,6 +50,26 @@ devid_status devid_config_set_coap(devid_config *config,
                                    devid_error **err);
 
 /**
+ * The same for the messages of devid_renewal_run().
+ *
+ * @param renewal  Made with settings whose server is a "coap" URL. Not NULL.
+ * @param send     NULL: the built-in socket. May be NULL.
+ * @param receive  NULL exactly if `send` is. May be NULL.
+ * @param user     Passed to all three. May be NULL.
+ * @param destroy  Called once, when the renewal is freed, other functions are set, or this call fails. May be NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if the server is none of CoAP; DEVID_E_UNSUPPORTED if CoAP is not built in.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_renewal_set_datagrams(devid_renewal *renewal,
+                                         devid_send_datagram_fn send,
+                                         devid_receive_datagram_fn receive,
+                                         void *user,
+                                         devid_destroy_fn destroy,
+                                         devid_error **err);
+
+/**
  * Carry the datagrams to a "coap" server by functions of the program instead of the built-in UDP socket: over a modem of its
  * own, or inside DTLS. Blocks, repetitions and their times stay the library's business.
  *
@@ -69,26 +89,6 @@ devid_status devid_op_set_datagrams(devid_op *op,
                                     void *user,
                                     devid_destroy_fn destroy,
                                     devid_error **err);
-
-/**
- * The same for the messages of devid_renewal_run().
- *
- * @param renewal  Made with settings whose server is a "coap" URL. Not NULL.
- * @param send     NULL: the built-in socket. May be NULL.
- * @param receive  NULL exactly if `send` is. May be NULL.
- * @param user     Passed to all three. May be NULL.
- * @param destroy  Called once, when the renewal is freed, other functions are set, or this call fails. May be NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if the server is none of CoAP; DEVID_E_UNSUPPORTED if CoAP is not built in.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_renewal_set_datagrams(devid_renewal *renewal,
-                                         devid_send_datagram_fn send,
-                                         devid_receive_datagram_fn receive,
-                                         void *user,
-                                         devid_destroy_fn destroy,
-                                         devid_error **err);
 
 /** @} */
 

@@ -270,6 +270,22 @@ devid_status devid_config_set_tolerance(devid_config *config,
                                         devid_error **err);
 
 /**
+ * Believe a root that is known by its SHA-256 alone, printed on paper or in the device's documents: a certificate with this digest
+ * that comes with an answer is an anchor, for signers and for issued certificates, as if it had been set (RFC 9810 section 6.7.2).
+ * No other anchors are needed then. The chain's last certificate is that root, to be installed: see devid_op_issuers().
+ *
+ * @param config       Not NULL.
+ * @param fingerprint  64 hexadecimal digits, with or without colons. Not NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_config_add_root_fingerprint(devid_config *config,
+                                               const char *fingerprint,
+                                               devid_error **err);
+
+/**
  * Believe a self-signed certificate that comes in extraCerts of ip, for signer and new certificate of that ir, where no
  * configured anchor does (3GPP TS 33.310 section 9.5.4.3). The device then believes whoever answers first: only for
  * networks where nobody else can, or over TLS. The chain's last certificate is what was believed: see devid_op_issuers().
@@ -489,22 +505,6 @@ DEVID_MUST_USE
 devid_status devid_config_set_message_time(devid_config *config,
                                            int32_t on,
                                            devid_error **err);
-
-/**
- * Believe a root that is known by its SHA-256 alone, printed on paper or in the device's documents: a certificate with this digest
- * that comes with an answer is an anchor, for signers and for issued certificates, as if it had been set (RFC 9810 section 6.7.2).
- * No other anchors are needed then. The chain's last certificate is that root, to be installed: see devid_op_issuers().
- *
- * @param config       Not NULL.
- * @param fingerprint  64 hexadecimal digits, with or without colons. Not NULL.
- * @param err          Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_config_add_root_fingerprint(devid_config *config,
-                                               const char *fingerprint,
-                                               devid_error **err);
 
 /**
  * The URL of a CMP server by RFC 9483 section 6.1: "/.well-known/cmp" with "/p/" and a profile, and with the label of an operation,

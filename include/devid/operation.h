@@ -369,6 +369,81 @@ devid_status devid_op_set_hold_until_valid(devid_op *op,
                                            devid_error **err);
 
 /**
+ * Asks for a further certificate by the same message (RFC 9810 section 5.3.1): for RAs, and devices that need more than one. RFC 9483
+ * section 4.1 knows one, and CAs that hold to it refuse.
+ *
+ * Each certificate comes by a DEVID_ACTION_ACCEPT of its own, or is offered to the function of devid_op_set_decide(), is accepted or
+ * rejected by itself, and confirmed; a rejection does not fail the operation. Some can wait at the CA while others come.
+ * The operation is done when something has become of each: devid_op_certificate_at(). It cannot be saved, nor be bound
+ * to device memory.
+ *
+ * @param op       Of devid_op_enroll() or devid_op_enroll_further(), before the first step. Not NULL.
+ * @param key      A further new key, which signs here. Not NULL.
+ * @param subject  What is asked for. Not NULL.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_STATE once the operation has begun; DEVID_E_INVALID_ARGUMENT for another kind of operation, a key that
+ *         is in it already or signs by steps of the program, or more than the limit `max_certificates` (64). The operation is then as
+ *         it was.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_add_request(devid_op *op,
+                                  const devid_key *key,
+                                  const devid_subject *subject,
+                                  devid_error **err);
+
+/**
+ * Which of several requests the certificate answers that devid_op_certificate() gives.
+ *
+ * @param op  May be NULL (gives 0).
+ * @return From 0, in the order in which they were asked for; 0 too where none is there, or one is asked for.
+ */
+DEVID_API
+size_t devid_op_request_index(const devid_op *op);
+
+/**
+ * How many certificates are asked for.
+ *
+ * @param op  May be NULL (gives 0).
+ * @return 0 for a revocation or a question.
+ */
+DEVID_API size_t devid_op_certificate_count(const devid_op *op);
+
+/**
+ * What became of one of the certificates that were asked for.
+ *
+ * @param op        Not NULL.
+ * @param index     From 0, in the order in which they were asked for, to devid_op_certificate_count() - 1.
+ * @param out_cert  Receives the certificate; free with devid_cert_free(). Not NULL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK: it is issued and confirmed; DEVID_E_REJECTED with the CA's texts in `err`, DEVID_E_REFUSED if it was
+ *         rejected here, and others as of devid_op_step(): there is none; DEVID_E_STATE: nothing is known of it yet;
+ *         DEVID_E_INVALID_ARGUMENT if there is no such request.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_certificate_at(const devid_op *op,
+                                     size_t index,
+                                     devid_cert **out_cert,
+                                     devid_error **err);
+
+/**
+ * The certificates above one of those that were asked for, next issuer first, the anchor last.
+ *
+ * @param op           Not NULL.
+ * @param index        As for devid_op_certificate_at().
+ * @param out_issuers  Receives the list; free with devid_cert_list_free(). Not NULL.
+ * @param err          Receives details on failure, else NULL. May be NULL.
+ * @return As devid_op_certificate_at().
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_op_issuers_at(const devid_op *op,
+                                 size_t index,
+                                 devid_cert_list **out_issuers,
+                                 devid_error **err);
+
+/**
  * In which way a part of a certificate is not what was asked for: one of DEVID_DEVIATION_*. More may be added.
  */
 typedef int32_t devid_deviation;
@@ -493,81 +568,6 @@ DEVID_API const char *devid_differences_details(const devid_differences *differe
  * @param differences  May be NULL.
  */
 DEVID_API void devid_differences_free(devid_differences *differences);
-
-/**
- * Asks for a further certificate by the same message (RFC 9810 section 5.3.1): for RAs, and devices that need more than one. RFC 9483
- * section 4.1 knows one, and CAs that hold to it refuse.
- *
- * Each certificate comes by a DEVID_ACTION_ACCEPT of its own, or is offered to the function of devid_op_set_decide(), is accepted or
- * rejected by itself, and confirmed; a rejection does not fail the operation. Some can wait at the CA while others come.
- * The operation is done when something has become of each: devid_op_certificate_at(). It cannot be saved, nor be bound
- * to device memory.
- *
- * @param op       Of devid_op_enroll() or devid_op_enroll_further(), before the first step. Not NULL.
- * @param key      A further new key, which signs here. Not NULL.
- * @param subject  What is asked for. Not NULL.
- * @param err      Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK; DEVID_E_STATE once the operation has begun; DEVID_E_INVALID_ARGUMENT for another kind of operation, a key that
- *         is in it already or signs by steps of the program, or more than the limit `max_certificates` (64). The operation is then as
- *         it was.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_add_request(devid_op *op,
-                                  const devid_key *key,
-                                  const devid_subject *subject,
-                                  devid_error **err);
-
-/**
- * Which of several requests the certificate answers that devid_op_certificate() gives.
- *
- * @param op  May be NULL (gives 0).
- * @return From 0, in the order in which they were asked for; 0 too where none is there, or one is asked for.
- */
-DEVID_API
-size_t devid_op_request_index(const devid_op *op);
-
-/**
- * How many certificates are asked for.
- *
- * @param op  May be NULL (gives 0).
- * @return 0 for a revocation or a question.
- */
-DEVID_API size_t devid_op_certificate_count(const devid_op *op);
-
-/**
- * What became of one of the certificates that were asked for.
- *
- * @param op        Not NULL.
- * @param index     From 0, in the order in which they were asked for, to devid_op_certificate_count() - 1.
- * @param out_cert  Receives the certificate; free with devid_cert_free(). Not NULL.
- * @param err       Receives details on failure, else NULL. May be NULL.
- * @return DEVID_OK: it is issued and confirmed; DEVID_E_REJECTED with the CA's texts in `err`, DEVID_E_REFUSED if it was
- *         rejected here, and others as of devid_op_step(): there is none; DEVID_E_STATE: nothing is known of it yet;
- *         DEVID_E_INVALID_ARGUMENT if there is no such request.
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_certificate_at(const devid_op *op,
-                                     size_t index,
-                                     devid_cert **out_cert,
-                                     devid_error **err);
-
-/**
- * The certificates above one of those that were asked for, next issuer first, the anchor last.
- *
- * @param op           Not NULL.
- * @param index        As for devid_op_certificate_at().
- * @param out_issuers  Receives the list; free with devid_cert_list_free(). Not NULL.
- * @param err          Receives details on failure, else NULL. May be NULL.
- * @return As devid_op_certificate_at().
- */
-DEVID_API
-DEVID_MUST_USE
-devid_status devid_op_issuers_at(const devid_op *op,
-                                 size_t index,
-                                 devid_cert_list **out_issuers,
-                                 devid_error **err);
 
 /**
  * What an operation asks for, also one that was restored: "ir", "cr", "kur", "p10cr", "rr", "genm".

@@ -234,14 +234,6 @@ devid_status devid_op_template(const devid_op *op,
                                devid_error **err);
 
 /**
- * How many CRLs came: in answer to devid_op_ask_crl() and its kin, or along with a revocation.
- *
- * @param op  May be NULL (gives 0).
- * @return 0: none, or nothing was answered yet.
- */
-DEVID_API size_t devid_op_crl_count(const devid_op *op);
-
-/**
  * One CRL that came, DER. Its signature is not checked: devid_store_put_crl() and devid_validator_add_crls() take it.
  *
  * @param op       May be NULL (gives NULL).
@@ -253,6 +245,14 @@ DEVID_API
 const uint8_t *devid_op_crl(const devid_op *op,
                             size_t index,
                             size_t *out_len);
+
+/**
+ * How many CRLs came: in answer to devid_op_ask_crl() and its kin, or along with a revocation.
+ *
+ * @param op  May be NULL (gives 0).
+ * @return 0: none, or nothing was answered yet.
+ */
+DEVID_API size_t devid_op_crl_count(const devid_op *op);
 
 /**
  * How many items came in answer to devid_op_ask_other().

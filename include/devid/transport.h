@@ -20,6 +20,17 @@ extern "C" {
  */
 
 /**
+ * One message on its way to an HTTP server and the answer on its way back, on one connection of the program.
+ *
+ * Connect a TCP socket to devid_http_call_host() and devid_http_call_port(); send devid_http_call_output() and say by
+ * devid_http_call_sent() how much went; hand in the bytes received by devid_http_call_received() until the answer is there, or say by
+ * devid_http_call_closed() that the server ended the connection; then devid_op_feed_http_call(). There may be output after every
+ * call: TLS talks both ways. After an error close the connection; what the output still holds tells a TLS server why. No call
+ * blocks or reads a clock; how long the server may take is the program's affair.
+ */
+typedef struct devid_http_call devid_http_call;
+
+/**
  * The answer to one message, filled by the program's transport.
  */
 typedef struct devid_reply devid_reply;
@@ -144,17 +155,6 @@ devid_status devid_op_set_transport(devid_op *op,
                                     void *user,
                                     devid_destroy_fn destroy,
                                     devid_error **err);
-
-/**
- * One message on its way to an HTTP server and the answer on its way back, on one connection of the program.
- *
- * Connect a TCP socket to devid_http_call_host() and devid_http_call_port(); send devid_http_call_output() and say by
- * devid_http_call_sent() how much went; hand in the bytes received by devid_http_call_received() until the answer is there, or say by
- * devid_http_call_closed() that the server ended the connection; then devid_op_feed_http_call(). There may be output after every
- * call: TLS talks both ways. After an error close the connection; what the output still holds tells a TLS server why. No call
- * blocks or reads a clock; how long the server may take is the program's affair.
- */
-typedef struct devid_http_call devid_http_call;
 
 /**
  * The message under way as an HTTP request to the server of the settings, by their proxy (for "http" alone) and TLS settings. One

@@ -632,3 +632,13 @@ fn rows_in(text: &str) -> Vec<String> {
     }
     rows
 }
+
+/// What belongs to one handle of C is found in few files, each by its topic.
+#[test]
+fn the_functions_of_a_handle_stand_in_few_files() {
+    for (beginning, most) in [("devid_op_", 8), ("devid_config_", 4), ("devid_store_", 12), ("devid_renewal_", 9)] {
+        let is_here = |file: &PathBuf| fs::read_to_string(file).unwrap().contains(&format!("\nfn {beginning}"));
+        let files: Vec<PathBuf> = rust_files(Path::new("bindings/c/src")).into_iter().filter(is_here).collect();
+        assert!((1..=most).contains(&files.len()), "{beginning}* in {} files: {files:?}", files.len());
+    }
+}

@@ -331,16 +331,3 @@ fn devid_ra_batch_free(batch: Owned<devid_ra_batch>) {
 fn devid_ra_free(ra: Owned<devid_ra>) {
     drop(ra)
 }
-
-/// Begins an enrolment on behalf of whoever made a PKCS#10 request: ir with raVerified (RFC 9483 section 5.3.1). The request's own
-/// signature is checked; that its subject is who brought it is the RA's to know.
-///
-/// @param client       Its credential is an RA's certificate. Not NULL.
-/// @param request      PKCS#10, DER or PEM. Not NULL.
-/// @param out_op       Receives the operation; free with devid_op_free(). Not NULL.
-/// @return DEVID_OK; DEVID_E_SIGNATURE_INVALID if the request's own signature does not hold; DEVID_E_INVALID_ARGUMENT if the
-///         credential is a shared secret.
-#[export]
-fn devid_op_enroll_on_behalf(client: &devid_client, request: &[u8]) -> Result<devid_op, Error> {
-    Ok(devid_op::new(client, client.client.enroll_on_behalf(request)?))
-}

@@ -1,4 +1,4 @@
-//! Keys that the CA's side makes, and proofs of possession of keys that cannot sign.
+//! Enrolments for others than the device's own key: keys that the CA's side makes, and requests that others have made.
 
 use super::args::null;
 use super::prelude::*;
@@ -53,14 +53,15 @@ fn devid_op_private_key(op: &devid_op) -> Result<devid_key, Error> {
     Ok(devid_key::of(key))
 }
 
-/// Chooses how possession of new keys is proved to which something can be encrypted (RFC 9810 section 5.2.8). Without it, keys
-/// that can sign do so, and others take "encrCert".
+/// Begins an enrolment on behalf of whoever made a PKCS#10 request: ir with raVerified (RFC 9483 section 5.3.1). The request's own
+/// signature is checked; that its subject is who brought it is the RA's to know.
 ///
-/// @param possession  "encrCert": the certificate is sent encrypted to the new key and confirmed by its digest;
-///                    "challengeResp": a number is sent encrypted to the new key and sent back; "signature" where the key can.
-///                    Not NULL.
-/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for another text.
+/// @param client       Its credential is an RA's certificate. Not NULL.
+/// @param request      PKCS#10, DER or PEM. Not NULL.
+/// @param out_op       Receives the operation; free with devid_op_free(). Not NULL.
+/// @return DEVID_OK; DEVID_E_SIGNATURE_INVALID if the request's own signature does not hold; DEVID_E_INVALID_ARGUMENT if the
+///         credential is a shared secret.
 #[export]
-fn devid_config_set_possession(config: &mut devid_config, possession: &str) -> Result<(), Error> {
-    config.config.set_possession(possession)
+fn devid_op_enroll_on_behalf(client: &devid_client, request: &[u8]) -> Result<devid_op, Error> {
+    Ok(devid_op::new(client, client.client.enroll_on_behalf(request)?))
 }

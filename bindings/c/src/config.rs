@@ -8,7 +8,7 @@ use std::time::Duration;
 use devid_core::asn1::name::Name;
 use devid_core::asn1::x509::Certificate;
 use devid_core::client::{Client, Config};
-use devid_core::cmp::MacParameters;
+use devid_core::cmp::{Acceptance, MacParameters};
 use devid_core::crypto::{DigestAlgorithm, SignatureAlgorithm};
 
 /// Settings from which clients are made. Setters copy; a client does not change with the settings it was made from.
@@ -357,4 +357,82 @@ fn devid_client_free(client: Owned<devid_client>) {
 
 pub(super) fn invalid(words: String) -> Error {
     Error::new(Code::InvalidArgument, words)
+}
+
+/// Chooses how possession of new keys is proved to which something can be encrypted (RFC 9810 section 5.2.8). Without it, keys
+/// that can sign do so, and others take "encrCert".
+///
+/// @param possession  "encrCert": the certificate is sent encrypted to the new key and confirmed by its digest;
+///                    "challengeResp": a number is sent encrypted to the new key and sent back; "signature" where the key can.
+///                    Not NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for another text.
+#[export]
+fn devid_config_set_possession(config: &mut devid_config, possession: &str) -> Result<(), Error> {
+    config.config.set_possession(possession)
+}
+
+/// Believe a root that is known by its SHA-256 alone, printed on paper or in the device's documents: a certificate with this digest
+/// that comes with an answer is an anchor, for signers and for issued certificates, as if it had been set (RFC 9810 section 6.7.2).
+/// No other anchors are needed then. The chain's last certificate is that root, to be installed: see devid_op_issuers().
+///
+/// @param config       Not NULL.
+/// @param fingerprint  64 hexadecimal digits, with or without colons. Not NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+#[export]
+fn devid_config_add_root_fingerprint(config: &mut devid_config, fingerprint: &str) -> Result<(), Error> {
+    config.config.add_root_fingerprint(fingerprint)
+}
+
+/// Settings for a known CA. Replaces the tolerances set so far; switches set later hold on top. Its MAC parameters hold
+/// where devid_config_set_mac() is not called. Nothing in a profile loosens who is believed.
+///
+/// @param name    "ejbca", "insta", "nokia-ncm", "3gpp", "vault", "xipki", "cryptlib", "trustpoint",
+///                "openssl-mock", "strict-rfc9483". Not NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown name.
+#[export]
+fn devid_config_set_profile(config: &mut devid_config, name: &str) -> Result<(), Error> {
+    config.config.apply_profile(name)
+}
+
+/// Believe a self-signed certificate that comes in extraCerts of ip, for signer and new certificate of that ir, where no
+/// configured anchor does (3GPP TS 33.310 section 9.5.4.3). The device then believes whoever answers first: only for
+/// networks where nobody else can, or over TLS. The chain's last certificate is what was believed: see devid_op_issuers().
+///
+/// @param on      1 yes, 0 no (the default).
+#[export]
+fn devid_config_set_adopt_root(config: &mut devid_config, on: bool) -> Result<(), Error> {
+    config.config.adopt_root_of_ip = on;
+    Ok(())
+}
+
+/// How far two clocks may be apart that are both right, wherever they meet: the first second of a fresh certificate, of the
+/// signer's and of a TLS server's, messageTime, thisUpdate of status data. Nothing that has expired lives longer by it.
+///
+/// @param seconds  Default 300, at most 86400.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for more.
+#[export]
+fn devid_config_set_clock_skew(config: &mut devid_config, seconds: u32) -> Result<(), Error> {
+    config.config.set_clock_skew(seconds)
+}
+
+/// Who decides on a certificate that is not what was asked for, where no function of the program does. Another key than the
+/// one requested is never taken.
+///
+/// @param policy  "exact": only what was asked for; "same-or-added" (the default): also what the CA added, and another
+///                validity; "any-order": also a subject whose parts come in another order; "anything-but-the-key". Not NULL.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for an unknown name.
+#[export]
+fn devid_config_set_acceptance(config: &mut devid_config, policy: &str) -> Result<(), Error> {
+    config.config.acceptance = Acceptance::named(policy)?;
+    Ok(())
+}
+
+/// Whether a key update asks for the usages, purposes and policies of the old certificate too. RFC 9483 section 4.1.3 has the
+/// names alone; some CAs leave out what is not asked for, which devid_op_warning() tells.
+///
+/// @param on      1 yes, 0 no (the default).
+#[export]
+fn devid_config_set_renew_with_uses(config: &mut devid_config, on: bool) -> Result<(), Error> {
+    config.config.renew_with_uses = on;
+    Ok(())
 }

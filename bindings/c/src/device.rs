@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::args::{Out, Owned};
 use super::bytes::devid_bytes;
-use super::cancel::devid_cancel;
 use super::config::invalid;
 use super::peer::devid_peer;
 use super::renewal::{DEVID_DONE_INSTALLED, DEVID_DONE_NOTHING, DEVID_DONE_WAITING, DEVID_NO_CLOCK, devid_done};
+use super::run::devid_cancel;
 use super::store::devid_store;
 #[cfg(not(all(feature = "settings", unix)))]
 use absent::{Device, Kept, Part};

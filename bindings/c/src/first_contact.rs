@@ -2,7 +2,6 @@
 
 use super::bytes::devid_bytes;
 use super::cert::devid_cert_list;
-use super::config::devid_config;
 use super::identity::devid_identity;
 use super::store::devid_store;
 use super::subject::devid_subject;
@@ -11,18 +10,6 @@ use devid_core::client::Import;
 use devid_core::cmp::Acceptance;
 use devid_core::{Error, Time};
 use devid_macros::export;
-
-/// Believe a root that is known by its SHA-256 alone, printed on paper or in the device's documents: a certificate with this digest
-/// that comes with an answer is an anchor, for signers and for issued certificates, as if it had been set (RFC 9810 section 6.7.2).
-/// No other anchors are needed then. The chain's last certificate is that root, to be installed: see devid_op_issuers().
-///
-/// @param config       Not NULL.
-/// @param fingerprint  64 hexadecimal digits, with or without colons. Not NULL.
-/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
-#[export]
-fn devid_config_add_root_fingerprint(config: &mut devid_config, fingerprint: &str) -> Result<(), Error> {
-    config.config.add_root_fingerprint(fingerprint)
-}
 
 /// Asks for no name at all, neither subject nor alternative name: the CA knows the device by its credential and chooses (3GPP TS
 /// 33.310 section 9.5.4.2). Possession is then proved over who asks and the key (poposkInput, RFC 4211 section 4.1). For ir and cr.

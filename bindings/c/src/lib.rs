@@ -31,10 +31,6 @@ pub mod subject;
 
 pub mod config;
 
-pub mod profile;
-
-pub mod ra;
-
 pub mod transport;
 
 pub mod signer;
@@ -45,23 +41,15 @@ pub mod central;
 
 pub mod run;
 
-pub mod cancel;
-
 pub mod own_transport;
 
 pub mod progress;
-
-pub mod apart;
 
 pub mod outcome;
 
 pub mod difference;
 
-pub mod several;
-
 pub mod support;
-
-pub mod answer;
 
 pub mod template;
 
@@ -124,9 +112,5 @@ pub mod network;
 pub mod authority;
 
 pub mod inspect;
-
-pub mod http_call;
-
-pub mod files;
 
 pub mod device;

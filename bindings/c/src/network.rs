@@ -1,24 +1,8 @@
 //! The way of fetched documents: proxy and HTTPS as for a CMP server, limits, and an end from another thread.
 
 use super::prelude::*;
-use devid_core::asn1::x509::Certificate;
 #[cfg(feature = "http")]
 use devid_core::transport::fetch::fetch_once_over;
-use devid_core::transport::tls;
-
-/// Adds certificates that may stand between an HTTPS server's certificate and an anchor, for servers that do not send them. They
-/// are not trusted.
-///
-/// @param data      Certificates, DER (one), PEM (any number) or PKCS#7. Not NULL.
-/// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM; DEVID_E_UNSUPPORTED if HTTPS is not built in.
-#[export]
-fn devid_config_add_tls_intermediates(config: &mut devid_config, data: &[u8]) -> Result<(), Error> {
-    if !tls::IS_BUILT_IN {
-        return Err(Error::new(Code::Unsupported, "https is not built in"));
-    }
-    config.config.tls.intermediates.extend(Certificate::many_from_bytes(data)?);
-    Ok(())
-}
 
 /// Lets a fetcher go to servers as a client of these settings does: through their proxy with its login, to HTTPS servers by their
 /// TLS settings. Without it there is no proxy, and "https" URLs are refused.

@@ -3,7 +3,6 @@
 pub(super) use super::args::{Out, Owned};
 pub(super) use super::bytes::devid_bytes;
 pub(super) use super::callback::User;
-pub(super) use super::cancel::devid_cancel;
 pub(super) use super::cert::{devid_cert, devid_cert_list};
 pub(super) use super::config::{devid_client, devid_config, invalid};
 pub(super) use super::difference::devid_differences;
@@ -15,6 +14,7 @@ pub(super) use super::operation::devid_op;
 pub(super) use super::peer::devid_peer;
 pub(super) use super::renewal::devid_renewal;
 pub(super) use super::report::devid_report;
+pub(super) use super::run::devid_cancel;
 pub(super) use super::status::devid_fetcher;
 pub(super) use super::store::devid_store;
 pub(super) use super::subject::devid_subject;

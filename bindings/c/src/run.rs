@@ -1,17 +1,20 @@
-//! Running operations: blocking comfort on top of the steps.
+//! Running operations: blocking comfort on top of the steps, also without a clock or by files, and its end from another thread.
 
 use std::time::{Duration, Instant};
 
-use super::args::Slot;
+use super::args::{Slot, null};
 use super::config::{DEVID_LOG_ERROR, DEVID_LOG_INFO, DEVID_LOG_WARNING, Log};
 use super::operation::Op;
 use super::own_transport::OwnTransport;
 use super::prelude::*;
 use super::progress::Checkpoint;
+use super::renewal::{DEVID_NO_CLOCK, clock};
+use devid_core::client::renewal::Timekeeper;
 use devid_core::client::run::{feed, sleep_within_reason, system_time};
 use devid_core::client::{Decision, Event, Owner, Unattended};
 use devid_core::cmp::{Action, Issued, Operation, describe_message};
 use devid_core::limits::Limits;
+use devid_core::transport::file::FileExchange;
 use devid_core::transport::{Cancel, Exchange, ExchangeLimits, Reply, TransportError, diagnose};
 
 /// Carries a message to the server and brings the answer. request: one PKIMessage, DER. reply: give the answer's body with
@@ -280,4 +283,104 @@ pub(super) fn ended_by_program(what: &str, number: i32) -> Error {
         true => Error::new(Code::Cancelled, words),
         false => Error::application(number.min(-10_000), words),
     }
+}
+
+/// Runs an operation of a client without a clock, as devid_op_run() does, and learns the time: an answer is judged as of its own
+/// messageTime, if that is not before what is known, and only an authentic one is learnt from. Kept in device memory. Blocks. The
+/// system's clock is not read.
+///
+/// @param op          Of a client that devid_client_without_clock() made. Not NULL.
+/// @param at_least    A lower bound known otherwise, such as the build date of the firmware; 0 if there is none. What device memory
+///                    knows counts if it is later.
+/// @param out_learnt  Receives the time that was learnt, also on failure; DEVID_NO_CLOCK if none was. Not NULL.
+/// @return As devid_op_run().
+#[export]
+fn devid_op_run_without_clock(
+    op: &mut devid_op,
+    store: &devid_store,
+    at_least: i64,
+    mut out_learnt: Out<i64>,
+) -> Result<(), Error> {
+    out_learnt.set(i64::from(DEVID_NO_CLOCK));
+    let bound = clock(at_least).max(store.last_known_time()?).unwrap_or(Time::from_unix(0));
+    let mut learnt = Ok(None);
+    let outcome = with_exchange(op, |operation, exchange, callbacks, session| {
+        let cancel = session.client.exchange_limits().cancel.as_ref();
+        let mut owner = Program { callbacks, log: &session.log, cancel };
+        let client = &session.client;
+        let mut keeper = Timekeeper::without_clock(&mut owner, bound).up_to(client.end_of_anchors());
+        let outcome = client.complete_over(operation, exchange, &mut keeper);
+        learnt = client.learn_into(store, &mut keeper, &outcome);
+        outcome
+    });
+    if let Some(time) = learnt? {
+        out_learnt.set(time.unix());
+    }
+    outcome
+}
+
+/// A switch that ends blocking calls from another thread, or from none: it may be used by any number of operations, and is triggered
+/// once. Shared by threads as const.
+#[handle]
+pub type devid_cancel = Cancel;
+
+/// Makes a switch that is not triggered.
+///
+/// @param out_cancel  Receives the switch; free with devid_cancel_free(). Not NULL.
+#[export]
+fn devid_cancel_new() -> Result<devid_cancel, Error> {
+    Ok(Cancel::new())
+}
+
+/// Throws the switch: devid_op_run() and devid_op_exchange() of operations that have it return soon with DEVID_E_CANCELLED, and
+/// so does every later call of theirs. The operations stand where they were: they can be saved, or go on with another switch.
+/// Returns at once; may be called from a thread of any kind, but not from a signal handler.
+#[export]
+fn devid_cancel_trigger(cancel: &devid_cancel) {
+    cancel.cancel();
+}
+
+/// Whether the switch was triggered.
+///
+/// @return 1 or 0.
+#[export]
+fn devid_cancel_is_triggered(cancel: &devid_cancel) -> bool {
+    cancel.is_cancelled()
+}
+
+/// Frees a switch. Operations that have it keep what they need of it.
+#[export]
+fn devid_cancel_free(cancel: Owned<devid_cancel>) {
+    drop(cancel)
+}
+
+/// Gives an operation a switch by which its blocking calls end: exchanges by the built-in HTTP client at any moment, waits without a
+/// function of the program at any moment, and functions of the program when they return.
+///
+/// @param cancel  NULL: none. May be NULL.
+#[export]
+fn devid_op_set_cancel(op: &mut devid_op, cancel: Option<&devid_cancel>) -> Result<(), Error> {
+    op.session.client = op.session.client.with_cancel(cancel.cloned());
+    Ok(())
+}
+
+/// Let the messages of an operation of any kind travel as files instead of over a network: requests go to
+/// NAME-1-request.pki, NAME-2-request.pki and so on, answers are expected in NAME-1-answer.pki and so on, each one PKIMessage in
+/// DER. A file appears whole or not at all, and is on the medium when the call returns: a stick may be pulled.
+///
+/// As long as an answer is not there, devid_op_run() and devid_op_exchange() answer DEVID_E_BUSY. The operation stands where it
+/// was: saved, or bound by devid_op_install_into(), it continues weeks and reboots later, finds its own request again and looks for
+/// the answer once more.
+///
+/// @param folder  An existing directory, such as where the stick is mounted. NULL: the network again. May be NULL.
+/// @param name    Keeps transactions apart: 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot. NULL only if `folder` is. May be
+///                NULL.
+/// @return DEVID_OK; DEVID_E_NULL for a folder without a name, DEVID_E_INVALID_ARGUMENT for a name that cannot be used.
+#[export]
+fn devid_op_set_files(op: &mut devid_op, folder: Option<&str>, name: Option<&str>) -> Result<(), Error> {
+    op.callbacks.files = match folder {
+        Some(folder) => Some(FileExchange::new(folder, name.ok_or_else(|| null("name"))?)?),
+        None => None,
+    };
+    Ok(())
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::prelude::*;
 use super::validation::age;
 use devid_core::asn1::oid::Oid;
+use devid_core::asn1::x509::Certificate;
 use devid_core::validation::{RevocationMode, RevocationScope, StatusPreference};
 
 /// Whether certificates that sign answers are checked for revocation, with the data that devid_config_add_signer_crls() and its kin
@@ -123,5 +124,17 @@ fn devid_config_add_general_info(
 #[export]
 fn devid_config_set_message_time(config: &mut devid_config, on: bool) -> Result<(), Error> {
     config.config.send_message_time = on;
+    Ok(())
+}
+
+/// Only these certificates may sign answers: an RA's, known from a file or from the CA. They still need a valid path to the
+/// CMP anchors; one that has none is added to the anchors as well. What devid_config_set_signer() says holds besides; further
+/// calls add certificates.
+///
+/// @param data      Certificates, DER (one), PEM (any number) or PKCS#7. Not NULL.
+/// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
+#[export]
+fn devid_config_add_signer_pins(config: &mut devid_config, data: &[u8]) -> Result<(), Error> {
+    config.config.pin_signers(Certificate::many_from_bytes(data)?);
     Ok(())
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::config::Settings;
+use devid_core::asn1::x509::Certificate;
 use devid_core::transport::TlsConfig;
 #[cfg(feature = "coap")]
 use devid_core::transport::TransportError;
@@ -235,37 +236,6 @@ pub type devid_send_datagram_fn = fn(datagram: &[u8]) -> i32;
 #[callback]
 pub type devid_receive_datagram_fn = fn(wait_millis: u32, datagram: &mut devid_bytes) -> i32;
 
-/// Carry the datagrams to a "coap" server by functions of the program instead of the built-in UDP socket: over a modem of its
-/// own, or inside DTLS. Blocks, repetitions and their times stay the library's business.
-///
-/// @param op       Made with settings whose server is a "coap" URL. Not NULL.
-/// @param send     NULL: the built-in socket. May be NULL.
-/// @param receive  NULL exactly if `send` is. May be NULL.
-/// @param user     Passed to all three. May be NULL.
-/// @param destroy  Called once, when the operation is freed, other functions are set, or this call fails. May be NULL.
-/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT if the server is none of CoAP; DEVID_E_UNSUPPORTED if CoAP is not built in.
-#[export]
-fn devid_op_set_datagrams(
-    op: &mut devid_op,
-    send: Option<devid_send_datagram_fn>,
-    receive: Option<devid_receive_datagram_fn>,
-    user: User,
-) -> Result<(), Error> {
-    #[cfg(feature = "coap")]
-    {
-        op.built_in = match ProgramDatagrams::of(send, receive, user)? {
-            None => None,
-            Some(datagrams) => Some(Box::new(op.session.client.coap_over(datagrams)?)),
-        };
-        Ok(())
-    }
-    #[cfg(not(feature = "coap"))]
-    {
-        let _ = (&*op, send, receive, user);
-        Err(Error::new(Code::Unsupported, "CoAP is not built in"))
-    }
-}
-
 /// The same for the messages of devid_renewal_run().
 ///
 /// @param renewal  Made with settings whose server is a "coap" URL. Not NULL.
@@ -298,7 +268,7 @@ fn devid_renewal_set_datagrams(
 
 /// The program's way for datagrams.
 #[cfg(feature = "coap")]
-struct ProgramDatagrams {
+pub(super) struct ProgramDatagrams {
     send: devid_send_datagram_fn,
     receive: devid_receive_datagram_fn,
     user: User,
@@ -307,7 +277,7 @@ struct ProgramDatagrams {
 #[cfg(feature = "coap")]
 impl ProgramDatagrams {
     /// Both functions, or none.
-    fn of(
+    pub(super) fn of(
         send: Option<devid_send_datagram_fn>,
         receive: Option<devid_receive_datagram_fn>,
         user: User,
@@ -351,4 +321,18 @@ impl Datagrams for ProgramDatagrams {
 fn failed(what: &str, number: i32) -> io::Error {
     let words = format!("the function for {what} returned {number}");
     io::Error::other(TransportError::application(number.min(-10_000), words))
+}
+
+/// Adds certificates that may stand between an HTTPS server's certificate and an anchor, for servers that do not send them. They
+/// are not trusted.
+///
+/// @param data      Certificates, DER (one), PEM (any number) or PKCS#7. Not NULL.
+/// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM; DEVID_E_UNSUPPORTED if HTTPS is not built in.
+#[export]
+fn devid_config_add_tls_intermediates(config: &mut devid_config, data: &[u8]) -> Result<(), Error> {
+    if !tls::IS_BUILT_IN {
+        return Err(Error::new(Code::Unsupported, "https is not built in"));
+    }
+    config.config.tls.intermediates.extend(Certificate::many_from_bytes(data)?);
+    Ok(())
 }

@@ -558,14 +558,14 @@ class devid_differences(Structure):
     """Where a certificate is not what was asked for. Never changes."""
 
 
-class devid_reply(Structure):
-    """The answer to one message, filled by the program's transport."""
-
-
 class devid_http_call(Structure):
     """One message on its way to an HTTP server and the answer on its way back, on one connection of
     the program.
     """
+
+
+class devid_reply(Structure):
+    """The answer to one message, filled by the program's transport."""
 
 
 class devid_view(Structure):
@@ -863,6 +863,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_config_set_time_window": (c_int32, (POINTER(devid_config), c_int64, POINTER(POINTER(devid_error)))),
     "devid_config_set_limit": (c_int32, (POINTER(devid_config), c_char_p, c_int64, POINTER(POINTER(devid_error)))),
     "devid_config_set_tolerance": (c_int32, (POINTER(devid_config), c_char_p, c_int32, POINTER(POINTER(devid_error)))),
+    "devid_config_add_root_fingerprint": (c_int32, (POINTER(devid_config), c_char_p, POINTER(POINTER(devid_error)))),
     "devid_config_set_adopt_root": (c_int32, (POINTER(devid_config), c_int32, POINTER(POINTER(devid_error)))),
     "devid_config_set_clock_skew": (c_int32, (POINTER(devid_config), c_uint32, POINTER(POINTER(devid_error)))),
     "devid_config_set_acceptance": (c_int32, (POINTER(devid_config), c_char_p, POINTER(POINTER(devid_error)))),
@@ -876,7 +877,6 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_config_set_signer_store": (c_int32, (POINTER(devid_config), POINTER(devid_store), POINTER(POINTER(devid_error)))),
     "devid_config_add_general_info": (c_int32, (POINTER(devid_config), c_char_p, c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
     "devid_config_set_message_time": (c_int32, (POINTER(devid_config), c_int32, POINTER(POINTER(devid_error)))),
-    "devid_config_add_root_fingerprint": (c_int32, (POINTER(devid_config), c_char_p, POINTER(POINTER(devid_error)))),
     "devid_well_known_url": (c_int32, (c_char_p, c_char_p, c_char_p, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_probe": (c_int32, (POINTER(devid_config), c_int64, POINTER(POINTER(devid_bytes)), POINTER(c_int32), POINTER(POINTER(devid_error)))),
     "devid_probe_server": (c_int32, (POINTER(devid_config), c_int64, POINTER(POINTER(devid_probe_result)), POINTER(POINTER(devid_error)))),
@@ -905,8 +905,8 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_config_add_tls_intermediates": (c_int32, (POINTER(devid_config), c_char_p, c_size_t, POINTER(POINTER(devid_error)))),
     "devid_config_set_mutual_tls": (c_int32, (POINTER(devid_config), POINTER(POINTER(devid_error)))),
     "devid_config_set_coap": (c_int32, (POINTER(devid_config), c_uint32, c_uint32, c_int32, POINTER(POINTER(devid_error)))),
-    "devid_op_set_datagrams": (c_int32, (POINTER(devid_op), devid_send_datagram_fn, devid_receive_datagram_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
     "devid_renewal_set_datagrams": (c_int32, (POINTER(devid_renewal), devid_send_datagram_fn, devid_receive_datagram_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
+    "devid_op_set_datagrams": (c_int32, (POINTER(devid_op), devid_send_datagram_fn, devid_receive_datagram_fn, c_void_p, devid_destroy_fn, POINTER(POINTER(devid_error)))),
     "devid_op_enroll_further": (c_int32, (POINTER(devid_client), POINTER(devid_key), POINTER(devid_subject), POINTER(POINTER(devid_op)), POINTER(POINTER(devid_error)))),
     "devid_op_saved_key": (c_int32, (c_char_p, c_size_t, POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_op_output_name": (c_char_p, (POINTER(devid_op),)),
@@ -932,6 +932,11 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_op_transaction_id": (POINTER(c_uint8), (POINTER(devid_op), POINTER(c_size_t))),
     "devid_op_decide_by_policy": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_error)))),
     "devid_op_set_hold_until_valid": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_error)))),
+    "devid_op_add_request": (c_int32, (POINTER(devid_op), POINTER(devid_key), POINTER(devid_subject), POINTER(POINTER(devid_error)))),
+    "devid_op_request_index": (c_size_t, (POINTER(devid_op),)),
+    "devid_op_certificate_count": (c_size_t, (POINTER(devid_op),)),
+    "devid_op_certificate_at": (c_int32, (POINTER(devid_op), c_size_t, POINTER(POINTER(devid_cert)), POINTER(POINTER(devid_error)))),
+    "devid_op_issuers_at": (c_int32, (POINTER(devid_op), c_size_t, POINTER(POINTER(devid_cert_list)), POINTER(POINTER(devid_error)))),
     "devid_differences_of_op": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_differences)), POINTER(POINTER(devid_error)))),
     "devid_differences_of_identity": (c_int32, (POINTER(devid_identity), POINTER(POINTER(devid_differences)), POINTER(POINTER(devid_error)))),
     "devid_differences_count": (c_size_t, (POINTER(devid_differences),)),
@@ -941,11 +946,6 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_differences_deviation": (c_int32, (POINTER(devid_differences), c_size_t)),
     "devid_differences_details": (c_char_p, (POINTER(devid_differences), c_size_t)),
     "devid_differences_free": (None, (POINTER(devid_differences),)),
-    "devid_op_add_request": (c_int32, (POINTER(devid_op), POINTER(devid_key), POINTER(devid_subject), POINTER(POINTER(devid_error)))),
-    "devid_op_request_index": (c_size_t, (POINTER(devid_op),)),
-    "devid_op_certificate_count": (c_size_t, (POINTER(devid_op),)),
-    "devid_op_certificate_at": (c_int32, (POINTER(devid_op), c_size_t, POINTER(POINTER(devid_cert)), POINTER(POINTER(devid_error)))),
-    "devid_op_issuers_at": (c_int32, (POINTER(devid_op), c_size_t, POINTER(POINTER(devid_cert_list)), POINTER(POINTER(devid_error)))),
     "devid_op_request_name": (c_char_p, (POINTER(devid_op),)),
     "devid_op_is_done": (c_int32, (POINTER(devid_op),)),
     "devid_op_warning_count": (c_size_t, (POINTER(devid_op),)),
@@ -1016,8 +1016,8 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_op_ca_certs": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_cert_list)), POINTER(POINTER(devid_error)))),
     "devid_op_root_update": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_cert)), POINTER(POINTER(devid_cert)), POINTER(POINTER(devid_cert)), POINTER(POINTER(devid_error)))),
     "devid_op_template": (c_int32, (POINTER(devid_op), POINTER(POINTER(devid_template)), POINTER(POINTER(devid_error)))),
-    "devid_op_crl_count": (c_size_t, (POINTER(devid_op),)),
     "devid_op_crl": (POINTER(c_uint8), (POINTER(devid_op), c_size_t, POINTER(c_size_t))),
+    "devid_op_crl_count": (c_size_t, (POINTER(devid_op),)),
     "devid_op_info_count": (c_size_t, (POINTER(devid_op),)),
     "devid_op_info_type": (c_char_p, (POINTER(devid_op), c_size_t)),
     "devid_op_info_value": (POINTER(c_uint8), (POINTER(devid_op), c_size_t, POINTER(c_size_t))),
@@ -1337,13 +1337,13 @@ INTEGERS: Dict[str, Tuple[Tuple[int, str, Kind], ...]] = {
     "devid_config_set_coap": ((1, "block_bytes", UINT32), (2, "ack_millis", UINT32), (3, "max_retransmit", INT32),),
     "devid_op_saved_key": ((1, "saved_len", SIZE),),
     "devid_op_difference": ((1, "index", SIZE),),
+    "devid_op_certificate_at": ((1, "index", SIZE),),
+    "devid_op_issuers_at": ((1, "index", SIZE),),
     "devid_differences_field": ((1, "index", SIZE),),
     "devid_differences_requested": ((1, "index", SIZE),),
     "devid_differences_issued": ((1, "index", SIZE),),
     "devid_differences_deviation": ((1, "index", SIZE),),
     "devid_differences_details": ((1, "index", SIZE),),
-    "devid_op_certificate_at": ((1, "index", SIZE),),
-    "devid_op_issuers_at": ((1, "index", SIZE),),
     "devid_op_warning": ((1, "index", SIZE),),
     "devid_reply_append": ((2, "data_len", SIZE),),
     "devid_reply_set_http": ((1, "http_status", UINT32),),
