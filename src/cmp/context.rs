@@ -48,6 +48,11 @@ impl Context {
         }
     }
 
+    /// How long an operation may take, in seconds.
+    pub(super) fn most_seconds(&self) -> u32 {
+        self.total_seconds_by_answers.unwrap_or(self.limits.max_total_seconds)
+    }
+
     /// Whether this is a root that the owner has told by its fingerprint.
     pub(super) fn is_told_root(&self, certificate: &Certificate) -> bool {
         !self.root_fingerprints.is_empty()

@@ -23,8 +23,9 @@ use super::credential::Credential;
 use super::parts::Several;
 use super::request::{Request, RevocationRequest};
 use super::response;
-use super::state::{CLOSE_SECONDS, Finished, Halt, Phase, Sent, State, Then, UnderWay, Waiting};
+use super::state::{Finished, Halt, Phase, Sent, State, Then, UnderWay, Waiting};
 use super::transaction::{Transaction, Unprotected, general_info};
+use super::wait::{CLOSE_SECONDS, Return};
 use crate::asn1::cmp::{BodyType, poll};
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
@@ -40,9 +41,6 @@ const POLLING_ENDS: Rule = Rule::new("RFC 9483 section 4.4 (D3)", "an answer wit
 const MOST_IN_VAIN: u32 = 30;
 /// How many answers that prove nothing end what is polled for where no clock tells that its time is over: those of ten days.
 const MOST_DROPPED: u32 = 245;
-
-/// The end of a wait that somebody else has measured: see [`Operation::end_wait`](super::Operation).
-pub(super) const ENDED: Time = Time::from_unix(i64::MIN);
 
 /// What is wanted, and by what means: all that an operation is before it has begun.
 #[derive(Clone)]
@@ -233,7 +231,7 @@ impl Exchange {
     pub fn first_with_version(&mut self, version: i64, now: Time) -> Result<State, Error> {
         self.other_version = Some(version);
         let mut transaction = begin_transaction(&self.plan, version, now)?;
-        transaction.started = self.transaction.started;
+        (transaction.started, transaction.elapsed) = (self.transaction.started, self.transaction.elapsed);
         transaction.clock_off_seconds = self.transaction.clock_off_seconds;
         self.transaction = transaction;
         self.first(now)
@@ -351,6 +349,12 @@ impl Exchange {
         self.check_total_time(state, now)
     }
 
+    /// Somebody has come back to what was saved.
+    pub fn comes_back(&mut self, now: Time) -> Return {
+        let (by_owner, most) = (self.owners_clock(now), self.plan.context.most_seconds());
+        Return { started: self.transaction.started, stands: self.transaction.elapsed.looks(by_owner, most) }
+    }
+
     pub fn check_total_time(&self, state: &State, now: Time) -> Result<(), Error> {
         // The time bounds how long a decision is waited for. Once the certificate is here, it is confirmed however long that took,
         // and whatever the clock was when the operation began: unconfirmed, it helps nobody.
@@ -358,26 +362,20 @@ impl Exchange {
             // A poll that is out, or due by another measure than this clock: what the server says counts. If that is waiting
             // once more, the time is over.
             State::Sent(Sent { under_way, .. }) => !under_way.is_confirming() && under_way.polling.is_none(),
-            State::Waiting(Waiting { until, then: Then::Poll(under_way, _), .. }) => {
-                !under_way.is_confirming() && *until > now
+            State::Waiting(Waiting { pause, then: Then::Poll(under_way, _), .. }) => {
+                !under_way.is_confirming() && pause.until > now
             }
             _ => false,
         };
-        let context = &self.plan.context;
-        let Transaction { started, peer_time, first_peer_time, .. } = self.transaction;
-        let (most, started, passed) = match (context.total_seconds_by_answers, first_peer_time) {
-            (Some(most), Some(first)) => (most, first, peer_time.map_or(0, |said| said.since(first))),
-            (Some(_), None) => return Ok(()),
-            (None, _) => {
-                // A clock that is ahead has one witness: the time in the last answer that proved authentic.
-                let witnessed = peer_time.map(|said| said.since(started)).filter(|passed| *passed >= 0);
-                (context.limits.max_total_seconds, started, now.since(started).min(witnessed.unwrap_or(i64::MAX)))
-            }
-        };
+        let Plan { context, .. } = &self.plan;
+        let (most, has_clock) = (context.most_seconds(), context.total_seconds_by_answers.is_none());
+        let passed = self.transaction.elapsed.seconds(has_clock.then(|| self.owners_clock(now)), most);
         if !is_bound || passed <= i64::from(most) {
             return Ok(());
         }
-        let words = format!("the operation began {started} and may take {most} seconds (max_total_seconds)");
+        let began = if has_clock { format!(" began {} and", self.transaction.started) } else { String::new() };
+        let words =
+            format!("the operation{began} takes {passed} seconds by now; it may take {most} (max_total_seconds)");
         Err(Error::new(Code::PollExhausted, words).breaks(POLLING_ENDS))
     }
 
@@ -399,6 +397,9 @@ impl Exchange {
         match &waiting.then {
             Then::Valid(issued) => Ok(State::Done(Finished::Certificate(Arc::clone(issued)))),
             Then::Poll(under_way, cert_req_id) => {
+                let (by_owner, most) = (self.owners_clock(now), self.plan.context.most_seconds());
+                self.transaction.elapsed.waited(waiting.pause.lasted_seconds());
+                self.transaction.elapsed.looks(by_owner, most);
                 if let Some(state) = self.looked_again(under_way, now)? {
                     return Ok(state);
                 }

@@ -26,6 +26,7 @@
 //! | `operation` | the state machine: step, feed |
 //! | `action` | what its owner is to do next |
 //! | `state` | where it stands, and what is known there and nowhere else |
+//! | `wait` | whether the next poll is due, and whether the time for the whole is over, by witnesses that may be wrong |
 //! | `bearer` | a signer that may not decide |
 //! | `exchange` | the messages of an operation that has begun; each answer leads to the next state |
 //! | `exchange::answered` | what an answer leads to: waiting, polling, another version, the end |
@@ -77,6 +78,7 @@ mod state;
 mod stated;
 mod tolerance;
 mod transaction;
+mod wait;
 
 pub(crate) use bearer::KnownBearers;
 

@@ -28,7 +28,7 @@ use super::context::Context;
 use super::credential::Credential;
 use super::diagnosis::diagnose;
 use super::exchange::first_contact::TakenRoot;
-use super::exchange::{ENDED, Exchange, Plan};
+use super::exchange::{Exchange, Plan};
 use super::info::Information;
 use super::issued::Issued;
 use super::request::Request;
@@ -170,7 +170,7 @@ impl Operation {
         let begun = self.begun()?;
         Some(match &begun.state {
             State::Sent(Sent { output, under_way, .. }) => Action::Send { message: output, body: under_way.body },
-            State::Waiting(Waiting { until, seconds, reason, then, .. }) => {
+            State::Waiting(Waiting { pause, seconds, reason, then }) => {
                 // By the clock of the owner, who compares it with that.
                 let off = begun.exchange.clock_off_seconds();
                 let off = match then {
@@ -178,7 +178,7 @@ impl Operation {
                     Then::Valid(_) => off.max(0),
                     Then::Poll(..) => off,
                 };
-                Action::Wait { until: until.plus(-off), seconds: *seconds, reason }
+                Action::Wait { until: pause.until.plus(-off), seconds: *seconds, reason }
             }
             State::SignPossession { .. } | State::SignMessage { .. } => Action::Sign(begun.to_sign()?),
             State::Deciding(issued) => Action::Accept(issued),
@@ -280,8 +280,8 @@ impl Operation {
     /// The wait is over, whatever the clock says: for owners who have measured it by other means, since it began by another clock,
     /// in another process, or there is none. The next step polls.
     pub(crate) fn end_wait(&mut self) {
-        if let Some(State::Waiting(Waiting { until, .. })) = self.state_mut() {
-            *until = ENDED;
+        if let Some(State::Waiting(Waiting { pause, .. })) = self.state_mut() {
+            pause.end();
         }
     }
 
@@ -465,10 +465,10 @@ impl Begun {
     /// One transition.
     fn advance(&mut self, now: Time) -> Result<Next, Halt> {
         let Begun { exchange, state, is_restored } = self;
+        let back = core::mem::take(is_restored).then(|| exchange.comes_back(now));
         exchange.check_total_time(state, now)?;
         let later = exchange.later_clock(now);
-        let is_back = core::mem::take(is_restored);
-        if is_back {
+        if back.is_some() {
             exchange.judge_restored(state, now)?;
         }
         let next = match state {
@@ -482,11 +482,11 @@ impl Begun {
                 Some(answer) => {
                     let asked_at = asked_at.unwrap_or(now);
                     let mut next = exchange.answered(&answer, (under_way, Some(output)), asked_at, now)?;
-                    exchange.check_time_in_vain(&next, now)?;
-                    if let (true, State::Waiting(Waiting { until, seconds, .. })) = (exchange.has_dropped(), &mut next)
+                    exchange.check_time_in_vain(&next, asked_at)?;
+                    if let (true, State::Waiting(Waiting { pause, seconds, .. })) = (exchange.has_dropped(), &mut next)
                     {
                         // Not looked at again as of a time that the dropped answer may have said.
-                        *seconds = u32::try_from(until.since(asked_at)).unwrap_or(0);
+                        *seconds = u32::try_from(pause.until.since(asked_at)).unwrap_or(0);
                         *state = next;
                         return Ok(Next::Ask);
                     }
@@ -499,9 +499,9 @@ impl Begun {
                 }
                 let left = match &waiting.then {
                     Then::Valid(issued) => {
-                        waiting.until.since(exchange.ripens_by(issued.certificate.not_before(), now))
+                        waiting.pause.until.since(exchange.ripens_by(issued.certificate.not_before(), now))
                     }
-                    Then::Poll(..) => waiting.left_seconds(now, is_back.then_some(exchange.transaction().started)),
+                    Then::Poll(..) => waiting.pause.left_seconds(now, back),
                 };
                 if left > 0 {
                     waiting.seconds = u32::try_from(left).unwrap_or(u32::MAX);

@@ -141,7 +141,7 @@ pub(super) fn check(
         return Err(Failure::Authentic(server_error(content)));
     }
     transaction.heard(&message);
-    transaction.heard_time(&message);
+    transaction.heard_time(context, &message);
     Ok(Checked { message, body, protected_by, bearer, way: inbox.way })
 }
 

@@ -28,6 +28,7 @@ use super::saved_form::{
 };
 use super::state::{Confirming, Phase, Sent, State, Then, UnderWay, Waiting};
 use super::transaction::Transaction;
+use super::wait::{Elapsed, Pause};
 use crate::asn1::cmp::{BodyType, PkiStatus, PkiStatusInfo};
 #[cfg(feature = "settings")]
 use crate::asn1::crmf::CertTemplate;
@@ -58,12 +59,12 @@ impl Operation {
             State::Sent(Sent { output, under_way, .. }) => {
                 (0i64, (&output[..], nothing.1, exchange.said()), Some(SavedUnderWay::of(under_way)))
             }
-            State::Waiting(Waiting { until, reason, then, .. }) => {
+            State::Waiting(Waiting { pause, reason, then, .. }) => {
                 let under_way = match then {
                     Then::Poll(under_way, _) => SavedUnderWay::of(under_way),
                     Then::Valid(_) => SavedUnderWay::RIPENING,
                 };
-                (1, (nothing.0, *until, &reason[..]), Some(under_way))
+                (1, (nothing.0, pause.until, &reason[..]), Some(under_way))
             }
             State::Deciding(_) => (2, nothing, None),
             _ => return Err(not_now()),
@@ -73,13 +74,11 @@ impl Operation {
         let under_way = under_way.map_or_else(Vec::new, |under_way| under_way.write());
         let reason: Vec<u8> = reason.iter().flat_map(|text| octets(text.as_bytes())).collect();
         let whole = match state {
-            State::Waiting(Waiting { whole: Some(whole), then: Then::Poll(..), .. }) => {
-                element(0xa0, &[&encode(whole)])
-            }
-            _ => Vec::new(),
+            State::Waiting(Waiting { pause, then: Then::Poll(..), .. }) => pause.whole(),
+            _ => None,
         };
-        let first_peer_time =
-            transaction.first_peer_time.map_or_else(Vec::new, |said| element(0xa1, &[&encode(&said.unix())]));
+        let whole =
+            whole.map_or_else(Vec::new, |(whole, has_stood)| element(0xa0, &[&encode(&whole), &encode(&has_stood)]));
         let until = encode(&until.unix());
         let state =
             sequence(&[&encode(&number), &octets(output), &until, &sequence(&[&under_way]), &sequence(&[&reason])]);
@@ -94,7 +93,7 @@ impl Operation {
             &in_vain,
             &put_off,
             &whole,
-            &first_peer_time,
+            &transaction.elapsed.write(),
         ]);
         // While certConf refuses the certificate: why. Without it a restored operation would take pkiConf for success.
         let rejection = rejection.map_or_else(Vec::new, |error| {
@@ -151,17 +150,20 @@ impl Operation {
         let polls = counts.decode()?;
         transaction.started = Time::from_unix(counts.decode()?);
         let other_version = Some(counts.decode::<i64>()?).filter(|version| *version != 0);
-        // Older snapshots end here, or behind the next; the last ones are there where an answer is kept, a request put off, a poll waited for, a time told.
+        // Older snapshots end here, or behind the next; the last ones are there where an answer is kept, a request put off, a poll waited for.
         let dropped = if counts.is_empty() { 0 } else { counts.decode()? };
         let misread = if counts.is_empty() { 0 } else { counts.decode()? };
         let kept_answer = counts.optional(Tag::OctetString)?.map(|kept| kept.value.to_vec());
         let is_put_off = counts.peek() == Some(Tag::Sequence);
         let put_off = is_put_off.then(|| read_put_off(&mut counts)).transpose()?;
         let whole = counts.optional_context(0, true)?;
-        let whole = whole.map(|whole| Cursor::new(whole.value, WHAT)?.decode()).transpose()?;
+        let whole = whole.map(|whole| read_whole(&mut Cursor::new(whole.value, WHAT)?)).transpose()?;
         let first = counts.optional_context(1, true)?;
         let first = first.map(|first| Cursor::new(first.value, WHAT)?.decode()).transpose()?;
-        transaction.first_peer_time = first.map(Time::from_unix);
+        let elapsed = counts.optional_context(2, true)?;
+        let elapsed = elapsed.map(|elapsed| Elapsed::read(elapsed.value, WHAT)).transpose()?;
+        transaction.elapsed =
+            elapsed.unwrap_or_else(|| Elapsed::since(transaction.started, first.map(Time::from_unix)));
         let counts = Counts { polls, dropped, misread };
         let rejection = read_rejection(fields.expect(Tag::Sequence, "the rejection")?.value)?;
         let mut issued = if fields.is_empty() { None } else { Some(read_issued(&mut fields)?) };
@@ -171,11 +173,9 @@ impl Operation {
                 issued.private_key = Some(key);
             }
         }
-        let mut state = restored_state(number, (output, until, reason), under_way, (issued.map(Arc::new), rejection))
+        let pause = Pause::saved(until, whole);
+        let state = restored_state(number, (output, pause, reason), under_way, (issued.map(Arc::new), rejection))
             .ok_or_else(|| Error::new(Code::Corrupt, "the saved operation's state contradicts itself"))?;
-        if let State::Waiting(waiting) = &mut state {
-            waiting.whole = whole;
-        }
         let mut exchange =
             Exchange::of(Plan::new(context, request), transaction, counts, other_version).keeping(kept_answer);
         // While answers prove nothing, the words are that they do.
@@ -244,6 +244,11 @@ fn saved_request(saved: &[u8]) -> Result<(i64, Vec<u8>), Error> {
     content.any("the transaction")?;
     let mut request = Cursor::new(content.expect(Tag::Sequence, "the request")?.value, WHAT)?;
     Ok((request.decode()?, read_octets(&mut request)?))
+}
+
+/// How long a wait is; whether somebody has come back to it in vain, which older versions do not say.
+fn read_whole(fields: &mut Cursor<'_>) -> Result<(i64, bool), Error> {
+    Ok((fields.decode()?, !fields.is_empty() && fields.decode()?))
 }
 
 fn write_put_off(put_off: &PutOff) -> Vec<u8> {
@@ -342,7 +347,7 @@ fn read_transaction(context: &Context, fields: &mut Cursor<'_>) -> Result<Transa
         peer_mac: None,
         started: Time::from_unix(0),
         peer_time: None,
-        first_peer_time: None,
+        elapsed: Elapsed::default(),
         clock_off_seconds: 0,
         pvno,
         kem_ciphertext,
@@ -357,7 +362,7 @@ fn read_transaction(context: &Context, fields: &mut Cursor<'_>) -> Result<Transa
 /// Where an operation stood; `None` where what is saved contradicts itself.
 fn restored_state(
     number: i64,
-    (output, until, reason): (Vec<u8>, Time, Vec<String>),
+    (output, pause, reason): (Vec<u8>, Pause, Vec<String>),
     under_way: Option<SavedUnderWay>,
     (issued, rejection): (Option<Arc<Issued>>, Option<Error>),
 ) -> Option<State> {
@@ -372,12 +377,14 @@ fn restored_state(
             (None, Some(rejection)) => Confirming::Unreadable(rejection),
             (None, None) => return None,
         }),
-        SavedPhase::Validity => return issued.filter(|_| number == 1).map(|issued| State::ripening(until, issued)),
+        SavedPhase::Validity => {
+            return issued.filter(|_| number == 1).map(|issued| State::ripening(pause.until, issued));
+        }
     };
     let under_way = UnderWay { body, phase, polling };
     match number {
         0 => Some(State::Sent(Sent { output, under_way, inbox: None, asked_at: None })),
-        1 => Some(State::polling(until, reason, &under_way, polling?)),
+        1 => Some(State::polling(pause, reason, &under_way, polling?)),
         _ => None,
     }
 }

@@ -7,6 +7,7 @@ use super::issued::Issued;
 use super::response::Inbox;
 use super::revoke::{Revocations, Revoked};
 use super::transaction::Unprotected;
+use super::wait::Pause;
 use crate::asn1::cmp::BodyType;
 use crate::asn1::crmf::{popo_signature, popo_signature_over};
 use crate::codes::Code;
@@ -14,9 +15,6 @@ use crate::crypto::{PrivateKey, SignatureAlgorithm};
 use crate::error::Error;
 use crate::prelude::*;
 use crate::time::Time;
-
-/// How far two clocks may differ that are both right, in seconds.
-pub(super) const CLOSE_SECONDS: i64 = 3600;
 
 /// What the message under way is, and what will be done with its answer.
 #[derive(Clone, Debug)]
@@ -130,35 +128,11 @@ pub(super) struct Sent {
 
 /// A wait.
 pub(super) struct Waiting {
-    pub until: Time,
-    /// How long it was at first, in seconds; `None` until the next step, and for one that an older version has saved.
-    pub whole: Option<i64>,
+    pub pause: Pause,
     /// What was left as of the last step.
     pub seconds: u32,
     pub reason: Vec<String>,
     pub then: Then,
-}
-
-impl Waiting {
-    /// What is left of a wait for the next poll. A clock that was set back draws none out: from then on it is as long as it was. Whoever comes
-    /// back by a clock that says less than when it began has waited: one poll costs little, and who begins anew with each start measures none.
-    pub fn left_seconds(&mut self, now: Time, came_back_to: Option<Time>) -> i64 {
-        let left = self.until.since(now);
-        let is_behind = match (self.whole, came_back_to) {
-            (Some(whole), Some(_)) => left > whole.saturating_add(CLOSE_SECONDS),
-            (None, Some(started)) => now < started.plus(-CLOSE_SECONDS),
-            (_, None) => false,
-        };
-        if is_behind {
-            self.until = now;
-            return 0;
-        }
-        let whole = *self.whole.get_or_insert(left);
-        if left > whole {
-            self.until = now.plus(whole);
-        }
-        left.min(whole)
-    }
 }
 
 /// What follows a wait.
@@ -170,16 +144,17 @@ pub(super) enum Then {
 }
 
 impl State {
-    /// Asks again then.
-    pub fn polling(until: Time, reason: Vec<String>, under_way: &UnderWay, cert_req_id: i64) -> Self {
+    /// Asks again after that.
+    pub fn polling(pause: Pause, reason: Vec<String>, under_way: &UnderWay, cert_req_id: i64) -> Self {
         let under_way = UnderWay { polling: Some(cert_req_id), ..under_way.clone() };
-        State::Waiting(Waiting { until, whole: None, seconds: 0, reason, then: Then::Poll(under_way, cert_req_id) })
+        State::Waiting(Waiting { pause, seconds: 0, reason, then: Then::Poll(under_way, cert_req_id) })
     }
 
     /// Waits for the time of a certificate.
     pub fn ripening(until: Time, issued: Arc<Issued>) -> Self {
         let reason = vec![issued.valid_from_words()];
-        State::Waiting(Waiting { until, whole: None, seconds: 0, reason, then: Then::Valid(issued) })
+        let pause = Pause::saved(until, None);
+        State::Waiting(Waiting { pause, seconds: 0, reason, then: Then::Valid(issued) })
     }
 
     /// The message that is out, is to be signed, or is to be asked about again.

@@ -5,6 +5,7 @@ use super::context::Context;
 use super::credential::Credential;
 use super::protection::MacKey;
 use super::request::Request;
+use super::wait::Elapsed;
 use crate::asn1::cmp::body::encode_body;
 use crate::asn1::cmp::{BodyType, InfoTypeAndValue, PkiHeader, PkiMessage, message};
 use crate::asn1::der::{Cursor, element, sequence};
@@ -51,8 +52,8 @@ pub(super) struct Transaction {
     pub started: Time,
     /// messageTime of the peer's last message.
     pub peer_time: Option<Time>,
-    /// messageTime of the peer's first message: where the owner has no clock, what has passed is counted from then on.
-    pub first_peer_time: Option<Time>,
+    /// How long it takes.
+    pub elapsed: Elapsed,
     /// How far the owner's clock is behind the peer's, in seconds, where an authentic answer contradicted it and is followed:
     /// see [`Context::follow_authentic_time`].
     pub clock_off_seconds: i64,
@@ -95,7 +96,7 @@ impl Transaction {
             peer_mac: None,
             started: now,
             peer_time: None,
-            first_peer_time: None,
+            elapsed: Elapsed::since(now, None),
             clock_off_seconds: 0,
             pvno,
             kem_ciphertext: None,
@@ -120,9 +121,9 @@ impl Transaction {
     }
 
     /// Remembers what time it was by the word of whoever may speak for the CA.
-    pub fn heard_time(&mut self, message: &PkiMessage) {
+    pub fn heard_time(&mut self, context: &Context, message: &PkiMessage) {
         self.peer_time = message.header().message_time;
-        self.first_peer_time = self.first_peer_time.or(self.peer_time);
+        self.elapsed.hears(self.peer_time, context.most_seconds());
     }
 
     /// From now on the peer's time counts, in place of this present.

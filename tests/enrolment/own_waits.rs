@@ -109,11 +109,93 @@ fn a_saved_wait_goes_on_by_a_clock_that_begins_anew_and_is_not_given_up_by_one_t
     // In 1970 the certificate begins later, which is another wait; what the server has asked for is over.
     let (ca, ..) = resumed(100 - now().unix(), false);
     assert_eq!(ca.bodies()[..4], ["ir", "pollReq", "pollReq", "pollReq"]);
-    // The dark twin: a server that lets wait without an end, and says nothing of the time, is asked once more and given up.
-    let (ca, _, done, slept) = resumed(60 * DAY, false);
-    assert_eq!(done.unwrap_err().code(), Code::PollExhausted);
-    assert_eq!(ca.bodies(), ["ir", "pollReq", "pollReq"], "one that tells how long, and one more");
-    assert!(slept.is_empty());
+    // One look at a clock alone ends nothing.
+    let (ca, _, done, _) = resumed(60 * DAY, false);
+    assert!(done.is_ok(), "{done:?}");
+    assert_eq!(ca.bodies()[..3], ["ir", "pollReq", "pollReq"]);
+}
+
+/// A CA whose clock is behind by so much, which nobody can tell from a right one.
+#[test]
+fn a_clock_that_is_ahead_once_is_contradicted_by_a_ca_whose_clock_is_a_little_behind() {
+    for behind in [0, 30, 600, 7200] {
+        for ahead in [40 * DAY, 400 * DAY] {
+            let (mut ca, client) = waiting(true);
+            ca.bend = Some(Box::new(move |answer| answer.header.message_time = Some(now().plus(-behind))));
+            let key = key();
+            let mut operation = client.enroll(Signer::Key(key.clone()), &Device::subject()).unwrap();
+            let _ = client.complete_over(&mut operation, &mut Line(&mut ca), &mut Sleeper::at(now(), 0));
+            operation = client.restore(Signer::Key(key), &operation.save().unwrap()).unwrap();
+            // A look while it waits, by the clock that is ahead; then by the right one.
+            operation.step(now().plus(ahead)).unwrap();
+            let done = client.complete_over(&mut operation, &mut Line(&mut ca), &mut Sleeper::at(now(), 9));
+            assert!(done.is_ok(), "{behind} {ahead}: {done:?}");
+            assert_eq!(ca.bodies().iter().filter(|body| **body == "ir").count(), 1);
+        }
+    }
+}
+
+/// Sleeps as long as the device is on.
+struct Start {
+    clock: Time,
+    ends: Time,
+}
+
+impl Owner for Start {
+    fn now(&mut self) -> Time {
+        self.clock
+    }
+
+    fn wait(&mut self, seconds: u32, _: &[String]) -> Result<(), Error> {
+        self.clock = self.clock.plus(i64::from(seconds));
+        if self.clock <= self.ends { Ok(()) } else { Err(Error::new(Code::Cancelled, "switched off")) }
+    }
+}
+
+/// A board without a battery is on for so long each day, and its clock begins at the same date; the first start begins the operation later.
+/// After how many starts it is done, of a CA that lets it wait three times.
+fn starts_until_done(told: i64, on: i64, later: i64, tells_time: bool) -> usize {
+    let mut ca = MockCa::new().answers_waiting(3, told);
+    ca.bend = Some(Box::new(move |answer| answer.header.message_time = tells_time.then(now)));
+    let mut config = Device::config(&ca);
+    config.message_time_window_seconds = None;
+    let client = config.build().unwrap();
+    let store = Store::in_memory(provider().clone());
+    let to = Destination { store: &store, name: "router", purpose: "ldevid" };
+    for start in 0..60 {
+        let begins = now().plus(60 + if start == 0 { later } else { 0 });
+        let mut owner = Start { clock: begins, ends: begins.plus(on) };
+        let done = match start {
+            0 => client.enroll_into(to, &key(), &Device::subject(), &mut Line(&mut ca), &mut owner).map(|_| ()),
+            _ => client.resume(to, &mut Line(&mut ca), &mut owner).map(|_| ()),
+        };
+        match done {
+            Ok(()) => {
+                assert_eq!(ca.bodies().iter().filter(|body| **body == "ir").count(), 1);
+                return start;
+            }
+            Err(error) => assert_eq!(error.code(), Code::Cancelled, "{told} {on} {later} {start}: {error}"),
+        }
+    }
+    panic!("{told} {on} {later}: {:?}", ca.bodies());
+}
+
+#[test]
+fn a_clock_that_begins_at_the_same_date_with_each_start_draws_no_wait_out() {
+    for tells_time in [false, true] {
+        for later in [0, 600, 5 * 3600] {
+            for (told, on, most) in [
+                (4 * 3600, 8 * 3600, 3),
+                (12 * 3600, 8 * 3600, 12),
+                (DAY, 8 * 3600, 12),
+                (DAY, 600, 36),
+                (7 * DAY, 8 * 3600, 24),
+            ] {
+                let starts = starts_until_done(told, on, later, tells_time);
+                assert!(starts <= most, "{told} {on} {later}: {starts}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -158,11 +240,11 @@ fn patience_without_a_clock(
 
 #[test]
 fn without_a_clock_the_times_in_the_answers_end_a_wait_that_has_no_end() {
-    // 30 days by max_total_seconds, from the first answer on, whatever the year.
+    // 30 days by max_total_seconds and the two that one witness alone may have leapt, from the first answer on, whatever the year.
     for begin in [Time::from_unix(0), now(), now().plus(50 * YEAR)] {
         let (answers, outcome) = patience_without_a_clock(move |count| Some(begin.plus(count * DAY)), 100);
         let error = outcome.unwrap_err();
-        assert_eq!((error.code(), answers), (Code::PollExhausted, 32), "{error}");
+        assert_eq!((error.code(), answers), (Code::PollExhausted, 34), "{error}");
         assert!(error.message().contains("max_total_seconds"), "{error}");
     }
     // The dark twin: answers that tell no time, or the same again and again, or one from before, say that nothing has passed.
@@ -170,5 +252,44 @@ fn without_a_clock_the_times_in_the_answers_end_a_wait_that_has_no_end() {
     for tells_time in tellers {
         let (answers, outcome) = patience_without_a_clock(tells_time, 100);
         assert_eq!((outcome.unwrap_err().code(), answers >= 100), (Code::Cancelled, true));
+    }
+}
+
+/// One server of the CA's has another time, in the first answer, in one between or in a poll: nothing is thrown away, and nothing asked anew.
+#[test]
+fn without_a_clock_one_answer_with_another_time_ends_nothing() {
+    for which in [0, 1, 2, 3, 7] {
+        for off in [-400 * DAY, -40 * DAY, 40 * DAY, 400 * DAY] {
+            let tells = move |count| Some(now().plus(count * 600 + if count == which { off } else { 0 }));
+            let (answers, outcome) = patience_without_a_clock(tells, 12);
+            let code = outcome.unwrap_err().code();
+            assert_eq!((answers >= 12, code), (true, Code::Cancelled), "{which} {off}");
+        }
+    }
+}
+
+/// A CA that tells no time and lets wait without an end is given up once the waits that it has told make the whole.
+#[test]
+fn the_waits_that_were_told_end_a_wait_that_has_no_end() {
+    for restarts in [false, true] {
+        let mut ca = MockCa::new().answers_waiting(u32::MAX, DAY);
+        ca.bend = Some(Box::new(|answer| answer.header.message_time = None));
+        let client = Device::config(&ca).build().unwrap();
+        let key = key();
+        let mut operation = client.enroll(Signer::Key(key.clone()), &Device::subject()).unwrap();
+        let (mut clock, mut waits) = (now(), 0);
+        let outcome = loop {
+            let mut sleeper = Sleeper::at(clock, if restarts { 1 } else { 99 });
+            let outcome = client.complete_over(&mut operation, &mut Line(&mut ca), &mut sleeper);
+            (clock, waits) = (sleeper.clock, waits + sleeper.slept.len());
+            match outcome {
+                Err(error) if error.code() == Code::Cancelled => {
+                    operation = client.restore(Signer::Key(key.clone()), &operation.save().unwrap()).unwrap();
+                }
+                outcome => break outcome,
+            }
+        };
+        let error = outcome.unwrap_err();
+        assert_eq!((error.code(), waits), (Code::PollExhausted, 31), "{restarts}: {error}");
     }
 }

@@ -55,7 +55,8 @@ fn a_ca_that_lets_the_question_wait_has_taken_the_certificate() {
 /// it may take, also where each poll's wait is measured by the planner.
 #[test]
 fn what_is_polled_for_in_vain_is_asked_for_anew_when_its_time_is_over() {
-    for (clock, least) in [(true, 3 * DAY), (false, 10 * DAY)] {
+    for clock in [true, false] {
+        let least = 3 * DAY;
         let mut world = World::at_renewal(true);
         world.config.limits.max_total_seconds = 3 * 86_400;
         world.lets_wait = (100_000, 600);

@@ -243,8 +243,8 @@ fn a_certificate_that_came_is_confirmed_however_long_the_device_was_off() {
         device.run(&mut ca).unwrap_or_else(|e| panic!("{before_the_poll}, {before_the_confirmation}: {e}"));
         assert_eq!(ca.bodies(), ["ir", "pollReq", "pollReq", "certConf"]);
     }
-    // Without a decision it ends.
-    let mut ca = MockCa::new().answers_waiting(2, 60);
+    // Without a decision it ends, once the CA has said twice that it is so late.
+    let mut ca = MockCa::new().answers_waiting(3, 60);
     let config = Device::config(&ca);
     let mut device = Device::enrolling_as(&config);
     assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Wait));

@@ -18,6 +18,7 @@ use crate::cmp::request::Request;
 use crate::cmp::response::{self, Checked, Failure, Inbox, ProtectedBy, Way};
 use crate::cmp::revoke;
 use crate::cmp::state::{Confirming, Finished, Halt, Phase, State, UnderWay};
+use crate::cmp::wait::Pause;
 use crate::codes::Code;
 use crate::error::{Error, Refused, Rule};
 use crate::prelude::*;
@@ -153,8 +154,8 @@ impl Exchange {
         self.counts.dropped = self.counts.dropped.saturating_add(1);
         let dropped = self.counts.dropped;
         let seconds = first_seconds.saturating_mul(1 << dropped.min(12).saturating_sub(1));
-        let until = now.plus(seconds.min(self.longest_wait_seconds()).min(LONGEST_WAIT_SECONDS));
-        State::polling(until, reason(dropped), under_way, polling)
+        let seconds = seconds.min(self.longest_wait_seconds()).min(LONGEST_WAIT_SECONDS);
+        State::polling(Pause::new(seconds, now), reason(dropped), under_way, polling)
     }
 
     /// What the owner allows the server to put off the next poll.
@@ -395,7 +396,7 @@ impl Exchange {
         let seconds = entry.check_after.clamp(1, most);
         // The reason is optional (RFC 9810 section 5.3.22).
         let said = self.hears(&entry.reason);
-        Ok(State::polling(now.plus(seconds), said, under_way, wanted))
+        Ok(State::polling(Pause::new(seconds, now), said, under_way, wanted))
     }
 }
 
