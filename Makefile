@@ -233,7 +233,7 @@ faults: build-dir
 
 # Five seconds of processor time a device. Fails if one is stuck, spins, or loses its identity.
 decade: build-dir
-	DEVID_DECADE_DEVICES=$(or $(DEVICES),40) $(CARGO) test --locked --quiet --test enrolment -- --ignored --exact decade::many_devices --nocapture
+	CARGO_PROFILE_DEV_OPT_LEVEL=1 DEVID_DECADE_DEVICES=$(or $(DEVICES),40) $(CARGO) test --locked --quiet --test enrolment -- --ignored --exact decade::many_devices --nocapture
 
 fuzz: build-dir
 	bash scripts/fuzz.sh $(if $(SHORT),--short)

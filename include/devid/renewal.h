@@ -323,6 +323,11 @@ int64_t devid_renewal_time(const devid_renewal *renewal);
 #define DEVID_WHY_REQUEST_OUT 7
 
 /**
+ * So many requests have led to nothing that those of a day are used up: some 100 at once, and from then on another 100 in 24 hours.
+ */
+#define DEVID_WHY_DAY_USED_UP 8
+
+/**
  * When operators are told that an identity is late: devid_renewal_alarm(). Default: 800 and 930 thousandths of the lifetime.
  *
  * @param renewal          Not NULL.

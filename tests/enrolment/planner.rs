@@ -117,6 +117,7 @@ fn every_combination(mut look: impl FnMut(&Policy, Clock, &Facts, &Plan)) -> usi
                         is_sealed: count % 7 == 6 && validity.is_some(),
                         is_revoked,
                         cannot_sign: count % 3 == 2,
+                        is_alone: count % 11 == 10,
                         is_unfinished,
                         begins: [None, Some(NOW.plus(5 * DAY)), Some(NOW.plus(-DAY))][count % 3]
                             .filter(|_| is_unfinished),
@@ -126,6 +127,7 @@ fn every_combination(mut look: impl FnMut(&Policy, Clock, &Facts, &Plan)) -> usi
                         refusals,
                         waits,
                         pace,
+                        is_day_used_up: count % 13 == 12,
                         is_time_in_question,
                         is_time_told: false,
                         own_clock: None,
@@ -225,12 +227,11 @@ fn nothing_valid_is_given_up_for_something_that_is_not_confirmed() {
     every_combination(|policy, clock, facts, plan| {
         let why = || format!("{plan:?}\n{facts:?}\n{clock:?}\n{policy:?}");
         if plan.step == Step::EnrollAgain {
-            let is_late = plan.alarm >= Alarm::Late;
             let may = facts.cannot_sign
                 || match plan.standing {
                     Standing::Expired | Standing::Damaged | Standing::Revoked => true,
-                    // The CA refuses it, its end is near, and every other time the other credential is tried.
-                    Standing::Valid => plan.has_given_up && is_late,
+                    // The CA has refused it often, and every other time the other credential is tried, where there is one.
+                    Standing::Valid => plan.has_given_up && !facts.is_alone,
                     // Neither the clock nor the CA's time makes it valid.
                     Standing::NotYetValid => facts.attempts.count >= 3,
                     Standing::Absent | Standing::Unknown => false,

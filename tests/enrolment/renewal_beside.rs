@@ -1,7 +1,7 @@
 //! A PKCS#10 request that is out, and forgotten, beside an identity that nears its end: the online way goes on, and neither takes
 //! anything from the other.
 
-use devid::asn1::cmp::{BodyType, PkiStatus, PkiStatusInfo};
+use devid::asn1::cmp::BodyType;
 use devid::asn1::pkcs10::CertificationRequest;
 use devid::client::renewal::{Alarm, Done, Reason};
 use devid::client::{Destination, Import, RequestOptions, Step, abandon, request_into};
@@ -81,7 +81,7 @@ fn as_long_as_there_is_time_and_for_the_first_certificate_the_request_is_the_onl
 fn whatever_becomes_of_the_online_way_the_request_stays() {
     // The CA refuses.
     let (mut world, request) = on_day(350, true);
-    world.ca.status = PkiStatusInfo::new(PkiStatus::Rejection);
+    world.refuses = Some((BodyType::KUR, 1 << 2));
     assert!(world.run(Some(world.truth.get())).outcome.is_err());
     assert_eq!(world.store.pending_keys().unwrap(), ["router"]);
     brings_its_certificate(&world, &request, "refused");

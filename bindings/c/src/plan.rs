@@ -118,6 +118,8 @@ pub const DEVID_WHY_GIVEN_UP: i32 = 5;
 pub const DEVID_WHY_RESTING: i32 = 6;
 /// A PKCS#10 request is out: its certificate is imported, or it is abandoned.
 pub const DEVID_WHY_REQUEST_OUT: i32 = 7;
+/// So many requests have led to nothing that those of a day are used up: some 100 at once, and from then on another 100 in 24 hours.
+pub const DEVID_WHY_DAY_USED_UP: i32 = 8;
 
 /// Why the last plan is as it is.
 ///
@@ -132,6 +134,7 @@ fn devid_renewal_reason(renewal: &devid_renewal) -> Option<i32> {
         Reason::GivenUp => DEVID_WHY_GIVEN_UP,
         Reason::Resting => DEVID_WHY_RESTING,
         Reason::RequestOut => DEVID_WHY_REQUEST_OUT,
+        Reason::DayUsedUp => DEVID_WHY_DAY_USED_UP,
         _ => 0,
     })
 }

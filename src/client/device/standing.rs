@@ -68,6 +68,7 @@ impl Reason {
             Reason::GivenUp => "given-up",
             Reason::Resting => "resting",
             Reason::RequestOut => "request-out",
+            Reason::DayUsedUp => "day-used-up",
         }
     }
 }

@@ -109,6 +109,8 @@ fn wanted(policy: &Policy, plan: &Plan, facts: &Facts) -> Option<Step> {
             // Only a CA that never tells the time again leaves it to the count.
             Some(if count >= MOST_QUESTIONS && is_odd { Step::Resume } else { Step::LearnTime })
         }
+        // Each answer that lets wait tells the time, too.
+        _ if facts.is_unfinished && facts.waits > 0 && !facts.is_time_in_question => Some(Step::Resume),
         _ if facts.is_unfinished => rather_learn(Step::Resume),
         Standing::Absent => rather_learn(Step::Enroll),
         // Nobody has tried to renew it while that was due: the device was off over its end, or the clock has jumped there. To be told
@@ -121,8 +123,8 @@ fn wanted(policy: &Policy, plan: &Plan, facts: &Facts) -> Option<Step> {
         Standing::Revoked if is_odd && !facts.is_sealed => Some(update()),
         Standing::Revoked => Some(Step::EnrollAgain),
         Standing::Valid if plan.renewal_at.is_some_and(|due| now >= Some(due)) => {
-            let is_late = now >= facts.standing().map(|(begin, end)| policy.alarm_times(begin, end)[0]);
-            if plan.has_given_up && is_late && is_odd {
+            // So often in authentic answers, which nobody else can send. What is in use stays in use until the other is there.
+            if plan.has_given_up && is_odd && !facts.is_alone {
                 return Some(Step::EnrollAgain);
             }
             Some(if facts.is_time_in_question && is_odd && may_learn { Step::LearnTime } else { update() })
@@ -167,6 +169,7 @@ fn waits(plan: &Plan, facts: &Facts) -> (i64, Reason) {
     let rest = plan.clock.says().map_or(0, |now| facts.pace.left_seconds(now));
     match after_attempt {
         0.. if rest > after_attempt => (rest, Reason::Resting),
+        wait if facts.is_day_used_up => (wait, Reason::DayUsedUp),
         wait if facts.waits > 0 && facts.is_unfinished => (wait, Reason::CaAsksToWait),
         wait if plan.has_given_up => (wait, Reason::GivenUp),
         // The CA's time has said that nothing is due before. Where the clock tells that, a function of the program has failed.
@@ -353,6 +356,19 @@ mod tests {
     }
 
     #[test]
+    fn a_day_that_is_used_up_is_told_with_its_next_moment() {
+        let now = BEGIN.plus(290 * DAY);
+        let facts = Facts { attempts: failed(100, 1000, now), is_day_used_up: true, ..year() };
+        let plan = on_day(290, &facts);
+        assert_eq!((plan.step, plan.reason, plan.ask_again_seconds), (Step::Nothing, Reason::DayUsedUp, 900));
+        let waiting = Facts { is_unfinished: true, waits: 90, ..facts.clone() };
+        assert_eq!(on_day(290, &waiting).reason, Reason::DayUsedUp);
+        // The dark twin: once it is over, what is due is due.
+        let over = Facts { attempts: failed(1000, 1000, now), ..facts };
+        assert_eq!((on_day(290, &over).step, on_day(290, &over).reason), (Step::Update, Reason::Due));
+    }
+
+    #[test]
     fn a_device_that_gave_up_says_so_and_asks_again_rarely() {
         let now = BEGIN.plus(300 * DAY);
         let waiting = Attempts { count: 8, last: Some(now), wait_seconds: 9000 };
@@ -368,6 +384,8 @@ mod tests {
         let steps =
             |count| on_day(300, &Facts { attempts: Attempts { count, ..Attempts::default() }, ..facts.clone() }).step;
         assert_eq!((steps(8), steps(9)), (Step::Update, Step::EnrollAgain), "the other credential, before the end");
+        let alone = Facts { is_alone: true, attempts: Attempts { count: 9, ..Attempts::default() }, ..facts.clone() };
+        assert_eq!(on_day(300, &alone).step, Step::Update, "there is none");
         assert_eq!(on_day(300, &Facts { refusals: 7, ..year() }).step, Step::Update);
         let over = on_day(366, &facts);
         assert_eq!((over.step, over.has_given_up), (Step::EnrollAgain, false));

@@ -17,6 +17,8 @@ use crate::time::Time;
 
 /// Device memory keeps the time in question under this name.
 const RECORD: &str = "renewal-time-in-question";
+/// And under this one the latest that was told.
+const HIGHEST: &str = "renewal-latest-time";
 const HEAD: &str = "devid time 1\n";
 /// A first answer is believed so far ahead of the last known time, in seconds.
 const YEAR_SECONDS: i64 = 366 * 86_400;
@@ -84,6 +86,8 @@ pub(super) fn take_in(store: &Store, said: Said, clock: Option<Time>, latest: Ti
             store.note_time(time)?;
         }
         Keep::Instead(time) => {
+            // It was authentic, too: see `witnesses`.
+            known.map_or(Ok(()), |known| note_highest(store, known))?;
             // Dying in between leaves no time, which is learnt like the first one.
             store.forget_time()?;
             store.note_time(time)?;
@@ -99,7 +103,11 @@ pub(super) fn take_in(store: &Store, said: Said, clock: Option<Time>, latest: Ti
 
 /// The time that one answer said and no second one confirmed.
 pub(super) fn in_question(store: &Store) -> Result<Option<Time>, Error> {
-    match store.blob(RECORD) {
+    read(store, RECORD)
+}
+
+fn read(store: &Store, record: &str) -> Result<Option<Time>, Error> {
+    match store.blob(record) {
         Ok(bytes) => {
             let text = std::str::from_utf8(&bytes).ok().and_then(|text| text.strip_prefix(HEAD));
             Ok(text.and_then(|text| text.trim_end().parse().ok()).map(Time::from_unix))
@@ -107,6 +115,24 @@ pub(super) fn in_question(store: &Store) -> Result<Option<Time>, Error> {
         Err(error) if error.is_of_no_use() => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The latest time that answers have told before others set it back. A record that is damaged counts as none.
+pub(super) fn highest(store: &Store) -> Result<Option<Time>, Error> {
+    read(store, HIGHEST)
+}
+
+fn note_highest(store: &Store, time: Time) -> Result<(), Error> {
+    if highest(store)? < Some(time) {
+        store.put_blob(HIGHEST, format!("{HEAD}{}\n", time.unix()).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Forgets it, and what is in question.
+pub(super) fn forget_all(store: &Store) -> Result<(), Error> {
+    store.remove_blob(HIGHEST)?;
+    forget(store)
 }
 
 /// Gives it up.
@@ -198,6 +224,11 @@ mod tests {
         assert_eq!(known(&store), Some(2001), "one answer does not set the time back");
         assert_eq!(says(&store, 204, None), Learnt::Time(NOW.plus(204 * DAY)));
         assert_eq!(known(&store), Some(204));
+        assert_eq!(highest(&store).unwrap(), Some(NOW.plus(2001 * DAY)), "what was told is not forgotten");
+        assert_eq!(says(&store, 220, None), Learnt::Time(NOW.plus(220 * DAY)));
+        says(&store, 100, None);
+        says(&store, 100, None);
+        assert_eq!((known(&store), highest(&store).unwrap()), (Some(100), Some(NOW.plus(2001 * DAY))));
     }
 
     #[test]

@@ -20,6 +20,7 @@
 //! | `perform` | does a due step |
 //! | `means` | with what: client, credential, key, subject |
 //! | `questions` | what it asks the CA besides certificates |
+//! | `budget` | how many requests a day lead to nothing |
 //! | `nap` | which waits it sleeps through |
 //! | `clock` | devices without a clock: the time from authentic answers |
 //! | `seen` | how far a clock that is believed has come |
@@ -27,10 +28,12 @@
 //! | `looks` | which looks are the first ones of a start |
 //! | `trust_end` | when those who are trusted end |
 //! | `learning` | how far one answer's time is believed |
+//! | `witnesses` | whose word about the time counts for which decision |
 //!
 //! **Nothing that one message says is final.** A refusal, "revoked", a time: each is a record with a date, which later answers
 //! correct. Counts of failures belong to the identity: an operation that ends, waits or is given up does not set them back.
 
+mod budget;
 mod clock;
 mod decide;
 mod known;
@@ -48,8 +51,10 @@ mod scene;
 mod seen;
 mod trust_end;
 mod uptime;
+mod witnesses;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 pub use clock::Timekeeper;
 pub use decide::decide;
@@ -127,8 +132,12 @@ pub struct Planner {
     pub is_carried: bool,
     /// What this planner, with its copies, has looked at since it was made.
     looks: Looks,
+    /// What was sent in the step that runs, and is not accounted for yet.
+    sent: Arc<AtomicU32>,
     /// Messages are signed whatever a certificate's keyUsage says (switch `signer_key_usage`).
     pub(in crate::client) signs_whatever_usage: bool,
+    /// There is another credential than the identity itself, or nobody knows whether.
+    has_another: bool,
     /// Who is trusted by the settings, besides device memory: [`Renewal`] and a device know it.
     pub(in crate::client) trusted: Vec<(AnchorSet, Certificate)>,
     provider: Arc<dyn Provider>,
@@ -149,7 +158,9 @@ impl Planner {
             meter: Meter::default(),
             is_carried: false,
             looks: Looks::default(),
+            sent: Arc::default(),
             signs_whatever_usage: false,
+            has_another: true,
             trusted: Vec::new(),
             provider,
         }
@@ -172,9 +183,16 @@ impl Planner {
 
     /// The plan by a time that an answer has told just now: it is not asked for again, but where that changes nothing. `plan`: by which it
     /// was asked for; the attempt itself does not count.
-    fn plan_by_answer(&self, store: &Store, name: &str, now: Time, plan: &Plan) -> Result<Plan, Error> {
-        let mut scene = self.scene(store, name, Some(now))?;
-        scene.believe(now);
+    fn plan_by_answer(
+        &self,
+        store: &Store,
+        name: &str,
+        told: Time,
+        clock: Option<Time>,
+        plan: &Plan,
+    ) -> Result<Plan, Error> {
+        let mut scene = self.scene(store, name, Some(told))?;
+        scene.hear(told, clock);
         scene.facts.end_wait();
         scene.facts.attempts.count = plan.attempts;
         Ok(scene.plan(&self.policy))
@@ -196,8 +214,7 @@ impl Planner {
         before: Option<u32>,
     ) -> Result<Option<u32>, Error> {
         let mut scene = self.scene(store, name, Some(told.now))?;
-        scene.believe(told.now);
-        scene.facts.own_clock = Clock::new(clock, None).plausible();
+        let is_believed = scene.hear(told.now, clock);
         let longest = match (scene.facts.is_early_by_own_clock(), before) {
             (true, None) => SECOND_WORD_SECONDS,
             (true, Some(before)) => before.saturating_mul(2).max(SECOND_WORD_SECONDS),
@@ -210,7 +227,7 @@ impl Planner {
             return Ok(None);
         }
         let is_behind_by = match plan.reason {
-            Reason::NothingDue => told.now.since(told.said).max(0),
+            Reason::NothingDue if is_believed => told.now.since(told.said).max(0),
             // A wait that runs is one of seconds, whatever the time is.
             _ => 0,
         };
@@ -274,22 +291,30 @@ impl Planner {
         let is_measured = scene.facts.left_seconds.is_some() || scene.facts.attempts.last.is_none();
         let passed = scene.facts.attempts;
         let look = |plan, scene: Scene, is_changed, passed| Look { plan, progress: scene.progress, is_changed, passed };
-        let (false, Some(now)) = (is_believed || scene.reading.is_some() && is_measured, scene.clock.says()) else {
+        let Some(now) = scene.clock.says().filter(|_| !is_believed) else {
             return Ok(look(scene.plan(&self.policy), scene, is_shortened, passed));
         };
-        let mut is_changed = is_shortened;
         // Starts take more or less time: what is within that is nothing new.
-        if scene.progress.clock_least.is_none_or(|least| now < least.plus(-LONGEST_START_SECONDS)) {
+        let least = scene.progress.clock_least.filter(|least| now >= least.plus(-LONGEST_START_SECONDS));
+        // Minutes; a clock that ticks on is beyond its first hour soon.
+        let is_at_start = |at: Time| at.since(least.unwrap_or(now)) < CLOSE_SECONDS;
+        let is_start = |last: Time| is_at_start(now) && is_at_start(last) && now.since(last) < LONGEST_START_SECONDS;
+        let begins_anew = |last: Time| now <= last || is_start(last);
+        if scene.progress.pace.last.is_some_and(begins_anew) {
+            scene.facts.pace = Pace::default();
+        }
+        if scene.reading.is_some() && is_measured {
+            return Ok(look(scene.plan(&self.policy), scene, is_shortened, passed));
+        }
+        let mut is_changed = is_shortened;
+        if least.is_none() {
             (scene.progress.clock_least, is_changed) = (Some(now), true);
         }
         let plan = scene.plan(&self.policy);
         let (Step::Nothing, Some(last)) = (&plan.step, passed.last) else {
             return Ok(look(plan, scene, is_changed, passed));
         };
-        // Minutes; a clock that ticks on is beyond its first hour soon.
-        let is_at_start = |at: Time| scene.progress.clock_least.is_some_and(|least| at.since(least) < CLOSE_SECONDS);
-        let is_start = is_at_start(now) && is_at_start(last) && now.since(last) < LONGEST_START_SECONDS;
-        if now <= last || is_start {
+        if begins_anew(last) {
             scene.facts.end_wait();
             return Ok(look(scene.plan(&self.policy), scene, is_changed, passed));
         }

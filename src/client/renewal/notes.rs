@@ -1,5 +1,8 @@
 //! What a planner remembers of how it went: attempts, failures, waits, times.
 
+use std::sync::atomic::Ordering;
+
+use super::budget::Owed;
 use super::known::CLOSE_SECONDS;
 use super::plan::{Plan, Step};
 use super::progress::{self, Attempts, LONGEST_WAIT_SECONDS, Mark, Progress};
@@ -88,8 +91,7 @@ impl Planner {
             return Ok(wait);
         }
         self.count_failure(&mut scene, step, error);
-        scene.measure();
-        let wait = scene.progress.attempts.wait_seconds;
+        let wait = scene.begin_wait(self.take_sent());
         scene.progress.save(store, &*self.provider, name)?;
         Ok(wait)
     }
@@ -174,8 +176,7 @@ impl Planner {
         let now = scene.booked();
         scene.progress.waits = waits.max(1) - 1;
         scene.progress.wait(seconds, now, longest);
-        scene.measure();
-        let wait = scene.progress.attempts.wait_seconds;
+        let wait = scene.begin_wait(self.take_sent());
         scene.progress.save(store, &*self.provider, name)?;
         Ok(wait)
     }
@@ -258,21 +259,28 @@ impl Planner {
         Ok(())
     }
 
-    /// By the time that was learnt nothing is due for so long: a clock that is not believed measures it, or the meter.
+    /// By the time that was learnt nothing is due for so long: a clock that is not believed measures it, or the meter. Returns the seconds to
+    /// wait.
     pub(super) fn note_rest(
         &self,
         store: &Store,
         name: &str,
         wait_seconds: u32,
         clock: Option<Time>,
-    ) -> Result<(), Error> {
+    ) -> Result<u32, Error> {
         let mut scene = self.scene(store, name, clock)?;
+        let (before, kept) = (scene.progress.owed, scene.progress.attempts);
+        scene.progress.attempts = Attempts { last: Some(scene.booked()), wait_seconds, ..kept };
+        let wait_seconds = scene.begin_wait(self.take_sent());
         if clock.is_none() && scene.reading.is_none() {
-            return Ok(());
+            // Nobody measures it but who comes back.
+            (scene.progress.attempts, scene.progress.measured) = (kept, None);
+            if scene.progress.owed == before {
+                return Ok(wait_seconds);
+            }
         }
-        scene.progress.attempts = Attempts { last: Some(scene.booked()), wait_seconds, ..scene.progress.attempts };
-        scene.measure();
-        scene.progress.save(store, &*self.provider, name)
+        scene.progress.save(store, &*self.provider, name)?;
+        Ok(wait_seconds)
     }
 
     /// Whether the answer is on its way with its carrier.
@@ -298,13 +306,13 @@ impl Planner {
         };
         let attempts = mark.map_or(before.attempts, |mark| before.anchor(&mark));
         let looked = was_out.then_some(attempts.wait_seconds);
-        let wait_seconds = self.policy.look_seconds(scene.seed, looked, left);
+        let mut wait_seconds = self.policy.look_seconds(scene.seed, looked, left);
         let attempts = Attempts { count: attempts.count, last: Some(scene.booked()), wait_seconds };
         match mark {
             Some(mark) => scene.progress.set_anchor(mark, attempts),
             None => {
                 (scene.progress.attempts, scene.progress.waits) = (attempts, 0);
-                scene.measure();
+                wait_seconds = scene.begin_wait(self.take_sent());
             }
         }
         scene.progress.save(store, &*self.provider, name)?;
@@ -330,15 +338,15 @@ impl Planner {
         let wait = self.policy.own_retry_seconds(before.attempts.wait_seconds);
         let count = before.attempts.count;
         scene.progress.attempts = Attempts { count, last: Some(scene.booked()), wait_seconds: wait };
-        scene.measure();
+        let wait = scene.begin_wait(self.take_sent());
         scene.progress.save(store, &*self.provider, name)?;
         Ok(wait)
     }
 
     /// Takes an attempt back that its own user has ended: it says nothing about the CA.
     pub(super) fn take_back(&self, store: &Store, name: &str, before: &Progress) -> Result<(), Error> {
-        let Progress { clock_off, clock_least, doubts_clock, .. } = self.progress(store, name)?;
-        Progress { clock_off, clock_least, doubts_clock, ..before.clone() }.save(store, &*self.provider, name)
+        let Progress { clock_off, clock_least, doubts_clock, owed, .. } = self.progress(store, name)?;
+        Progress { clock_off, clock_least, doubts_clock, owed, ..before.clone() }.save(store, &*self.provider, name)
     }
 
     /// Remembers that an attempt succeeded. (A new certificate does the same by itself.)
@@ -354,11 +362,42 @@ impl Planner {
         (progress.waits, progress.doubts_clock) = (0, false);
         if let Some(now) = installed {
             progress.pace.succeeded(now);
+            // It has led to something.
+            progress.owed = Owed::default();
+            self.take_sent();
         }
         if progress != before {
             progress.save(store, &*self.provider, name)?;
         }
         Ok(())
+    }
+
+    /// How many requests were sent and not accounted for yet.
+    fn take_sent(&self) -> u32 {
+        self.sent.swap(0, Ordering::Relaxed)
+    }
+
+    /// What a step has sent that no note has accounted for, if it has: how long it is waited then, instead of `wait_seconds`.
+    pub(super) fn note_sent(
+        &self,
+        store: &Store,
+        name: &str,
+        wait_seconds: u32,
+        clock: Option<Time>,
+    ) -> Result<u32, Error> {
+        let sent = self.take_sent();
+        if sent == 0 {
+            return Ok(wait_seconds);
+        }
+        let mut scene = self.scene(store, name, clock)?;
+        let paid = scene.progress.owed.pay(sent, wait_seconds);
+        if paid > wait_seconds {
+            scene.progress.attempts =
+                Attempts { last: Some(scene.booked()), wait_seconds: paid, ..scene.progress.attempts };
+            scene.measure();
+        }
+        scene.progress.save(store, &*self.provider, name)?;
+        Ok(paid)
     }
 
     /// Remembers that an unfinished operation was given up. The failures of the identity stay counted: a fresh operation
@@ -389,7 +428,7 @@ impl Planner {
     ///
     /// Device memory that was copied from another device (see [`Plan::is_copied`]) is this device's from then on.
     pub fn reset(&self, store: &Store, name: &str) -> Result<(), Error> {
-        learning::forget(store)?;
+        learning::forget_all(store)?;
         store.remove_blob(DEVICE)?;
         #[cfg(feature = "pkcs11")]
         crate::client::token::forget_kept_pins(store)?;

@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use super::Planner;
+use super::budget::Counting;
 use super::clock::Timekeeper;
 use super::known::{CLOSE_SECONDS, Clock};
 use super::learning::{self, Learnt, Said, Told};
@@ -108,9 +109,28 @@ impl Renewal<'_> {
         exchange: &mut dyn Exchange,
         owner: &mut dyn Owner,
     ) -> Result<Report, Error> {
+        self.run_counted(clock, exchange, owner, &Cell::new(false))
+    }
+
+    /// The one door to the server: what a day may be asked for is kept here.
+    fn run_counted(
+        &self,
+        clock: Option<Time>,
+        exchange: &mut dyn Exchange,
+        owner: &mut dyn Owner,
+        asks_time: &Cell<bool>,
+    ) -> Result<Report, Error> {
         let is_carried = self.planner.is_carried || exchange.is_carried();
-        let planner = Planner { is_carried, ..self.planner.clone() };
-        Renewal { planner: &planner, ..*self }.run_over(clock, exchange, owner, &Cell::new(false))
+        let planner = Planner { is_carried, sent: Arc::default(), ..self.planner.clone() };
+        let renewal = Renewal { planner: &planner, ..*self };
+        let mut counting = Counting { exchange, sent: &planner.sent };
+        let mut report = renewal.run_over(clock, &mut counting, owner, asks_time)?;
+        // Questions about roots have intervals of their own.
+        if !matches!(report.plan.step, Step::AskForRoot(_)) {
+            let (store, name) = (self.to.store, self.to.name);
+            report.wait_seconds = planner.note_sent(store, name, report.wait_seconds, clock.or(report.learnt))?;
+        }
+        Ok(report)
     }
 
     /// The same; `asks_time` says meanwhile whether it is the time that is asked for.
@@ -191,18 +211,23 @@ impl Renewal<'_> {
                 Ok(told) => {
                     let now = told.now;
                     learnt = Some(told);
-                    let then = planner.plan_by_answer(store, name, now, &plan)?;
+                    let then = planner.plan_by_answer(store, name, now, clock, &plan)?;
                     if then.step == Step::LearnTime {
-                        return self.after_learning(plan, now, clock);
+                        if let Some(report) = self.after_learning(&mut plan, now, clock)? {
+                            return Ok(report);
+                        }
+                        // In the same attempt.
+                        (plan.clock, has_begun) = (then.clock, true);
+                    } else {
+                        let is_due = then.step != Step::Nothing;
+                        planner.note_told(store, name, if is_due { plan.attempts } else { 0 })?;
+                        if !is_due {
+                            let wait_seconds = self.rest(told, clock, Some(seen.attempts.wait_seconds))?;
+                            return Ok(Report { plan, outcome: Ok(Done::TimeLearnt), learnt: Some(now), wait_seconds });
+                        }
+                        plan = then;
+                        seen = planner.progress(store, name)?;
                     }
-                    let is_due = then.step != Step::Nothing;
-                    planner.note_told(store, name, if is_due { plan.attempts } else { 0 })?;
-                    if !is_due {
-                        let wait_seconds = self.rest(told, clock, Some(seen.attempts.wait_seconds))?;
-                        return Ok(Report { plan, outcome: Ok(Done::TimeLearnt), learnt: Some(now), wait_seconds });
-                    }
-                    plan = then;
-                    seen = planner.progress(store, name)?;
                 }
                 Err(what) => {
                     // A CA that does not tell the time may do all else: what is due whatever the time is goes on, in the same attempt.
@@ -260,7 +285,7 @@ impl Renewal<'_> {
     #[cfg(feature = "http")]
     pub fn run_due_http(&self, clock: Option<Time>, owner: &mut dyn Owner) -> Result<Report, Error> {
         let asks_time = Cell::new(false);
-        self.run_over(clock, &mut LazyHttp::new(self, clock, &asks_time), owner, &asks_time)
+        self.run_counted(clock, &mut LazyHttp::new(self, clock, &asks_time), owner, &asks_time)
     }
 
     /// Another process, or thread, is in a conversation about it, or has begun since the plan was made: it is not overtaken.
@@ -297,7 +322,8 @@ impl Renewal<'_> {
         for (set, anchors) in sets {
             trusted.extend(anchors.iter().map(|anchor| (set, anchor.clone())));
         }
-        Planner { factory, signs_whatever_usage, trusted, ..self.planner.clone() }
+        let has_another = self.has_another_credential();
+        Planner { factory, signs_whatever_usage, trusted, has_another, ..self.planner.clone() }
     }
 
     /// `keys`: receives the reference of a key that is made for it where device memory only names it.
@@ -312,6 +338,12 @@ impl Renewal<'_> {
         let installed = |identity: Identity| Done::Installed(Box::new(identity));
         let now = plan.clock.known();
         match &plan.step {
+            // Nobody lets it enrol anew: who it was before can ask for what it is to be.
+            Step::EnrollAgain if plan.standing == Standing::NotYetValid && !self.has_another_credential() => {
+                let client =
+                    self.client(self.with_identity(self.to.store.previous(self.to.name)?)?, Standing::Valid, now)?;
+                self.renew_by(&client, keys, exchange, owner).map(installed)
+            }
             Step::Enroll | Step::EnrollAgain => {
                 let client = self.factory_client(now).map_err(|error| about_damage(plan.standing, error))?;
                 self.enroll_by(&client, keys, exchange, owner).map(installed)
@@ -325,9 +357,7 @@ impl Renewal<'_> {
                     }
                     client => client?,
                 };
-                let key = self.noted_key(keys)?;
-                let operation = client.renew(Signer::Key(key))?;
-                client.install(self.to, operation, RequestOut::Stays, exchange, owner).map(installed)
+                self.renew_by(&client, keys, exchange, owner).map(installed)
             }
             Step::Resume => self.resume(plan, exchange, owner, napped).map(installed),
             Step::AskForRoot(anchor) => {
@@ -336,6 +366,24 @@ impl Renewal<'_> {
             }
             Step::Nothing | Step::LearnTime => Ok(Done::Nothing),
         }
+    }
+
+    /// A key update of the client's own identity.
+    fn renew_by(
+        &self,
+        client: &Client,
+        keys: &mut Vec<KeyReference>,
+        exchange: &mut dyn Exchange,
+        owner: &mut dyn Owner,
+    ) -> Result<Identity, Error> {
+        let key = self.noted_key(keys)?;
+        let operation = client.renew(Signer::Key(key))?;
+        client.install(self.to, operation, RequestOut::Stays, exchange, owner)
+    }
+
+    /// Whether there is any beside the identity that is kept up.
+    fn has_another_credential(&self) -> bool {
+        self.factory.is_some() || self.config.has_credential()
     }
 
     /// A certificate by another credential than the identity in use.

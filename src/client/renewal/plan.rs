@@ -92,6 +92,8 @@ pub enum Reason {
     Resting,
     /// A PKCS#10 request is out: its certificate is imported, or it is abandoned.
     RequestOut,
+    /// So many requests have led to nothing that those of a day are used up: some 100 at once, and from then on another 100 in 24 hours.
+    DayUsedUp,
 }
 
 /// What a decision rests on.
@@ -112,6 +114,8 @@ pub struct Facts {
     pub is_revoked: bool,
     /// Its key cannot sign messages, by its keyUsage: it is renewed as the first certificate was asked for, while it lasts.
     pub cannot_sign: bool,
+    /// There is no other credential: nobody else can ask for its successor.
+    pub is_alone: bool,
     /// An operation is saved, or a certificate staged.
     pub is_unfinished: bool,
     /// From when the certificate is valid that is here, confirmed, and waits for its time.
@@ -128,6 +132,8 @@ pub struct Facts {
     pub waits: u32,
     /// How fast certificates followed each other.
     pub pace: Pace,
+    /// So many requests have led to nothing that each further one is waited for.
+    pub is_day_used_up: bool,
     /// The clock, or the last known time, is contradicted by an authentic answer: the time is asked for before it is
     /// relied on.
     pub is_time_in_question: bool,

@@ -24,9 +24,16 @@
 //! stands <the end of the certificates, seconds> <since, seconds>
 //! ```
 //!
+//! Version 6 has all of these, with `- -` for what is not known, and one more behind them:
+//!
+//! ```text
+//! owed <seconds of waiting for requests that have led to nothing>
+//! ```
+//!
 //! `-` stands for a time that is not known, or a clock that nobody contradicted. Version 2 is read too: it does not say how far the
 //! clock is behind; and version 1: it has one line with a flag for "revoked" at its end.
 
+use super::budget::Owed;
 use super::policy::{Policy, Seed};
 use super::uptime::Uptime;
 use crate::asn1::x509::Certificate;
@@ -37,6 +44,7 @@ use crate::time::Time;
 
 /// A wait that the CA asks for is looked at again after this time at the latest, in seconds: clocks jump.
 pub(super) const LONGEST_WAIT_SECONDS: u32 = 7 * 86_400;
+const OWING_HEAD: &str = "devid renewal 6";
 const STANDING_HEAD: &str = "devid renewal 5";
 const MEASURED_HEAD: &str = "devid renewal 4";
 const HEAD: &str = "devid renewal 3";
@@ -111,6 +119,8 @@ pub struct Progress {
     pub pace: Pace,
     /// Since when the certificates end where they end.
     pub(super) stands: Option<Stands>,
+    /// For requests that have led to nothing.
+    pub(super) owed: Owed,
     pub(super) anchors: Vec<(Mark, Attempts)>,
 }
 
@@ -180,8 +190,8 @@ impl Progress {
         if self.certificate == certificate {
             return Progress { stands, ..self };
         }
-        let Progress { anchors, pace, clock_off, clock_least, .. } = self;
-        Progress { certificate, anchors, pace, clock_off, clock_least, stands, ..Progress::default() }
+        let Progress { anchors, pace, clock_off, clock_least, owed, .. } = self;
+        Progress { certificate, anchors, pace, clock_off, clock_least, owed, stands, ..Progress::default() }
     }
 
     /// Whether the certificate counts as revoked: the CA said so not too long ago. Without a time to count from, it does
@@ -235,6 +245,7 @@ impl Progress {
         let Attempts { count, last, wait_seconds } = self.attempts;
         let measured = self.measured.filter(|_| last.is_some());
         let head = match (self.stands, measured) {
+            _ if self.owed != Owed::default() => OWING_HEAD,
             (Some(_), _) => STANDING_HEAD,
             (None, Some(_)) => MEASURED_HEAD,
             (None, None) => HEAD,
@@ -255,11 +266,16 @@ impl Progress {
         );
         match measured {
             Some(Uptime { boot, seconds }) => text.push_str(&format!("uptime {boot:032x} {seconds}\n")),
-            None if self.stands.is_some() => text.push_str("uptime - -\n"),
+            None if [STANDING_HEAD, OWING_HEAD].contains(&head) => text.push_str("uptime - -\n"),
             None => {}
         }
-        if let Some(Stands { end, since }) = self.stands {
-            text.push_str(&format!("stands {} {}\n", end.unix(), since.unix()));
+        match self.stands {
+            Some(Stands { end, since }) => text.push_str(&format!("stands {} {}\n", end.unix(), since.unix())),
+            None if head == OWING_HEAD => text.push_str("stands - -\n"),
+            None => {}
+        }
+        if head == OWING_HEAD {
+            text.push_str(&format!("owed {}\n", self.owed.0));
         }
         for (mark, Attempts { count, last, wait_seconds }) in &self.anchors {
             text.push_str(&format!("anchor {} {count} {} {wait_seconds}\n", hex(mark), written(*last)));
@@ -271,7 +287,7 @@ impl Progress {
         let mut lines = text.lines();
         let head = lines.next()?;
         let is_old = head == OLD_HEAD;
-        if ![STANDING_HEAD, MEASURED_HEAD, HEAD, SECOND_HEAD, OLD_HEAD].contains(&head) {
+        if ![OWING_HEAD, STANDING_HEAD, MEASURED_HEAD, HEAD, SECOND_HEAD, OLD_HEAD].contains(&head) {
             return None;
         }
         let identity = fields_of(lines.next()?, "identity", if is_old { 6 } else { 5 })?;
@@ -295,16 +311,21 @@ impl Progress {
             (progress.in_vain, progress.waits) = (operation[0].parse().ok()?, operation[1].parse().ok()?);
             let pace = fields_of(lines.next()?, "pace", 2)?;
             progress.pace = Pace { quick: pace[0].parse().ok()?, last: time(pace[1])? };
-            if head == MEASURED_HEAD || head == STANDING_HEAD {
+            if [MEASURED_HEAD, STANDING_HEAD, OWING_HEAD].contains(&head) {
                 let uptime = fields_of(lines.next()?, "uptime", 2)?;
                 if uptime != ["-", "-"] || head == MEASURED_HEAD {
                     let boot = u128::from_str_radix(uptime[0], 16).ok()?;
                     progress.measured = Some(Uptime { boot, seconds: uptime[1].parse().ok()? });
                 }
             }
-            if head == STANDING_HEAD {
+            if head == STANDING_HEAD || head == OWING_HEAD {
                 let stands = fields_of(lines.next()?, "stands", 2)?;
-                progress.stands = Some(Stands { end: time(stands[0])??, since: time(stands[1])?? });
+                if stands != ["-", "-"] || head == STANDING_HEAD {
+                    progress.stands = Some(Stands { end: time(stands[0])??, since: time(stands[1])?? });
+                }
+            }
+            if head == OWING_HEAD {
+                progress.owed = Owed(fields_of(lines.next()?, "owed", 1)?[0].parse().ok()?);
             }
         }
         for line in lines {
@@ -400,6 +421,7 @@ mod tests {
             waits: 5,
             pace: Pace { quick: 1, last: Some(Time::from_unix(8)) },
             stands: None,
+            owed: Owed::default(),
             anchors: vec![([9; 8], Attempts::default()), ([8; 8], waiting)],
         }
     }
@@ -413,9 +435,11 @@ mod tests {
         assert_eq!(Progress::load(&store, &*provider, "measured").unwrap(), (measured, false));
         for measured in [None, sample().measured, Some(Uptime { boot: 5, seconds: 6 })] {
             let stands = Some(Stands { end: Time::from_unix(1_900_000_000), since: Time::from_unix(-4) });
-            let kept = Progress { measured, stands, ..sample() };
-            kept.save(&store, &*provider, "standing").unwrap();
-            assert_eq!(Progress::load(&store, &*provider, "standing").unwrap(), (kept, false));
+            for (stands, owed) in [(stands, 0), (stands, 900), (None, 900), (None, u32::MAX)] {
+                let kept = Progress { measured, stands, owed: Owed(owed), ..sample() };
+                kept.save(&store, &*provider, "standing").unwrap();
+                assert_eq!(Progress::load(&store, &*provider, "standing").unwrap(), (kept, false));
+            }
         }
         sample().save(&store, &*provider, &longest).unwrap();
         assert_eq!(Progress::load(&store, &*provider, &longest).unwrap(), (sample(), false));

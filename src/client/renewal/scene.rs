@@ -7,6 +7,7 @@ use super::policy::{Policy, Seed};
 use super::progress::{self, Mark, Progress, mark_of};
 use super::trust_end::TrustEnd;
 use super::uptime::Reading;
+use super::witnesses::by_answer;
 use super::{Planner, last_told, learning, seen};
 use crate::asn1::name::display;
 use crate::asn1::oid;
@@ -70,13 +71,25 @@ impl Scene {
         self.clock.says().unwrap_or_else(|| self.now())
     }
 
-    /// An answer has told just now that it is `now`.
-    pub(super) fn believe(&mut self, now: Time) {
+    /// An answer has told just now that it is `told`, when the device's own clock said `clock`. Whether that is believed: see
+    /// [`by_answer`].
+    pub(super) fn hear(&mut self, told: Time, clock: Option<Time>) -> bool {
+        self.facts.own_clock = Clock::new(clock, None).plausible();
+        let now = by_answer(told, self.facts.own_clock, self.facts.validity);
         self.clock = Clock::Known(now);
         (self.facts.is_time_in_question, self.facts.is_time_told) = (false, true);
+        now == told
     }
 
-    /// The wait that was noted begins now.
+    /// The wait that was noted begins now, and pays for what was sent before it; where that is too much for a day, it is longer.
+    pub(super) fn begin_wait(&mut self, sent: u32) -> u32 {
+        let wait_seconds = self.progress.owed.pay(sent, self.progress.attempts.wait_seconds);
+        self.progress.attempts.wait_seconds = wait_seconds;
+        self.measure();
+        wait_seconds
+    }
+
+    /// What was noted is measured from now on.
     pub(super) fn measure(&mut self) {
         self.progress.measured = self.reading.map(|reading| reading.uptime);
     }
@@ -125,6 +138,7 @@ impl Planner {
             is_damaged,
             is_sealed,
             cannot_sign: !self.signs_whatever_usage && identity.as_ref().is_some_and(|i| !can_protect(&i.certificate)),
+            is_alone: !self.has_another,
             is_revoked: progress.is_revoked(clock.at_least().filter(|_| clock.is_known())),
             is_unfinished,
             begins,
@@ -134,6 +148,7 @@ impl Planner {
             refusals: progress.refusals,
             waits: progress.waits,
             pace: progress.pace,
+            is_day_used_up: progress.owed.is_used_up(),
             is_time_in_question: progress.doubts_clock || learning::in_question(store)?.is_some(),
             is_time_told: false,
             own_clock: clock.plausible(),
@@ -287,7 +302,7 @@ pub(super) fn in_use_of(store: &Store, name: &str) -> Result<(Option<PublicPart>
 
 /// The earliest end on the way from the certificate to the top of its chain; of several certificates for one issuer, the
 /// one that lasts longest counts. Beyond it nobody accepts the certificate (RFC 5280 section 6.1.3).
-fn end_of(identity: &PublicPart) -> Time {
+pub(super) fn end_of(identity: &PublicPart) -> Time {
     let (mut end, mut lowest) = (identity.certificate.not_after(), &identity.certificate);
     for _ in 0..identity.chain.len() {
         let issuers = identity.chain.iter().filter(|c| *c != lowest && same_name(c.subject(), lowest.issuer()));

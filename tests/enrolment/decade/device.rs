@@ -11,9 +11,7 @@ use devid::validation::KeyUsage;
 use devid::{Code, Error, Time};
 
 use super::ca::{Ca, TroubleKind};
-use super::{
-    Dice, MOST_DAYS_TO_RECOVER, MOST_REQUESTS_A_DAY, MOST_REQUESTS_A_DAY_OF_SHORT_ONES, MOST_STEPS, Tally, days,
-};
+use super::{Dice, MOST_A_DAY, MOST_DAYS_TO_RECOVER, MOST_REQUESTS_A_DAY_OF_SHORT_ONES, MOST_STEPS, Tally, days};
 use crate::certificates::{Builder, date, now, provider};
 use crate::mock_ca::{self, LIGHT_MAC, REFERENCE, SECRET};
 use crate::renewal::DAY;
@@ -107,6 +105,8 @@ pub struct Device {
     is_stuck: bool,
     is_spinning: bool,
     same_second: usize,
+    /// Each step is printed: DEVID_DECADE_TRACE.
+    is_traced: bool,
     /// What went wrong last, for who reads a fault.
     last_error: String,
 }
@@ -189,6 +189,7 @@ impl Device {
             is_stuck: false,
             is_spinning: false,
             same_second: 0,
+            is_traced: std::env::var_os("DEVID_DECADE_TRACE").is_some(),
             last_error: String::new(),
         }
     }
@@ -242,7 +243,14 @@ impl Device {
             Some(wait) => wait,
             None => {
                 let report = self.run(said);
-                self.judge(&report, said)
+                let wait = self.judge(&report, said);
+                if self.is_traced {
+                    let asked = self.ca.request_times.len().saturating_sub(asked);
+                    let text = self
+                        .note(&format!("{} by {said:?}, {asked} requests, next in {wait} s: {report:?}", self.truth));
+                    println!("{text}");
+                }
+                wait
             }
         };
         self.count_requests(asked);
@@ -309,7 +317,7 @@ impl Device {
         let is_short = self.ca.shared.lifetime.get() < DAY
             || self.ca.met.last() == Some(&TroubleKind::IssuesShort)
             || self.ca.met.iter().rev().nth(1) == Some(&TroubleKind::IssuesShort);
-        let most = if is_short { MOST_REQUESTS_A_DAY_OF_SHORT_ONES } else { MOST_REQUESTS_A_DAY };
+        let most = if is_short { MOST_REQUESTS_A_DAY_OF_SHORT_ONES } else { MOST_A_DAY };
         if self.recent.len() > most && !self.is_spinning {
             self.is_spinning = true;
             let text = self.note(&format!("{} requests in a day", self.recent.len()));

@@ -7,7 +7,8 @@
 //! | `device` | one device: its memory, its clock, its deaths |
 //! | `mod` | what is counted, and the runs |
 //!
-//! `make test` lets some devices live, `make decade` many.
+//! `make test` lets some devices live, `make decade` many; with DEVID_DECADE_FIRST=n it begins with device n, and with DEVID_DECADE_TRACE=1
+//! each step is printed.
 
 mod ca;
 mod device;
@@ -19,6 +20,7 @@ use ca::TroubleKind;
 use device::{ClockKind, Device, Sabotage};
 
 use crate::renewal::DAY;
+use crate::renewal_waits::MOST_A_DAY;
 
 pub const YEARS: i64 = 5;
 
@@ -27,9 +29,7 @@ const MOST_DAYS_TO_RECOVER: i64 = 40;
 /// Certificates of minutes, or a CA that never lets it wait for long, take thousands of steps of a device, which show no more than the first
 /// of them: it has lived then. The years that are printed are those that were lived.
 const MOST_STEPS: usize = 4000;
-/// Most requests in any 24 hours: as often as a CA that never lets it wait for long may be polled.
-const MOST_REQUESTS_A_DAY: usize = 500;
-/// The same while certificates last for minutes.
+/// The same while certificates last for minutes, each of which pays for itself.
 const MOST_REQUESTS_A_DAY_OF_SHORT_ONES: usize = 4 * 1440;
 
 /// What was counted over devices and years.

@@ -117,6 +117,9 @@ class Why(IntEnum):
     """A certificate was installed a moment ago, and another one is due already."""
     REQUEST_OUT = 7
     """A PKCS#10 request is out: its certificate is imported, or it is abandoned."""
+    DAY_USED_UP = 8
+    """So many requests have led to nothing that those of a day are used up: some 100 at once, and from then on another 100 in
+    24 hours."""
 
 
 class Standing(IntEnum):

@@ -5,11 +5,12 @@ use crate::asn1::cmp::BodyType;
 use crate::client::install::give_up;
 use crate::client::renewal::learning::Told;
 use crate::client::renewal::nap::{Napped, Obstacle};
-use crate::client::renewal::plan::{Alarm, Plan, Step};
+use crate::client::renewal::plan::{Alarm, Plan, Standing, Step};
 use crate::client::renewal::progress::Progress;
+use crate::client::renewal::witnesses::validity;
 use crate::codes::{Class, Code};
 use crate::error::Error;
-use crate::store::{Problem, ProblemKind};
+use crate::store::{Problem, ProblemKind, PublicPart};
 use crate::time::Time;
 
 impl Renewal<'_> {
@@ -18,8 +19,7 @@ impl Renewal<'_> {
     pub(super) fn rest(&self, told: Told, clock: Option<Time>, before: Option<u32>) -> Result<u32, Error> {
         let (planner, store, name) = (self.planner(), self.to.store, self.to.name);
         let Some(wait_seconds) = planner.rest_by_answer(store, name, told, clock, before)? else { return Ok(1) };
-        planner.note_rest(store, name, wait_seconds, clock)?;
-        Ok(wait_seconds)
+        planner.note_rest(store, name, wait_seconds, clock)
     }
 
     pub(super) fn nothing_learnt(
@@ -160,37 +160,53 @@ impl Renewal<'_> {
         self.planner().note_abandoned(self.to.store, self.to.name, is_due_now)
     }
 
-    /// Whether the generation before the one in use is valid, and its key is here.
-    fn is_previous_valid(&self, now: Time) -> bool {
-        let store = self.to.store;
-        store.previous(self.to.name).is_ok_and(|previous| {
-            let validity = previous.certificate.not_before()..previous.certificate.not_after();
-            validity.contains(&now) && store.usable_key(&previous.key).is_ok()
-        })
-    }
-
     /// The time was learnt, and the certificate still begins later: that is a failure, waited out like others. Where a second answer says the
-    /// same and the generation before is valid then, that one comes back into use: the next renewal begins in its time.
-    pub(super) fn after_learning(&self, mut plan: Plan, now: Time, clock: Option<Time>) -> Result<Report, Error> {
-        if plan.attempts > 0 && self.is_previous_valid(now) {
-            let early = self.to.store.in_use(self.to.name)?;
-            let back = self.to.store.rollback(self.to.name)?;
-            let text = format!(
-                "generation {} begins at {} only, and the CA's time is {now}: generation {} is in use again",
-                early.generation,
-                early.certificate.not_before(),
-                back.generation
-            );
-            let place = format!("identity/{}", self.to.name);
-            plan.findings.push(Problem::new(ProblemKind::Clock, &place, &text).mended(true));
-            plan.alarm = plan.alarm.max(Alarm::Late);
-            return Ok(Report { plan, outcome: Ok(Done::TimeLearnt), learnt: Some(now), wait_seconds: 1 });
+    /// same, another way is tried: the generation before comes back into use, if nobody at all calls it ended, and the next renewal
+    /// begins in its time; else a new certificate is asked for, which is right whoever was wrong. `None`: by the plan, as it is now.
+    pub(super) fn after_learning(
+        &self,
+        plan: &mut Plan,
+        now: Time,
+        clock: Option<Time>,
+    ) -> Result<Option<Report>, Error> {
+        let (planner, store, name) = (self.planner(), self.to.store, self.to.name);
+        let report = |plan: &Plan, wait_seconds| Report {
+            plan: plan.clone(),
+            outcome: Ok(Done::TimeLearnt),
+            learnt: Some(now),
+            wait_seconds,
+        };
+        let early = store.in_use(name)?;
+        let witnesses = planner.witnesses(store, &early, now, clock)?;
+        let previous = store.previous(name).ok().filter(|previous| store.usable_key(&previous.key).is_ok());
+        let previous = previous.map(PublicPart::from);
+        let is_valid_then = |of: &PublicPart| (validity(of).0..validity(of).1).contains(&now);
+        match previous.filter(is_valid_then) {
+            _ if plan.attempts % 2 == 0 => {}
+            // Only where nothing else has failed: nobody knows how long it was silent else.
+            Some(previous) if plan.attempts == 1 && witnesses.let_back(validity(&previous)) => {
+                let back = store.rollback(name)?;
+                let text = format!(
+                    "generation {} begins at {} only, and the CA's time is {now}: generation {} is in use again",
+                    early.generation,
+                    early.certificate.not_before(),
+                    back.generation
+                );
+                let place = format!("identity/{name}");
+                plan.findings.push(Problem::new(ProblemKind::Clock, &place, &text).mended(true));
+                plan.alarm = plan.alarm.max(Alarm::Late);
+                return Ok(Some(report(plan, 1)));
+            }
+            Some(_) => {
+                (plan.step, plan.standing) = (Step::EnrollAgain, Standing::NotYetValid);
+                return Ok(None);
+            }
+            None => {}
         }
         let words = "the certificate in use begins later than the CA's time";
         let error = Error::new(Code::NotYetValid, words);
-        let (store, name) = (self.to.store, self.to.name);
-        let wait_seconds = self.planner().note_failure(store, name, &plan.step, &error, clock.or(Some(now)))?;
-        Ok(Report { plan, outcome: Ok(Done::TimeLearnt), learnt: Some(now), wait_seconds })
+        let wait_seconds = planner.note_failure(store, name, &plan.step, &error, clock.or(Some(now)))?;
+        Ok(Some(report(plan, wait_seconds)))
     }
 }
 
