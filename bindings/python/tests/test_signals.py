@@ -399,3 +399,41 @@ def test_what_a_lost_call_works_with_is_not_freed_under_it(silence: str, devid_t
     with pytest.raises(devid.TransportError), devid.Client(config(devid_testca, "http://127.0.0.1:1/")).ask_ca_certs() as question:
         question.run()
     assert other.is_done and not finalizer.alive, "the next call has ended it"
+
+
+class Interrupted(Shelf):
+    """Ctrl-C comes while the n-th callback of device memory runs."""
+
+    def __init__(self, ca: TestCa, at: int) -> None:
+        super().__init__()
+        self.ca, self.left, self.sent = ca, at, -1
+
+    def read(self, key: str) -> Optional[bytes]:
+        self.left -= 1
+        if self.left == 0:
+            self.sent = len(self.ca.received())
+            raise KeyboardInterrupt
+        return super().read(key)
+
+
+def test_ctrl_c_in_a_callback_of_device_memory_ends_the_run_before_anything_more_is_sent(devid_testca: TestCa) -> None:
+    ca = devid_testca
+    for at in (1, 6, 11, 16, 21):
+        with config(ca) as settings, devid.Renewal(settings, "device", subject="CN=device") as renewal:
+            shelf = Interrupted(ca, at)
+            with devid.Store.over(shelf) as store:
+                with pytest.raises(KeyboardInterrupt):
+                    renewal.run(store, int(time.time()))
+                assert len(ca.received()) == shelf.sent, f"sent after Ctrl-C in read {at}"
+                # The same renewal goes on when it is called again.
+                assert renewal.run(store, int(time.time())).error is None
+
+
+def test_an_uptime_that_fails_hides_nothing_that_was_done(devid_testca: TestCa) -> None:
+    def uptime() -> Any:
+        raise OSError("no such counter")
+
+    with devid.Store.in_memory() as store, config(devid_testca) as settings:
+        with devid.Renewal(settings, "device", subject="CN=device", uptime=uptime) as renewal:
+            report = renewal.run(store, int(time.time()))
+    assert report.error is None and report.done == devid.Done.INSTALLED

@@ -242,6 +242,9 @@ class _Beside:
             self._bell.wait(_SLICE_SECONDS)
         else:
             question.answer(lambda work: self._send(question, work))
+            if question.raised is not None and not isinstance(question.raised, Exception):
+                # KeyboardInterrupt, SystemExit: whatever the library makes of the callback's failure, nobody wants the call any more.
+                self._interrupt()
 
     def _send(self, question: _Question, work: Callable[[], None]) -> None:
         """In the caller's thread, within a callback: until the thread beside has done the work."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from ctypes import byref, c_int32, c_int64, c_uint32
 from dataclasses import dataclass, replace
@@ -452,6 +453,9 @@ def _why(number: int) -> Union[Why, int]:
         return number
 
 
+_LOGGER = logging.getLogger("devid")
+
+
 @guarded
 def _on_make(user: Optional[int], kind: bytes, place: Any) -> int:
     make: NewKey = TOKENS.at(user)
@@ -466,14 +470,23 @@ def _on_make(user: Optional[int], kind: bytes, place: Any) -> int:
 _MAKE = _abi.devid_new_key_fn(_on_make)
 
 
+_NOT_KNOWN_NOW = 1
+"""Any number but 0, by devid_uptime_fn."""
+
+
 @guarded
 def _on_uptime(user: Optional[int], boot: Any, seconds_: Any) -> int:
     uptime: Uptime = TOKENS.at(user)
-    told = uptime()
-    if told is None:
-        return 1
-    number, passed = told
-    boot[0], seconds_[0] = (number + 2**63) % 2**64 - 2**63, int(passed)
+    try:
+        told = uptime()
+        if told is None:
+            return _NOT_KNOWN_NOW
+        number, passed = told
+        boot[0], seconds_[0] = (number + 2**63) % 2**64 - 2**63, int(passed)
+    except Exception:
+        # One witness less for how long a wait has lasted; what was done is told all the same.
+        _LOGGER.warning("how long the device has been on is not known: uptime failed", exc_info=True)
+        return _NOT_KNOWN_NOW
     return 0
 
 
