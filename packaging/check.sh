@@ -13,6 +13,9 @@ done
 for script in packaging/*.sh packaging/openwrt/devid/files/devid.init packaging/debian/tests/tutorial packaging/debian/tests/units packaging/debian/devid.prerm bindings/c/install.sh; do
     sh -n "$script" 2> /dev/null || bash -n "$script" || fail "$script: syntax"
 done
+for recipe in packaging/conan/conanfile.py packaging/conan/test_package/conanfile.py; do
+    python3 -c 'import ast, sys; ast.parse(open(sys.argv[1]).read())' "$recipe" || fail "$recipe: syntax"
+done
 # GNU make reads the two makefiles as far as their own includes, which are not here.
 printf 'cargo-package =\ninclude packaging/buildroot/devid/devid.mk\nall:\n\t@test -n "$(DEVID_CARGO_BUILD_OPTS)"\n' > build/recipe.mk
 make --no-print-directory -f build/recipe.mk all || fail "Buildroot: make cannot read it"
