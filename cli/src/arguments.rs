@@ -620,7 +620,7 @@ pub enum ConfigAction {
     Check,
     /// What settings mean
     Explain {
-        /// Which; all if none is named
+        /// Which, or a table of them; all if none is named
         key: Option<String>,
     },
     /// JSON Schema of devid.toml

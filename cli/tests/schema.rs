@@ -197,6 +197,7 @@ fn every_command_prints_what_the_schema_says() {
         &["config", "check"],
         &["config", "explain"],
         &["config", "explain", "ca.server"],
+        &["config", "explain", "ca.limits"],
         &["validate", &path("peer-good.pem"), "--name", "dns:good.peer.example", "--untrusted", &path("issuing.pem")],
         &["validate", &path("peer-good.pem"), "--name", "dns:x.example", "--untrusted", &path("issuing.pem")],
         &["key", "make", &path("key.pem")],

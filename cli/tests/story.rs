@@ -423,6 +423,10 @@ fn every_command_has_help_and_a_page() {
     assert_eq!(schema["properties"]["ca"]["properties"]["server"]["type"], "string");
     assert_eq!(schema["properties"]["identity"]["additionalProperties"]["properties"]["export"]["type"], "array");
     assert!(story.good(&["config", "explain", "identity.device.subject"]).contains("subject"));
+    let table = story.good(&["config", "explain", "identity.device.renew"]);
+    assert!(table.lines().count() > 3 && table.lines().all(|line| line.starts_with("identity.*.renew.")), "{table}");
+    let (code, words) = story.bad(&["config", "explain", "limits"]);
+    assert!(code == 2 && words.contains("did you mean ca.limits?"), "{words}");
 }
 
 #[test]

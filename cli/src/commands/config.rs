@@ -17,10 +17,9 @@ pub fn run(command: &Config, arguments: &Arguments, output: Output) -> Result<Ex
             output.result("config show", &text, json!({ "files": loaded.files, "settings": table }));
         }
         ConfigAction::Check => return check(&loaded()?, output),
-        ConfigAction::Explain { key: None } => {
-            let rows: Vec<String> = keys::ALL.iter().map(|key| format!("{:<40} {}", key.path, key.meaning)).collect();
-            let all: Vec<Value> = keys::ALL.iter().map(told).collect();
-            output.result("config explain", &rows.join("\n"), json!({ "settings": all }));
+        ConfigAction::Explain { key: None } => explain_all(keys::ALL.iter().collect(), output),
+        ConfigAction::Explain { key: Some(table) } if keys::within(table).next().is_some() => {
+            explain_all(keys::within(table).collect(), output);
         }
         ConfigAction::Explain { key: Some(name) } => {
             let key = keys::find(name).ok_or_else(|| {
@@ -38,6 +37,12 @@ pub fn run(command: &Config, arguments: &Arguments, output: Output) -> Result<Ex
         ConfigAction::Schema { output: true } => print(OUTPUT_SCHEMA),
     }
     Ok(Exit::Done)
+}
+
+fn explain_all(settings: Vec<&keys::Key>, output: Output) {
+    let rows: Vec<String> = settings.iter().map(|key| format!("{:<40} {}", key.path, key.meaning)).collect();
+    let all: Vec<Value> = settings.into_iter().map(told).collect();
+    output.result("config explain", &rows.join("\n"), json!({ "settings": all }));
 }
 
 /// Everything that is wrong, by the door that enrolment goes through. What fails later for the settings' sake fails here.

@@ -22,7 +22,7 @@ use crate::arguments::{Arguments, Doctor};
 use crate::attendant::end_at_signals;
 use crate::device::Device;
 use crate::failure::{Exit, Failure};
-use crate::output::{Output, date};
+use crate::output::{Output, date, rfc3339};
 use crate::settings::{Loaded, Settings, Source, judge};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -155,7 +155,7 @@ fn clock(settings: &Settings, findings: &mut Findings) {
     let now = system_time();
     match (settings.device.clock, now.unix() >= EARLIEST) {
         (Clock::None, _) => findings.good("clock", "none (device.clock): the time is learnt from the CA"),
-        (Clock::System, true) => findings.good("clock", date(now)),
+        (Clock::System, true) => findings.good("clock", rfc3339(now)),
         (Clock::System, false) => findings.add(
             "clock",
             Verdict::Warning,

@@ -223,7 +223,8 @@ impl Reading<'_> {
         if layout == Layout::Pkcs12 && source.is_none() {
             return Err(wrong("a PKCS#12 file needs a password"));
         }
-        let password = source.map(|source| self.text("password", source, "the password of the export")).transpose()?;
+        let what = format!("the password of the export to {}", crate::files::shown(&export.folder));
+        let password = source.map(|source| self.text("password", source, &what)).transpose()?;
         out.password = password.flatten();
         out.key_owner = of("owner", export.owner.as_deref().map(owner_of).transpose())?;
         Ok(out)

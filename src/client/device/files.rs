@@ -57,9 +57,14 @@ fn passed_over(shown: &str, why: &Asn1Error) -> String {
     format!("{shown}: passed over, as it cannot be read: {why}")
 }
 
+/// What is asked for to open a key in a file. Whoever is asked for several secrets knows which one it is, and so does who keeps them.
+pub(super) fn password_of(path: &Path) -> String {
+    format!("the password of the key in {}", crate::files::shown(path))
+}
+
 /// A private key in a file.
 pub fn read_key(path: &Path, password: Option<&Source>) -> Result<Arc<dyn PrivateKey>, Error> {
-    let password = password.map(|source| source.read("the key's password")).transpose()?;
+    let password = password.map(|source| source.read(&password_of(path))).transpose()?;
     let input = Zeroizing::new(read_file(path)?);
     let key = load_private_key(&*default_provider(), &input, password.as_ref().map(|p| p.as_slice()));
     key.map_err(|e| Error::from(e).context(&crate::files::shown(path)))

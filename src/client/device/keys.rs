@@ -13,6 +13,11 @@ pub fn find(name: &str) -> Option<&'static Key> {
     ALL.iter().find(|key| key.path == name || matches(key.path, name))
 }
 
+/// The settings of this table and of those below it; none where it is no table.
+pub fn within(table: &str) -> impl Iterator<Item = &'static Key> + use<'_> {
+    ALL.iter().filter(move |key| is_above(key.path, table))
+}
+
 /// The setting, or the table of settings, whose name is most like this one, with the user's own names put in.
 pub fn nearest(name: &str) -> Option<String> {
     let single = |name: &str| ALL.iter().find(|key| key.path.rsplit('.').next() == Some(name)).map(|key| key.path);

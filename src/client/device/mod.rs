@@ -157,8 +157,9 @@ impl Device {
         let options = StoreOptions {
             retention_count: settings.device.retention.max(2),
             key_secret: settings.device.seal.clone().map(|source| {
+                let what = format!("the secret that seals keys in {}", crate::files::shown(memory));
                 let secret: crate::store::KeySecret = Arc::new(move || {
-                    let read = source.read("the secret that seals keys");
+                    let read = source.read(&what);
                     read.map_err(|e| StoreError::new(StoreErrorKind::Secret, "device.seal", e.to_string()))
                 });
                 secret
@@ -228,8 +229,11 @@ impl Device {
         }
         crate::order::sort(&mut names);
         names.dedup();
-        let listed =
-            if names.is_empty() { "there is none".to_owned() } else { format!("there are {}", names.join(", ")) };
+        let listed = match names[..] {
+            [] => "there is none".to_owned(),
+            [one] => format!("there is {one}"),
+            _ => format!("there are {}", names.join(", ")),
+        };
         let words = format!(
             "{}: there is no such identity, neither in the settings nor in device memory; {listed}",
             name.escape_debug()
@@ -380,9 +384,10 @@ fn open_tokens(settings: &Settings, store: &Store) -> Result<(), Error> {
 #[cfg(feature = "pkcs11")]
 fn pin_of(pkcs11: &Pkcs11) -> crate::crypto::pkcs11::PinSource {
     let source = pkcs11.pin.clone();
-    Arc::new(move |_| {
+    Arc::new(move |asked| {
+        let what = format!("the PIN of the token {}", crate::words::quoted(&asked.token));
         let missing = || crate::crypto::CryptoError::WrongSecret;
-        source.as_ref().ok_or_else(missing)?.read_text("the token's PIN").map_err(|_| missing())
+        source.as_ref().ok_or_else(missing)?.read_text(&what).map_err(|_| missing())
     })
 }
 

@@ -201,7 +201,9 @@ impl Reading<'_> {
         let parameters = tuning::mac_of(login, config.take_profile_mac(), &config.limits)?;
         let missing = || wrong("ca.login.secret is missing: the source of the secret");
         let source = login.secret.as_ref().ok_or_else(missing)?;
-        let secret = self.octets("ca.login.secret", source, "the secret shared with the CA")?;
+        let shown = crate::words::quoted(login.reference.as_deref().unwrap_or_default());
+        let what = format!("the secret shared with the CA under the reference value {shown}");
+        let secret = self.octets("ca.login.secret", source, &what)?;
         // Without it everything else can still be looked at; nothing is ever sent under this one.
         let is_here = secret.is_some();
         let stand_in = || Zeroizing::new(b"not the secret: it is read on the device".to_vec());
@@ -243,7 +245,7 @@ impl Reading<'_> {
             return of(&format!("{table}.key"), super::files::read_file(path)).map(|_| None);
         }
         if let Some(source) = password {
-            self.octets(&format!("{table}.password"), source, "the key's password")?;
+            self.octets(&format!("{table}.password"), source, &super::files::password_of(path))?;
         }
         of(&format!("{table}.key"), read_key(path, password)).map(Some).map_err(|error| match password {
             None if error.code() == Code::WrongSecret => {
