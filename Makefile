@@ -42,6 +42,7 @@ help:
 	@echo "make            release libraries in target/release"
 	@echo "make command    the command devid in target/release"
 	@echo "make small      the smallest library: P-256 and HTTP, its own standard library, a panic ends the process; target/TRIPLE/small-abort"
+	@echo "make small-test the same, and C programs with it enrol, install and validate against the test CA"
 	@echo "make sizes      builds the library with each set of features and writes docs/sizes.md; an hour, SETS=\"small\": less"
 	@echo "make install    PREFIX=$(PREFIX) DESTDIR= : header, shared and static library, devid.pc"
 	@echo "                both take TARGET=triple PROFILE=release|small|small-abort FEATURES=crypto-rust,http"
@@ -96,6 +97,13 @@ release: setup-build
 .PHONY: small
 small: setup-build
 	FEATURES="$(or $(FEATURES),crypto-rust-p256$(comma)http)" TARGET="$(TARGET)" CARGO="$(CARGO)" bash scripts/small.sh
+
+# What that has built enrols, installs and validates, by C programs against the test CA. Not part of `make test`: it compiles a standard
+# library and everything once more.
+.PHONY: small-test
+small-test: small
+	$(CARGO) build --locked -p devid-testca
+	bash tests/c/small.sh $(OUT)/$(or $(TARGET),$(shell rustc -vV | sed -n 's/^host: //p'))/small-abort $(DEBUG)/devid-testca
 
 # How large the library is with what in it: writes docs/sizes.md. SETS="small default": these alone.
 .PHONY: sizes
