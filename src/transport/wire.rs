@@ -121,7 +121,8 @@ impl Wire {
                 return Err(unsupported(format!("{proxy}: a proxy is spoken to by http")));
             }
         }
-        let tls = config.tls.as_ref().map(TlsClient::new).transpose()?;
+        // Without TLS in this build, anchors for servers by https are of no use, and no reason to refuse those by http.
+        let tls = config.tls.as_ref().filter(|_| super::tls::IS_BUILT_IN).map(TlsClient::new).transpose()?;
         let authorization = config.proxy_authorization.clone();
         let link = Link::new(config.resolver.clone(), tls, config.proxy.clone(), authorization);
         let settings = ureq::Agent::config_builder()
@@ -146,10 +147,10 @@ impl Wire {
     /// Refuses URLs that this client cannot serve, before anything is sent.
     pub(super) fn check_scheme(&self, url: &Url) -> Result<(), TransportError> {
         match url.scheme() {
+            Scheme::Https if !super::tls::IS_BUILT_IN => {
+                Err(unsupported(format!("{url}: https needs the feature `tls`, which this build lacks")))
+            }
             Scheme::Https if self.config.tls.is_none() => {
-                if !super::tls::IS_BUILT_IN {
-                    return Err(unsupported(format!("{url}: https needs the feature `tls`, which this build lacks")));
-                }
                 let words = format!("{url}: https needs TLS anchors: nothing could say who the server is");
                 Err(TransportError::new(TransportErrorKind::Invalid, Phase::Prepare, words))
             }
