@@ -170,7 +170,7 @@ fn written_into(path: &Path, content: &[u8]) -> Option<io::Result<()>> {
     }
     Some(match kind.is_char_device() {
         true => OpenOptions::new().write(true).open(path).and_then(|mut device| device.write_all(content)),
-        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file, and nothing else is replaced")),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file, and nothing else is replaced")),
     })
 }
 

@@ -46,7 +46,7 @@ pub(crate) fn certificates(input: &[u8], first_counts: bool) -> Result<Held<Cert
 pub(crate) fn lists(input: &[u8]) -> Result<Held<Vec<u8>>, Asn1Error> {
     let mut found = Held::none();
     each(input, 1, "RevocationInfoChoices", |_, choice| {
-        let no_list = || Asn1Error::invalid("RevocationInfoChoices", "a choice that is no CRL in DER");
+        let no_list = || Asn1Error::invalid("RevocationInfoChoices", "a choice that is not a CRL in DER");
         found.take(choice.map(<[u8]>::to_vec).ok_or_else(no_list));
         Ok(())
     })?;

@@ -17,7 +17,7 @@ pub fn add_root(store: &Store, set: AnchorSet, update: &RootUpdate) -> Result<bo
     let mut anchors = store.anchors(set)?;
     if !anchors.contains(update.old_root()) {
         let name = crate::asn1::name::display(update.old_root().subject());
-        let words = format!("{name}, which vouches for the new root, is no anchor of the set {}", set.name());
+        let words = format!("{name}, which vouches for the new root, is not an anchor of the set {}", set.name());
         return Err(Error::new(Code::NotFound, words));
     }
     if anchors.contains(update.new_root()) {

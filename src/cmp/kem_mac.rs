@@ -32,7 +32,7 @@ use crate::error::Error;
 pub(super) fn derive(context: &Context, transaction: &Transaction) -> Result<MacKey, Error> {
     const WHAT: &str = "KemCiphertextInfo";
     let Credential::Signature { signer: Signer::Key(key), .. } = &context.credential else {
-        return Err(Error::new(Code::State, "the credential is no KEM key at hand"));
+        return Err(Error::new(Code::State, "the credential is not a KEM key at hand"));
     };
     let info = transaction.kem_ciphertext.as_deref().unwrap_or_default();
     let mut fields = Cursor::sequence(info, WHAT)?;

@@ -90,7 +90,7 @@ pub(super) fn judged_with(
 ) -> Result<Reply, TransportError> {
     let invalid = |words: String| TransportError::new(TransportErrorKind::Invalid, Phase::Await, words);
     if !(200..=599).contains(&status) {
-        return Err(invalid(format!("{status} is no HTTP status of an answer")));
+        return Err(invalid(format!("{status} is not an HTTP status of an answer")));
     }
     let mut map = header::HeaderMap::new();
     for (name, value) in headers {

@@ -245,7 +245,7 @@ impl<'a> Base<'a> {
                 let host = without_final_dot(host);
                 let domain = if local.is_some() { host } else { host.strip_prefix(b".").unwrap_or(host) };
                 if !is_host(domain) || local.is_some_and(<[u8]>::is_empty) {
-                    return Err(Asn1Error::invalid(WHAT, "an rfc822Name that is no mailbox, host or domain"));
+                    return Err(Asn1Error::invalid(WHAT, "an rfc822Name that is not a mailbox, a host or a domain"));
                 }
                 value
             }

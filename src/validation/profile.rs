@@ -152,10 +152,10 @@ fn authority(certificate: &Certificate, facts: &Facts<'_>, is_ca: bool) -> Optio
         return Some("keyUsage allows to sign certificates, basicConstraints does not");
     }
     if basic.is_some_and(|b| b.path_len.is_some()) {
-        return Some("pathLenConstraint in a certificate that is no CA");
+        return Some("pathLenConstraint in a certificate that is not a CA's");
     }
     if facts.name_constraints.is_some() {
-        return Some("nameConstraints in a certificate that is no CA");
+        return Some("nameConstraints in a certificate that is not a CA's");
     }
     None
 }

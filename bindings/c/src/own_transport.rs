@@ -181,7 +181,7 @@ fn devid_reply_append(reply: &mut devid_reply, data: &[u8]) -> Result<(), Error>
 #[export]
 fn devid_reply_set_http(reply: &mut devid_reply, http_status: u32, content_type: Option<&str>) -> Result<(), Error> {
     let status = u16::try_from(http_status).ok().filter(|status| (200..=599).contains(status));
-    let status = status.ok_or_else(|| invalid(format!("{http_status} is no HTTP status of an answer")))?;
+    let status = status.ok_or_else(|| invalid(format!("{http_status} is not an HTTP status of an answer")))?;
     (reply.http_status, reply.content_type) = (Some(status), content_type.map(str::to_owned));
     Ok(())
 }

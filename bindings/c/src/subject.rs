@@ -66,7 +66,7 @@ fn devid_subject_add_uri(subject: &mut devid_subject, uri: &str) -> Result<(), E
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
 #[export]
 fn devid_subject_add_ip(subject: &mut devid_subject, address: &str) -> Result<(), Error> {
-    let wrong = |_| Error::new(Code::InvalidArgument, format!("'{address}' is no IP address"));
+    let wrong = |_| Error::new(Code::InvalidArgument, format!("'{address}' is not an IP address"));
     *subject = subject.clone().ip(address.parse().map_err(wrong)?);
     Ok(())
 }

@@ -135,7 +135,7 @@ fn devid_validator_set_any_purpose(validator: &mut devid_validator) -> Result<()
 fn devid_validator_add_name(validator: &mut devid_validator, kind: i32, name: &str) -> Result<(), Error> {
     let name = match kind {
         DEVID_NAME_DNS => PeerName::Dns(name.to_owned()),
-        DEVID_NAME_IP => PeerName::Ip(name.parse().map_err(|_| invalid(format!("'{name}' is no IP address")))?),
+        DEVID_NAME_IP => PeerName::Ip(name.parse().map_err(|_| invalid(format!("'{name}' is not an IP address")))?),
         DEVID_NAME_EMAIL => PeerName::Email(name.to_owned()),
         DEVID_NAME_URI => PeerName::Uri(name.to_owned()),
         other => return Err(invalid(format!("{other} is none of DEVID_NAME_*"))),

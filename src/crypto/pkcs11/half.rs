@@ -269,6 +269,6 @@ fn ec(parameters: &[u8], point: &[u8]) -> Result<Half, TokenError> {
     let point = if point.len() == len { Some(point) } else { unwrapped(point) };
     match point.filter(|point| point.len() == len && point[0] == 4) {
         Some(point) => Ok(Half { kind, spki: encode_spki(kind, point) }),
-        None => Err(TokenError::Failed("the token's public key is no uncompressed point".to_owned())),
+        None => Err(TokenError::Failed("the token's public key is not an uncompressed point".to_owned())),
     }
 }
