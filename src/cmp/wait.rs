@@ -104,17 +104,20 @@ struct Said {
     gone_on: i64,
     /// What had been told to wait until then, in seconds.
     told: i64,
+    /// The same until it said another time than before: it may stand since.
+    moved: i64,
 }
 
 impl Said {
     fn begin(at: Time, told: i64) -> Self {
-        Said { first: at, last: at, before_last: at, highest: at, gone_on: 0, told }
+        Said { first: at, last: at, before_last: at, highest: at, gone_on: 0, told, moved: told }
     }
 
     /// `step`: what it is believed alone.
     fn says(&mut self, at: Time, told: i64, step: i64) {
         let most = step.max(told.saturating_sub(self.told));
         self.gone_on = self.gone_on.saturating_add(at.since(self.highest).clamp(0, most));
+        self.moved = if at == self.last { self.moved } else { told };
         (self.before_last, self.last, self.told) = (self.last, at, told);
         self.highest = self.highest.max(at);
     }
@@ -130,14 +133,15 @@ impl Said {
 
     fn write(&self) -> Vec<u8> {
         let times = [self.first, self.last, self.before_last, self.highest].map(|time| encode(&time.unix())).concat();
-        sequence(&[&times, &encode(&self.gone_on), &encode(&self.told)])
+        sequence(&[&times, &encode(&self.gone_on), &encode(&self.told), &encode(&self.moved)])
     }
 
     fn read(fields: &mut Cursor<'_>, what: &'static str) -> Result<Self, Error> {
         let mut fields = Cursor::new(fields.expect(::der::Tag::Sequence, "a witness")?.value, what)?;
         let mut time = || Ok::<_, Error>(Time::from_unix(fields.decode()?));
         let (first, last, before_last, highest) = (time()?, time()?, time()?, time()?);
-        Ok(Said { first, last, before_last, highest, gone_on: fields.decode()?, told: fields.decode()? })
+        let (gone_on, told, moved) = (fields.decode()?, fields.decode()?, fields.decode()?);
+        Ok(Said { first, last, before_last, highest, gone_on, told, moved })
     }
 }
 
@@ -198,7 +202,9 @@ impl Elapsed {
     pub fn seconds(&self, now: Option<Time>, most: u32) -> i64 {
         let step = step(most);
         let clock = self.clock.filter(|_| now.is_some());
-        match &self.answers {
+        // A clock of the CA's that has stood for the whole of it is none.
+        let moves = |answers: &&Said| self.told.saturating_sub(answers.moved) <= i64::from(most);
+        match self.answers.as_ref().filter(moves) {
             None => self.told.max(clock.map_or(0, |clock| clock.alone(step))),
             Some(answers) => {
                 let by_clock = clock.zip(now).map_or(0, |(clock, now)| now.since(clock.first));
@@ -275,6 +281,8 @@ mod tests {
     enum Answers {
         Right,
         Untold,
+        /// The CA's clock stands.
+        Same,
         /// One server of three is off by so much.
         OneOff(i64),
     }
@@ -314,8 +322,8 @@ mod tests {
                     Clock::AnyDate,
                     Clock::None,
                 ]),
-                answers: dice.one_of(&[Answers::Right, Answers::Untold, Answers::OneOff(off)]),
-                told: dice.one_of(&[600, 4 * 3600, DAY, 3 * DAY]),
+                answers: dice.one_of(&[Answers::Right, Answers::Untold, Answers::Same, Answers::OneOff(off)]),
+                told: dice.one_of(&[600, 4 * 3600, DAY]),
                 on: dice.one_of(&[30, 3600, 8 * 3600, 10 * DAY]),
                 off: dice.one_of(&[0, 60, 16 * 3600, 40 * DAY]),
             }
@@ -335,6 +343,7 @@ mod tests {
             };
             let answer = |life: &Life, dice: &mut Dice| match self.answers {
                 Answers::Untold => None,
+                Answers::Same => Some(BEGIN),
                 Answers::OneOff(by) if dice.below(3) == 0 => Some(BEGIN.plus(life.passed + by)),
                 Answers::Right | Answers::OneOff(_) => Some(BEGIN.plus(life.passed)),
             };
@@ -400,7 +409,13 @@ mod tests {
                 kept += 1;
             }
             // Where nothing but a clock that never gets on measures, the number of polls has its limit.
-            if world.answers != Answers::Untold || matches!(world.clock, Clock::Off(_)) {
+            let goes_on = matches!(world.clock, Clock::Off(_));
+            let is_measured = match world.answers {
+                Answers::Untold => goes_on,
+                Answers::Same => goes_on && life.polls * world.told > i64::from(MOST) + world.told,
+                Answers::Right | Answers::OneOff(_) => true,
+            };
+            if is_measured {
                 assert!(life.is_over || life.passed < 2 * i64::from(MOST), "{case}");
                 given_up += 1;
             }

@@ -268,13 +268,15 @@ fn without_a_clock_one_answer_with_another_time_ends_nothing() {
     }
 }
 
-/// A CA that tells no time and lets wait without an end is given up once the waits that it has told make the whole.
+/// A CA that tells no time, or whose clock stands, and lets wait without an end is given up once the waits that it has told make the whole.
 #[test]
 fn the_waits_that_were_told_end_a_wait_that_has_no_end() {
-    for restarts in [false, true] {
+    for (restarts, stands) in [(false, false), (true, false), (false, true), (true, true)] {
         let mut ca = MockCa::new().answers_waiting(u32::MAX, DAY);
-        ca.bend = Some(Box::new(|answer| answer.header.message_time = None));
-        let client = Device::config(&ca).build().unwrap();
+        ca.bend = Some(Box::new(move |answer| answer.header.message_time = stands.then(now)));
+        let mut config = Device::config(&ca);
+        config.message_time_window_seconds = None;
+        let client = config.build().unwrap();
         let key = key();
         let mut operation = client.enroll(Signer::Key(key.clone()), &Device::subject()).unwrap();
         let (mut clock, mut waits) = (now(), 0);
@@ -290,6 +292,6 @@ fn the_waits_that_were_told_end_a_wait_that_has_no_end() {
             }
         };
         let error = outcome.unwrap_err();
-        assert_eq!((error.code(), waits), (Code::PollExhausted, 31), "{restarts}: {error}");
+        assert_eq!((error.code(), waits), (Code::PollExhausted, 31), "{restarts} {stands}: {error}");
     }
 }
