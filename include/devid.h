@@ -1842,11 +1842,12 @@ devid_status devid_store_open_dir(const char *path,
                                   devid_error **err);
 
 /**
- * Binds an enrolment or renewal to device memory, so that no crash loses or mixes an identity: the new key is kept before the
+ * Binds an enrolment, a renewal or a revocation to device memory, so that no crash loses or mixes an identity: the new key is kept before the
  * request leaves, the operation before each message and wait, the certificate before it is confirmed; when the operation is
  * done, key, certificate and chain come into use in one atomic step, and the generation before is kept for rollback. Roots that the
  * settings let it take (fingerprints, caPubs, the root of ip) are anchors in the store's sets for CMP and for enrolment then. The
- * operation is stepped or run as without. If it fails for good, what was kept is given up; if it was interrupted,
+ * operation is stepped or run as without. A revocation is kept, too, until the CA has answered; where the same was asked for before, of this
+ * certificate and for this reason, and the CA lets wait, that is gone on with: it is polled, and not asked anew. If it fails for good, what was kept is given up; if it was interrupted,
  * devid_op_resume() continues. Others, also other processes, are kept out of this identity's conversations until the operation is
  * over or freed; one that devid_op_run() has left for later keeps nobody out.
  *
@@ -1857,7 +1858,7 @@ devid_status devid_store_open_dir(const char *path,
  * @param reference  Where the new key is, for a key that cannot be exported, such as a PKCS#11 URI; else ignored. May be NULL.
  * @param err        Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_STATE if the operation is under way, or if an earlier one under this name is unfinished
- *         (devid_op_resume() or devid_store_abandon() it first); DEVID_E_INVALID_ARGUMENT for a revocation or a question;
+ *         (devid_op_resume() or devid_store_abandon() it first); DEVID_E_INVALID_ARGUMENT for a question, and for several certificates;
  *         DEVID_E_LOCKED if another thread or process is in a conversation about this identity.
  */
 DEVID_API
@@ -1942,8 +1943,8 @@ devid_status devid_store_state(const devid_store *store,
                                devid_error **err);
 
 /**
- * Gives an unfinished enrolment up: the saved operation, the staged certificate and the pending key are removed. The CA is not
- * told, and the identity in use is not touched.
+ * Gives an unfinished enrolment up: the saved operation, the staged certificate and the pending key are removed; a revocation that waits
+ * is forgotten, too. The CA is not told, and the identity in use is not touched.
  *
  * @param store  Not NULL.
  * @param name   The identity's name. Not NULL.

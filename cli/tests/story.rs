@@ -308,24 +308,83 @@ fn a_certificate_that_waits_for_approval_is_fetched_by_the_next_call() {
     assert_eq!(story.server.with(|ca| ca.received.iter().filter(|message| message.body == 0).count()), 1, "one ir");
 }
 
-/// What is asked besides certificates is not kept, and nobody says that it is; who asks again for what is so has what was asked for.
+/// A question is not kept, and nobody says that it is.
 #[test]
-fn a_revocation_that_waits_is_left_in_words_and_is_done_when_the_ca_says_that_it_is() {
+fn a_question_that_waits_is_left_in_words() {
+    let story = Story::new("asks-waits");
+    story.init_with_secret();
+    story.good(&["enroll"]);
+    story.knob("other-waiting", "2");
+    let left = story.run(&["ca", "--no-wait", "certs"]);
+    let words = String::from_utf8_lossy(&left.stderr).into_owned();
+    assert_eq!(left.status.code(), Some(21), "{words}");
+    assert!(words.contains("not kept") && !words.contains("goes on"), "{words}");
+}
+
+#[test]
+fn a_revocation_that_waits_is_gone_on_with_and_known_once_it_is_done() {
     let story = Story::new("revoke-waits");
     story.init_with_secret();
     story.good(&["enroll"]);
     story.knob("other-waiting", "2");
-    for arguments in [&["ca", "--no-wait", "certs"][..], &["revoke", "--reason", "superseded", "--no-wait"]] {
-        let left = story.run(arguments);
-        let words = String::from_utf8_lossy(&left.stderr).into_owned();
-        assert_eq!(left.status.code(), Some(21), "{arguments:?}: {words}");
-        assert!(words.contains("not kept") && !words.contains("goes on"), "{arguments:?}: {words}");
+    let requests = || story.server.with(|ca| ca.received.iter().filter(|message| message.body == 11).count());
+    let revoke = |reason: &'static str| ["revoke", "--reason", reason, "--no-wait"];
+    let left = story.run(&revoke("superseded"));
+    let words = String::from_utf8_lossy(&left.stderr).into_owned();
+    assert_eq!(left.status.code(), Some(21), "{words}");
+    assert!(words.contains("is kept and goes on at the next call"), "{words}");
+    let status = story.good(&["status"]);
+    assert!(status.contains("valid") && status.contains("a request to revoke it is under way"), "{status}");
+    // Another reason, and a look at what would go out: nothing does.
+    for arguments in [&revoke("key-compromise")[..], &["revoke", "--reason", "superseded", "--dry-run"]] {
+        let other = story.run(arguments);
+        let words = String::from_utf8_lossy(&other.stderr).into_owned();
+        assert_eq!(other.status.code(), Some(8), "{words}");
+        assert!(words.contains("under way") || words.contains("devid store abandon device"), "{words}");
     }
     story.knob("other-waiting", "0");
-    let again = story.good(&["revoke", "--reason", "superseded"]);
-    assert!(again.contains("revoked"), "{again}");
+    let done = story.good(&["revoke", "--reason", "superseded"]);
+    assert!(done.contains("the CA has revoked"), "{done}");
+    assert_eq!(requests(), 1);
+    let status = story.run(&["status", "--check"]);
+    let words = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert_eq!(status.status.code(), Some(14), "{words}");
+    assert!(
+        words.contains("revoked") && words.contains("reason superseded") && !words.contains("under way"),
+        "{words}"
+    );
     let told = story.good(&["revoke", "--reason", "superseded"]);
     assert!(told.contains("revoked already"), "{told}");
+    let doctor = story.run(&["doctor", "--offline"]);
+    assert_eq!(doctor.status.code(), Some(9), "{doctor:?}");
+    assert!(String::from_utf8_lossy(&doctor.stdout).contains("reason superseded"), "{doctor:?}");
+}
+
+#[test]
+fn what_is_out_of_service_asks_for_nothing_until_it_is_told() {
+    let story = Story::new("ceased");
+    story.init_with_secret();
+    story.good(&["enroll"]);
+    story.knob("other-waiting", "1");
+    assert_eq!(story.run(&["revoke", "--reason", "cessation-of-operation", "--no-wait"]).status.code(), Some(21));
+    story.good(&["store", "abandon", "device"]);
+    assert!(!story.good(&["status"]).contains("under way"));
+    story.knob("other-waiting", "0");
+    story.good(&["revoke", "--reason", "cessation-of-operation"]);
+    let requests =
+        || story.server.with(|ca| ca.received.iter().filter(|message| [0, 7].contains(&message.body)).count());
+    let before = requests();
+    story.good(&["keep"]);
+    for arguments in [&["enroll"][..], &["renew"]] {
+        let refused = story.run(arguments);
+        let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(2), "{words}");
+        assert!(words.contains("cessationOfOperation") && words.contains("devid store remove device"), "{words}");
+    }
+    assert_eq!(requests(), before);
+    story.good(&["store", "remove", "device", "--yes"]);
+    story.good(&["enroll"]);
+    assert!(story.good(&["status", "--check"]).contains("valid"));
 }
 
 #[test]

@@ -211,6 +211,22 @@ devid_status devid_store_unfinished(const devid_store *store,
                                     devid_error **err);
 
 /**
+ * The revocation that is unfinished under a name in device memory: devid_op_install_into() with the same goes on with it.
+ *
+ * @param store      Not NULL.
+ * @param name       The identity's name. Not NULL.
+ * @param out_saved  Receives what it is; free with devid_saved_free(). NULL if none is unfinished. Not NULL.
+ * @param err        Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_CORRUPT, DEVID_E_UNKNOWN_VERSION; a failure of device memory.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_unfinished_revocation(const devid_store *store,
+                                               const char *name,
+                                               devid_saved **out_saved,
+                                               devid_error **err);
+
+/**
  * The request: "ir", "cr", "kur", "p10cr", "rr", "genm".
  *
  * @param saved  May be NULL (gives "").

@@ -328,6 +328,12 @@ int64_t devid_renewal_time(const devid_renewal *renewal);
 #define DEVID_WHY_DAY_USED_UP 8
 
 /**
+ * The certificate is revoked for a reason after which no other is asked for (cessationOfOperation, privilegeWithdrawn,
+ * affiliationChanged), or on hold.
+ */
+#define DEVID_WHY_REVOKED 9
+
+/**
  * When operators are told that an identity is late: devid_renewal_alarm(). Default: 800 and 930 thousandths of the lifetime.
  *
  * @param renewal          Not NULL.

@@ -899,6 +899,11 @@ typedef int32_t devid_problem;
 #define DEVID_PROBLEM_OTHER 13
 
 /**
+ * An identity is revoked or on hold, by the word of its CA.
+ */
+#define DEVID_PROBLEM_REVOKED 14
+
+/**
  * As devid_store_verify(), with the problems as data.
  *
  * @param store         Not NULL.

@@ -181,9 +181,9 @@ impl Binding {
         Ok(())
     }
 
-    /// Runs the operation to its end instead of stepping on: [`Client::complete_into`]. What that leaves for later keeps nobody out.
+    /// Runs the operation to its end instead of stepping on: [`Client::complete_bound`]. What that leaves for later keeps nobody out.
     ///
-    /// Errors: those of [`Client::complete_into`].
+    /// Errors: those of [`Client::complete_bound`].
     pub fn run(
         &mut self,
         client: &Client,
@@ -193,7 +193,7 @@ impl Binding {
     ) -> Result<(), Error> {
         // It takes its own: another thread may have bound the operation than runs it.
         self.alone = None;
-        let result = client.complete_into(self.destination(), operation, exchange, owner);
+        let result = client.complete_bound(self.destination(), operation, exchange, owner);
         self.is_finished = result.is_ok() || operation.has_failed();
         result.map(|_| ())
     }
@@ -211,7 +211,7 @@ impl Binding {
                 let saved = operation.save()?;
                 self.destination().keep_generated_key(operation)?;
                 if saved != self.saved {
-                    self.store.save_operation(&self.name, &saved)?;
+                    self.store.save_operation(&self.destination().label_of(operation)?, &saved)?;
                     self.saved = saved;
                 }
             }

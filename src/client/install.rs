@@ -20,7 +20,7 @@ use super::run::{Decision, Event, Owner, system_time};
 use super::status::StatusMemory;
 use super::subject::Subject;
 use super::way::Client;
-use crate::cmp::{Issued, Operation, RequestKind, RequestedKey, SavedOperation, SignRequest, Signer};
+use crate::cmp::{Issued, Operation, Request, RequestKind, RequestedKey, SavedOperation, SignRequest, Signer};
 use crate::codes::{Class, Code};
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{KeyKind, PrivateKey};
@@ -163,7 +163,9 @@ impl Client {
         // Best effort: without it the next update takes longer.
         let _ = bearers::note(to.store, operation, outcome.is_ok(), owner.now());
         match outcome {
-            Ok(_) => to.finish(operation),
+            Ok(_) => {
+                to.finish(operation)?.ok_or_else(|| Error::new(Code::State, "no certificate comes of this operation"))
+            }
             Err(error) => {
                 to.settle(operation, &error)?;
                 Err(error)
@@ -244,11 +246,17 @@ impl Destination<'_> {
 
     fn begin_as(&self, operation: &mut Operation, reference: Option<&str>, is_out: RequestOut) -> Result<(), Error> {
         self.bind(operation);
+        if let Request::Revocation(wanted) = operation.request() {
+            let wanted = wanted.clone();
+            check_not_begun(operation)?;
+            return self.begin_revocation(operation, &wanted);
+        }
         let (key, kind) = match operation.request().certificate().map(|request| &request.key) {
             Some(RequestedKey::Own(key)) => (Some(key), Some(key.kind())),
             Some(RequestedKey::Central(kind)) => (None, *kind),
             None => {
-                let words = "the operation is not about a new key: nothing to install";
+                let words =
+                    "the operation is not about a new key, nor about one certificate to be revoked: nothing to keep";
                 return Err(Error::new(Code::InvalidArgument, words));
             }
         };
@@ -314,9 +322,7 @@ impl Destination<'_> {
     }
 
     fn check_unused(&self, operation: &Operation) -> Result<(), Error> {
-        if operation.transaction_id().is_some() {
-            return Err(Error::new(Code::State, "the operation is under way: device memory would come too late"));
-        }
+        check_not_begun(operation)?;
         if self.store.state(self.name)?.pending.is_some()
             || self.store.operations()?.iter().any(|name| name == self.name)
         {
@@ -380,7 +386,7 @@ impl Destination<'_> {
     /// Saves an operation that is about to send, wait or ask for a decision.
     pub fn checkpoint(&self, operation: &Operation) -> Result<(), Error> {
         self.keep_generated_key(operation)?;
-        Ok(self.store.save_operation(self.name, &operation.save()?)?)
+        Ok(self.store.save_operation(&self.label_of(operation)?, &operation.save()?)?)
     }
 
     /// Keeps a key that the CA's side has made, if one came, before the saved operation says so. One that is there from an
@@ -427,10 +433,15 @@ impl Destination<'_> {
         }
     }
 
-    /// The operation is done: roots that it has taken are anchors from here on, and what is staged comes into use.
-    pub fn finish(&self, operation: &Operation) -> Result<Identity, Error> {
+    /// The operation is done: roots that it has taken are anchors from here on, and what is staged comes into use. `None`: it was a
+    /// revocation, which brings nothing.
+    pub fn finish(&self, operation: &Operation) -> Result<Option<Identity>, Error> {
+        if let Request::Revocation(_) = operation.request() {
+            self.give_revocation_up()?;
+            return Ok(None);
+        }
         keep_taken_roots(self.store, operation)?;
-        self.bring_into_use()
+        self.bring_into_use().map(Some)
     }
 
     /// What is staged comes into use.
@@ -442,7 +453,11 @@ impl Destination<'_> {
 
     /// The operation failed: if nothing can come of it any more, it is given up.
     pub fn settle(&self, operation: &Operation, error: &Error) -> Result<(), Error> {
-        if is_final(operation, error) { give_up(*self) } else { Ok(()) }
+        match operation.request() {
+            _ if !is_final(operation, error) => Ok(()),
+            Request::Revocation(_) => self.give_revocation_up(),
+            _ => give_up(*self),
+        }
     }
 }
 
@@ -463,10 +478,11 @@ fn finished(to: Destination<'_>, saved: &[u8]) -> Result<Option<Identity>, Error
     Ok(Some(identity))
 }
 
-/// Gives an unfinished enrolment up: the saved operation, the staged generation and the pending key are removed, a PKCS#10 request
-/// that is out as well. The identity in use is not touched.
+/// Gives what is unfinished up: the saved operation, the staged generation and the pending key are removed, a PKCS#10 request
+/// that is out and a revocation that waits as well. The identity in use is not touched.
 pub fn abandon(to: Destination<'_>) -> Result<(), Error> {
     give_up(to)?;
+    to.give_revocation_up()?;
     Ok(to.store.remove_pending_key(to.name)?)
 }
 
@@ -481,6 +497,13 @@ pub(in crate::client) fn give_up(to: Destination<'_>) -> Result<(), Error> {
     if is_kept { Ok(()) } else { Ok(to.store.remove_pending_key(to.name)?) }
 }
 
+fn check_not_begun(operation: &Operation) -> Result<(), Error> {
+    match operation.transaction_id() {
+        Some(_) => Err(Error::new(Code::State, "the operation is under way: device memory would come too late")),
+        None => Ok(()),
+    }
+}
+
 /// Whether nothing can come of the operation any more. A certificate that was issued but not confirmed stays staged, for
 /// the owner to resolve with the CA; a server that was not reached is tried again, and so is a key that could not sign: the token that has
 /// it may be away for a moment.
@@ -490,9 +513,9 @@ fn is_final(operation: &Operation, error: &Error) -> bool {
 }
 
 /// The owner, with device memory kept in step.
-struct Installing<'a> {
-    to: Destination<'a>,
-    owner: &'a mut dyn Owner,
+pub(super) struct Installing<'a> {
+    pub to: Destination<'a>,
+    pub owner: &'a mut dyn Owner,
 }
 
 impl Owner for Installing<'_> {

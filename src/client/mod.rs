@@ -38,6 +38,7 @@ pub mod offline;
 pub mod peer_certificates;
 pub mod probe;
 pub mod renewal;
+mod revoking;
 mod roots;
 pub mod run;
 mod signer_status;

@@ -10,6 +10,7 @@ mod encapsulation;
 mod enrolment;
 pub(super) mod first_contact;
 mod put_off;
+mod revocation;
 mod several;
 mod weighing;
 

@@ -19,10 +19,14 @@ use super::operation::{Begun, Operation};
 use super::proof::RequestedKey;
 use super::protection::MacKey;
 use super::request::Request;
+#[cfg(feature = "std")]
+use super::request::RevocationRequest;
 #[cfg(feature = "settings")]
 use super::request_form::read_template;
 use super::request_form::{read_request, write_request};
 use super::saved::SavedCredential;
+#[cfg(feature = "std")]
+use super::saved::SavedOperation;
 use super::saved_form::{
     SavedPhase, SavedUnderWay, VERSION, WHAT, check_version, octets, opened, read_octets, read_reason, read_under_way,
 };
@@ -227,6 +231,22 @@ impl Operation {
         read_octets(&mut request)?;
         request.any("the possession")?;
         read_template(&mut request).map(Some)
+    }
+
+    /// Which certificate a saved operation has the CA revoke, and why; `None` if it does nothing of the kind, or asks for several.
+    #[cfg(feature = "std")]
+    pub(crate) fn saved_revocation(saved: &[u8]) -> Result<Option<RevocationRequest>, Error> {
+        if SavedOperation::read(saved)?.request != BodyType::RR {
+            return Ok(None);
+        }
+        let (mut content, _, _) = opened(saved)?;
+        for what in ["the version", "the credential", "the transaction"] {
+            content.any(what)?;
+        }
+        match read_request(None, &mut content)? {
+            Request::Revocation(request) => Ok(Some(request)),
+            _ => Ok(None),
+        }
     }
 
     /// Whether a saved operation waits for a key that the CA's side makes: it is restored without one.

@@ -122,6 +122,12 @@ impl Store {
         self.reading(|home| home.label_beside_request(name))
     }
 
+    /// The label under which a request to revoke the certificate of an identity is kept.
+    pub(crate) fn label_of_revocation(&self, name: &str) -> Result<String, StoreError> {
+        check_name(name)?;
+        self.reading(|home| home.label_of_revocation(name))
+    }
+
     /// Gives a pending key up. It is no error if there is none.
     pub fn remove_pending_key(&self, label: &str) -> Result<(), StoreError> {
         check_name(label)?;

@@ -37,6 +37,8 @@ pub enum ProblemKind {
     KeyElsewhere,
     /// A key is sealed under another secret than is given.
     Sealed,
+    /// An identity is revoked or on hold, by the word of its CA.
+    Revoked,
     /// The device's clock and the CA's contradict each other about what is valid.
     Clock,
     /// Written by a newer version of the library. Left as it is.

@@ -3,6 +3,7 @@
 //! ```text
 //! identity/<name>/current       names nothing, with a line "removal": written first, removed last
 //! operation/<name>              what waits at the CA: nobody goes on with it
+//! operation/revocation-<digest> a request to revoke its certificate that waits there
 //! pending/<name>, pending/online-<digest>-<name>    its key, and the request beside it
 //! blob/renewal-<digest>-..., blob/changed-<digest>, blob/export-...    what was remembered about it
 //! lock.<name>                   the lock of its conversations
@@ -79,10 +80,22 @@ impl Home<'_> {
 
     fn has_anything_of(&mut self, name: &str) -> Result<bool, StoreError> {
         let has_records = !self.backend.list(&format!("{}/", identity_key(name)))?.is_empty();
+        let operations = self.backend.list("operation/")?;
         Ok(has_records
-            || self.backend.list("operation/")?.contains(&format!("{}/{name}", OPERATION.0))
+            || self.operations_of(name)?.iter().any(|kept| operations.contains(kept))
             || !self.labels_of(name)?.is_empty()
             || !self.blobs_about(name)?.is_empty())
+    }
+
+    /// The records of what the CA was asked for about it.
+    fn operations_of(&mut self, name: &str) -> Result<[String; 2], StoreError> {
+        let revocation = self.label_of_revocation(name)?;
+        Ok([name, &revocation].map(|label| format!("{}/{label}", OPERATION.0)))
+    }
+
+    /// The label of a request to revoke the certificate of this identity.
+    pub(super) fn label_of_revocation(&mut self, name: &str) -> Result<String, StoreError> {
+        Ok(format!("revocation-{}", self.mark_of_name(name)?))
     }
 
     /// Labels of the keys that wait for this identity.
@@ -142,7 +155,9 @@ impl Home<'_> {
             // The pointer goes after what it names then: a removal that is interrupted is one of a damaged identity.
             self.only_if_full(error)?;
         }
-        self.backend.remove(&format!("{}/{name}", OPERATION.0), false)?;
+        for operation in self.operations_of(name)? {
+            self.backend.remove(&operation, false)?;
+        }
         self.backend.sync()?;
         for label in self.labels_of(name)? {
             self.remove_pending(&label)?;

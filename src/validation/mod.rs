@@ -35,6 +35,7 @@ mod status;
 mod status_before;
 mod status_signers;
 pub(crate) mod status_sources;
+pub(crate) mod told;
 mod trust;
 mod unusable;
 

@@ -1,19 +1,19 @@
 //! What is known about a certificate from before this validation, and what is written down for the next: the search's side of the
 //! record in `revoked`.
 
-use super::names::{Hashed, place_hash};
+use super::names::Hashed;
 use super::ocsp_status::words_of_response;
 use super::revoked::{Authority, KeyDigest, RevokedFact, RevokedId};
 use super::signed::Line;
 use super::status::{Entitling, Revocation, Speaker, Spoken, Status, StatusSearch, Word};
+use super::told;
 use super::unusable::Unusable;
-use crate::asn1::crl::shortest_integer;
 use crate::asn1::distribution_point::distribution_points;
 use crate::asn1::general_name::GeneralName;
 use crate::asn1::ocsp::CertStatus;
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
-use crate::crypto::{DigestAlgorithm, KeyIdentity};
+use crate::crypto::KeyIdentity;
 use crate::prelude::*;
 use crate::time::Time;
 
@@ -325,9 +325,7 @@ impl StatusSearch<'_> {
     }
 
     fn id_of(&self, certificate: &Certificate, issuer: &Certificate, key: &[u8]) -> Result<RevokedId, Unusable> {
-        let name = place_hash(issuer.subject()).to_be_bytes();
-        // The key with its length: nothing of it runs into the number.
-        self.sha256(&[&name, &(key.len() as u64).to_be_bytes(), key, shortest_integer(certificate.serial())])
+        Ok(told::id_of(self.provider, certificate, issuer, key)?)
     }
 
     fn key_digest(&self, key: &KeyIdentity<'_>) -> Result<KeyDigest, Unusable> {
@@ -339,8 +337,7 @@ impl StatusSearch<'_> {
     }
 
     fn sha256(&self, parts: &[&[u8]]) -> Result<[u8; 32], Unusable> {
-        let digest = self.provider.digest(DigestAlgorithm::Sha256, parts)?;
-        <[u8; 32]>::try_from(&*digest).map_err(|_| "a SHA-256 digest of another length".into())
+        Ok(told::sha256(self.provider, parts)?)
     }
 }
 

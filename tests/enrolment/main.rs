@@ -54,6 +54,7 @@ mod renewal_steps;
 mod renewal_waits;
 mod renewal_years;
 mod revoked;
+mod revoked_kept;
 mod roots_kept;
 mod saved;
 mod saved_fields;

@@ -2,6 +2,7 @@
 //! nothing valid is given up for something that is not confirmed.
 
 use devid::Time;
+use devid::asn1::crl::CrlReason;
 use devid::client::Step;
 use devid::client::renewal::{
     Alarm, Anchor, AnchorFacts, Attempts, Clock, Facts, Pace, Plan, Policy, Reason, Seed, Standing, decide,
@@ -116,6 +117,13 @@ fn every_combination(mut look: impl FnMut(&Policy, Clock, &Facts, &Plan)) -> usi
                         is_damaged,
                         is_sealed: count % 7 == 6 && validity.is_some(),
                         is_revoked,
+                        revoked_for: match count % 11 {
+                            8 => Some(CrlReason::CertificateHold),
+                            9 => Some(CrlReason::CessationOfOperation),
+                            10 => Some(CrlReason::Superseded),
+                            _ => None,
+                        }
+                        .filter(|_| validity.is_some()),
                         cannot_sign: count % 3 == 2,
                         is_alone: count % 11 == 10,
                         is_unfinished,
@@ -206,7 +214,17 @@ fn who_has_nothing_usable_asks_for_it_and_people_are_told() {
             None => facts.left_seconds.unwrap_or(0) == 0,
         };
         let is_carried = facts.is_request_out && !facts.is_unfinished && plan.standing == Standing::Absent;
-        if is_unusable && is_free && !is_carried {
+        // What its CA has taken out of service, or put on hold, is followed by nothing that nobody has asked for.
+        let is_at_rest = match facts.revoked_for {
+            Some(CrlReason::CessationOfOperation) => true,
+            Some(CrlReason::CertificateHold) => !facts.is_unfinished,
+            _ => false,
+        } && plan.standing == Standing::Revoked;
+        if is_at_rest && !facts.is_request_out && facts.revoked_for == Some(CrlReason::CessationOfOperation) {
+            assert!(matches!(plan.step, Step::Nothing | Step::AskForRoot(_)), "{}", why());
+            assert!(matches!(plan.reason, Reason::Revoked | Reason::Due), "{}", why());
+        }
+        if is_unusable && is_free && !is_carried && !is_at_rest {
             assert!(!matches!(plan.step, Step::Nothing | Step::AskForRoot(_)), "{}", why());
         }
         // A renewal that is due is asked for, or the time.

@@ -120,6 +120,9 @@ pub const DEVID_WHY_RESTING: i32 = 6;
 pub const DEVID_WHY_REQUEST_OUT: i32 = 7;
 /// So many requests have led to nothing that those of a day are used up: some 100 at once, and from then on another 100 in 24 hours.
 pub const DEVID_WHY_DAY_USED_UP: i32 = 8;
+/// The certificate is revoked for a reason after which no other is asked for (cessationOfOperation, privilegeWithdrawn,
+/// affiliationChanged), or on hold.
+pub const DEVID_WHY_REVOKED: i32 = 9;
 
 /// Why the last plan is as it is.
 ///
@@ -135,6 +138,7 @@ fn devid_renewal_reason(renewal: &devid_renewal) -> Option<i32> {
         Reason::Resting => DEVID_WHY_RESTING,
         Reason::RequestOut => DEVID_WHY_REQUEST_OUT,
         Reason::DayUsedUp => DEVID_WHY_DAY_USED_UP,
+        Reason::Revoked => DEVID_WHY_REVOKED,
         _ => 0,
     })
 }

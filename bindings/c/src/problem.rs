@@ -46,6 +46,8 @@ pub const DEVID_PROBLEM_CLOCK: devid_problem = 11;
 pub const DEVID_PROBLEM_NEWER: devid_problem = 12;
 /// Of a kind that has no number here; its text says what it is.
 pub const DEVID_PROBLEM_OTHER: devid_problem = 13;
+/// An identity is revoked or on hold, by the word of its CA.
+pub const DEVID_PROBLEM_REVOKED: devid_problem = 14;
 
 impl devid_problems {
     fn of(all: Vec<Problem>) -> Self {
@@ -103,6 +105,7 @@ fn devid_problems_kind(problems: &devid_problems, index: usize) -> devid_problem
         Some(ProblemKind::Sealed) => DEVID_PROBLEM_SEALED,
         Some(ProblemKind::Clock) => DEVID_PROBLEM_CLOCK,
         Some(ProblemKind::Newer) => DEVID_PROBLEM_NEWER,
+        Some(ProblemKind::Revoked) => DEVID_PROBLEM_REVOKED,
         Some(_) => DEVID_PROBLEM_OTHER,
     }
 }

@@ -64,6 +64,16 @@ fn devid_store_unfinished(store: &devid_store, name: &str) -> Result<Option<devi
     Ok(Destination { store, name, purpose: "" }.unfinished()?.map(Saved::of))
 }
 
+/// The revocation that is unfinished under a name in device memory: devid_op_install_into() with the same goes on with it.
+///
+/// @param name       The identity's name. Not NULL.
+/// @param out_saved  Receives what it is; free with devid_saved_free(). NULL if none is unfinished. Not NULL.
+/// @return DEVID_OK; DEVID_E_CORRUPT, DEVID_E_UNKNOWN_VERSION; a failure of device memory.
+#[export]
+fn devid_store_unfinished_revocation(store: &devid_store, name: &str) -> Result<Option<devid_saved>, Error> {
+    Ok(Destination { store, name, purpose: "" }.unfinished_revocation()?.map(Saved::of))
+}
+
 /// The request: "ir", "cr", "kur", "p10cr", "rr", "genm".
 ///
 /// @return Never NULL; valid until `saved` is freed.

@@ -195,3 +195,29 @@ def test_request_that_is_out_is_brought_to_the_ca_by_p10cr(devid_testca: TestCa,
     resumed = carrier.resume(store, "device")
     assert resumed is not None and resumed.run().certificate == store.current("device").certificate
     assert store.state("device") == State.CURRENT and store.current("device").key.public_key == key.public_key
+
+
+def test_a_revocation_is_asked_for_once_and_known_once_it_is_done(devid_testca: TestCa, store: devid.Store) -> None:
+    client(devid_testca).enroll(devid.Key.generate(), "CN=device").install_into(store, "device").run()
+    own = store.current("device").certificate
+
+    def revoking(reason: devid.Reason = devid.Reason.CESSATION_OF_OPERATION) -> devid.support.Revoking:
+        return renewing(devid_testca, store).revoke(own, reason).install_into(store, "device")
+
+    def standing() -> "tuple[devid.Standing, devid.Why]":
+        with devid.Config(devid_testca.cmp_url) as config:
+            plan = devid.Renewal(config, "device").due(store, int(time.time()))
+            return plan.standing, plan.why
+
+    devid_testca.set(other_waiting=1, check_after=1)
+    with pytest.raises(PowerCut):
+        revoking().run(wait=cut)
+    saved = devid.unfinished_revocation(store, "device")
+    assert saved is not None and saved.request == "rr" and devid.unfinished(store, "device") is None
+    assert standing()[0] is devid.Standing.VALID
+    with pytest.raises(devid.UsageError) as other:
+        revoking(devid.Reason.SUPERSEDED)
+    assert other.value.code is devid.Code.STATE
+    assert revoking().run().pki_status is devid.PkiStatus.ACCEPTED
+    assert devid.unfinished_revocation(store, "device") is None
+    assert standing() == (devid.Standing.REVOKED, devid.Why.REVOKED)

@@ -41,6 +41,9 @@ pub fn renew(device: &Device, name: &str, output: Output) -> Result<Exit, Failur
 }
 
 pub fn revoke(device: &Device, name: &str, reason: CrlReason, output: Output) -> Result<Exit, Failure> {
+    if device.revoking(name).is_some() {
+        return Err(is_under_way(name));
+    }
     let certificate = device.store.current(name)?.certificate;
     let text = opened(device.client_of(name)?.revoke(&certificate, reason)?)?;
     output.result("revoke", &text, json!({ "name": name, "request": text }));
@@ -51,13 +54,15 @@ pub fn revoke(device: &Device, name: &str, reason: CrlReason, output: Output) ->
 fn check_none_under_way(device: &Device, name: &str) -> Result<(), Failure> {
     match device.under_way(name) {
         None => Ok(()),
-        Some(_) => Err(Failure::Own(
-            Exit::Store,
-            format!(
-                "{name}: a request is under way: the next call asks for its answer and sends no new one (devid status {name})"
-            ),
-        )),
+        Some(_) => Err(is_under_way(name)),
     }
+}
+
+fn is_under_way(name: &str) -> Failure {
+    let words = format!(
+        "{name}: a request is under way: the next call asks for its answer and sends no new one (devid status {name})"
+    );
+    Failure::Own(Exit::Store, words)
 }
 
 fn opened(mut operation: Operation) -> Result<String, Failure> {

@@ -6,7 +6,7 @@ use devid::client::Step;
 use devid::client::renewal::{Done, Plan, Reason, Report};
 use devid::client::run::sleep_unless;
 use devid::crypto::PrivateKey;
-use devid::store::{Identity as Kept, StoreErrorKind};
+use devid::store::{Identity as Kept, ProblemKind, StoreErrorKind};
 use devid::{Code, Error};
 use serde_json::{Value, json};
 
@@ -239,7 +239,8 @@ pub fn renew(command: &Renew, device: &Device, output: Output) -> Result<Exit, F
     }
     let plan = device.planner(&identity).plan(&device.store, &name, device.clock())?;
     let is_unfinished = device.store.operations()?.contains(&name);
-    let is_waiting = matches!(plan.reason, Reason::Retrying | Reason::GivenUp | Reason::DayUsedUp);
+    let is_waiting =
+        matches!(plan.reason, Reason::Retrying | Reason::GivenUp | Reason::DayUsedUp | Reason::Revoked);
     if !command.now && !is_unfinished && !is_waiting && plan.step == Step::Nothing {
         let when = plan.renewal_at.map_or_else(|| "never".to_owned(), date);
         output.result(
@@ -339,8 +340,13 @@ fn wait_or_notice(device: &Device, name: &str, seconds: u32) -> Result<(), Failu
 
 fn nothing_to_do(name: &str, plan: &Plan, wait: u32) -> Failure {
     // Nobody was asked: who waits is told when to try again, and what waits for a person is no matter of time.
-    let exit = if plan.reason == Reason::RequestOut { Exit::Usage } else { Exit::Transport };
+    let exit = if matches!(plan.reason, Reason::RequestOut | Reason::Revoked) { Exit::Usage } else { Exit::Transport };
     let words = match plan.reason {
+        Reason::Revoked => {
+            let found = plan.findings.iter().filter(|found| found.kind == ProblemKind::Revoked);
+            let words: Vec<&str> = found.map(|found| found.text.as_str()).collect();
+            format!("{name}: nothing is asked for: {}", words.join("; "))
+        }
         Reason::RequestOut => format!(
             "a PKCS#10 request of \"{name}\" is out: devid import takes its certificate, devid store abandon {name} gives it up"
         ),

@@ -40,13 +40,18 @@ pub fn run(command: &Revoke, device: &Device, output: Output) -> Result<Exit, Fa
     let is_for_good = !matches!(reason, CrlReason::CertificateHold | CrlReason::RemoveFromCrl);
     let was_revoked = traced(command.talk.trace.as_deref(), "devid revoke", |trace| {
         let client = device.client_of(&name)?.with_cancel(Some(cancel().clone()));
-        let mut operation = client.revoke(&certificate, reason)?;
-        let mut attendant = Attendant::of_nothing_kept(output, command.talk.no_wait, trace);
-        let outcome = client.complete(&mut operation, &mut attendant);
-        match attendant.unless_left(outcome) {
-            // What was asked for is so: by an earlier request that nobody waited for, or by the CA's operator.
+        let mut attendant = Attendant::new(output, command.talk.no_wait, trace);
+        let (identity, mut exchange) = (device.identity(&name), client.exchange()?);
+        let to = device.destination(&name, &identity);
+        let outcome = client.revoke_kept(to, (&certificate, reason), &mut *exchange, &mut attendant);
+        match attendant.unless_left(outcome.map_err(|error| client.with_path(error))) {
+            // What was asked for is so: by an earlier request that was given up, or by the CA's operator.
             Err(error) if is_for_good && says_revoked(&error) => Ok(Some(true)),
-            outcome => Ok(outcome?.map(|()| false)),
+            Err(error) if error.code() == Code::State => {
+                let words = format!("{}; devid store abandon {name} gives it up", error.message());
+                Err(Failure::Own(Exit::Store, words))
+            }
+            outcome => Ok(outcome?.map(|_| false)),
         }
     })?;
     let Some(was_revoked) = was_revoked else {

@@ -82,6 +82,10 @@ pub fn line(device: &Device, name: &str) -> Result<String, Failure> {
         words.push("a request is under way".to_owned());
         words.extend(device.under_way(name).iter().flat_map(under_way));
     }
+    if let Some(request) = device.revoking(name) {
+        words.push("a request to revoke it is under way".to_owned());
+        words.extend(under_way(&request));
+    }
     if plan.is_request_out {
         words.push(format!("a PKCS#10 request is out: devid import, or devid store abandon {name}"));
     }

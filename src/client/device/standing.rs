@@ -69,6 +69,7 @@ impl Reason {
             Reason::Resting => "resting",
             Reason::RequestOut => "request-out",
             Reason::DayUsedUp => "day-used-up",
+            Reason::Revoked => "revoked",
         }
     }
 }
@@ -121,6 +122,7 @@ impl Device {
             "pending": state.pending,
             "unfinished": is_unfinished,
             "waiting": self.under_way(name).map(|under_way| under_way.to_json()),
+            "revoking": self.revoking(name).map(|under_way| under_way.to_json()),
             "begins": self.begins_later(name).map(rfc3339),
             "request_out": plan.is_request_out,
             "copied": plan.is_copied,
@@ -151,6 +153,7 @@ impl Device {
             "pending": null,
             "unfinished": is_unfinished,
             "waiting": null,
+            "revoking": null,
             "begins": null,
             "request_out": self.store.request_out(name).is_ok_and(|request| request.is_some()),
             "copied": false,

@@ -6,7 +6,7 @@ use super::{Device, rfc3339};
 use crate::asn1::crmf::CertTemplate;
 use crate::asn1::name::display;
 use crate::asn1::oid;
-use crate::cmp::{Operation, SavedState};
+use crate::cmp::{Operation, SavedOperation, SavedState};
 use crate::crypto::KeyKind;
 use crate::error::Error;
 use crate::time::Time;
@@ -32,6 +32,26 @@ pub struct UnderWay {
 }
 
 impl UnderWay {
+    fn of(saved: SavedOperation, differs: Vec<String>) -> Self {
+        // Where its answers led nowhere the reason is why, and nobody's words.
+        let (says, why_dropped) = match saved.dropped {
+            0 => (saved.reason, Vec::new()),
+            _ => (Vec::new(), saved.reason),
+        };
+        UnderWay {
+            since: saved.started,
+            ask_at: match saved.state {
+                SavedState::Waiting(until) => Some(until),
+                _ => None,
+            },
+            says,
+            polls: saved.polls,
+            dropped: saved.dropped,
+            why_dropped,
+            differs,
+        }
+    }
+
     /// For programs.
     pub fn to_json(&self) -> Value {
         json!({
@@ -53,23 +73,13 @@ impl Device {
         let saved = self.destination(name, &identity).unfinished().ok().flatten()?;
         let differs = self.store.load_operation(name).ok();
         let differs = differs.and_then(|bytes| self.differs(name, &bytes, &saved.new_key).ok()).unwrap_or_default();
-        // Where its answers led nowhere the reason is why, and nobody's words.
-        let (says, why_dropped) = match saved.dropped {
-            0 => (saved.reason, Vec::new()),
-            _ => (Vec::new(), saved.reason),
-        };
-        Some(UnderWay {
-            since: saved.started,
-            ask_at: match saved.state {
-                SavedState::Waiting(until) => Some(until),
-                _ => None,
-            },
-            says,
-            polls: saved.polls,
-            dropped: saved.dropped,
-            why_dropped,
-            differs,
-        })
+        Some(UnderWay::of(saved, differs))
+    }
+
+    /// The request to revoke the certificate of an identity that is under way.
+    pub fn revoking(&self, name: &str) -> Option<UnderWay> {
+        let saved = self.destination(name, &self.identity(name)).unfinished_revocation().ok().flatten()?;
+        Some(UnderWay::of(saved, Vec::new()))
     }
 
     /// What the settings ask for otherwise than a saved request does. A key update asks for what the old certificate has.

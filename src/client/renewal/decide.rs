@@ -3,6 +3,8 @@
 use super::known::{CLOSE_SECONDS, Clock};
 use super::plan::{Alarm, AnchorFacts, Facts, Plan, Reason, Standing, Step};
 use super::policy::{Policy, Seed};
+use super::withdrawn::asks_for_no_other;
+use crate::asn1::crl::CrlReason;
 use crate::time::Time;
 
 /// How often in a row the time is asked for before a certificate that waits for its time comes into use without. The waits between grow to a day.
@@ -59,6 +61,8 @@ pub fn decide(policy: &Policy, seed: Seed, clock: Clock, facts: &Facts) -> Plan 
             plan.reason = reason;
             pauses.push(wait);
         }
+    } else if standing == Standing::Revoked {
+        plan.reason = Reason::Revoked;
     }
     if let (Some(now), true) = (now, clock.is_known()) {
         if plan.step == Step::Nothing {
@@ -101,6 +105,12 @@ fn wanted(policy: &Policy, plan: &Plan, facts: &Facts) -> Option<Step> {
     let may_learn = !facts.is_carried;
     let rather_learn = |step: Step| Some(if is_time_poor && is_odd && may_learn { Step::LearnTime } else { step });
     match plan.standing {
+        Standing::Revoked if facts.revoked_for == Some(CrlReason::CertificateHold) => {
+            // The CA that takes it has lifted the hold.
+            let is_due = !facts.is_sealed && plan.renewal_at.is_some_and(|due| now >= Some(due));
+            if facts.is_unfinished { Some(Step::Resume) } else { is_due.then(update) }
+        }
+        Standing::Revoked if facts.revoked_for.is_some_and(asks_for_no_other) => None,
         // The right secret may come back, and then all is as it was. Once the certificate has ended there is nothing to be lost.
         Standing::Valid if facts.is_sealed => None,
         Standing::Unknown | Standing::NotYetValid if facts.is_sealed => Some(Step::LearnTime),
@@ -120,7 +130,7 @@ fn wanted(policy: &Policy, plan: &Plan, facts: &Facts) -> Option<Step> {
         }
         Standing::Expired | Standing::Damaged => rather_learn(Step::EnrollAgain),
         // One answer said so. Asking for an update with it puts that to the test.
-        Standing::Revoked if is_odd && !facts.is_sealed => Some(update()),
+        Standing::Revoked if is_odd && !facts.is_sealed && facts.revoked_for.is_none() => Some(update()),
         Standing::Revoked => Some(Step::EnrollAgain),
         Standing::Valid if plan.renewal_at.is_some_and(|due| now >= Some(due)) => {
             // So often in authentic answers, which nobody else can send. What is in use stays in use until the other is there.
@@ -182,11 +192,14 @@ fn standing(clock: Clock, facts: &Facts) -> Standing {
     let Some((begin, end)) = facts.validity else {
         return if facts.is_damaged { Standing::Damaged } else { Standing::Absent };
     };
-    if facts.is_revoked {
+    let is_over = clock.at_least().is_some_and(|at_least| at_least > end);
+    // A hold has nothing to say any more once the certificate has ended.
+    let is_withdrawn = facts.revoked_for.is_some_and(|reason| reason != CrlReason::CertificateHold || !is_over);
+    if facts.is_revoked || is_withdrawn {
         return Standing::Revoked;
     }
     match clock.at_least() {
-        Some(at_least) if at_least > end => Standing::Expired,
+        Some(_) if is_over => Standing::Expired,
         Some(now) if clock.is_known() => {
             // Clocks that differ by less are both believed; whoever relies on it looks for himself.
             if now < begin.plus(-CLOSE_SECONDS) { Standing::NotYetValid } else { Standing::Valid }

@@ -51,6 +51,7 @@ mod scene;
 mod seen;
 mod trust_end;
 mod uptime;
+mod withdrawn;
 mod witnesses;
 
 use std::sync::Arc;

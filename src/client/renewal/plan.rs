@@ -2,6 +2,7 @@
 
 use super::known::{CLOSE_SECONDS, Clock};
 use super::progress::{Attempts, Pace};
+use crate::asn1::crl::CrlReason;
 use crate::store::{AnchorSet, Problem};
 use crate::time::Time;
 
@@ -46,7 +47,8 @@ pub enum Standing {
     NotYetValid,
     /// Its notAfter has passed.
     Expired,
-    /// The CA refused it as revoked. That is questioned now and then, and does not count for ever.
+    /// The CA refused it as revoked, which is questioned now and then, and does not count for ever; or it has been revoked, or put on hold,
+    /// as its CA has said by a list, a response, or in answer to the device's own request ([`Facts::revoked_for`]).
     Revoked,
     /// It cannot be read; the store's `repair` or `last_good` may help.
     Damaged,
@@ -94,6 +96,8 @@ pub enum Reason {
     RequestOut,
     /// So many requests have led to nothing that those of a day are used up: some 100 at once, and from then on another 100 in 24 hours.
     DayUsedUp,
+    /// The certificate is revoked for a reason after which no other is asked for, or on hold.
+    Revoked,
 }
 
 /// What a decision rests on.
@@ -112,6 +116,8 @@ pub struct Facts {
     pub is_sealed: bool,
     /// The CA said that it is revoked.
     pub is_revoked: bool,
+    /// Why it is revoked, by the record of device memory: its CA has said so, and it counts until that says otherwise.
+    pub revoked_for: Option<CrlReason>,
     /// Its key cannot sign messages, by its keyUsage: it is renewed as the first certificate was asked for, while it lasts.
     pub cannot_sign: bool,
     /// There is no other credential: nobody else can ask for its successor.

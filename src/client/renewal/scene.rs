@@ -8,7 +8,7 @@ use super::progress::{self, Mark, Progress, mark_of};
 use super::trust_end::TrustEnd;
 use super::uptime::Reading;
 use super::witnesses::by_answer;
-use super::{Planner, last_told, learning, seen};
+use super::{Planner, last_told, learning, seen, withdrawn};
 use crate::asn1::name::display;
 use crate::asn1::oid;
 use crate::asn1::x509::Certificate;
@@ -131,6 +131,8 @@ impl Planner {
         // Only the time tells when it begins; a clock that is known needs nobody to ask.
         let begins = if is_staged && !clock.is_known() { begin_of_confirmed(store, name) } else { None };
         let is_request_out = store.request_out(name)?.is_some();
+        let said = identity.as_ref().map_or(Ok(None), |identity| self.said_against(store, identity))?;
+        findings.extend(said.as_ref().map(|fact| withdrawn::finding(name, fact)));
         let facts = Facts {
             validity: identity.as_ref().map(|i| (i.certificate.not_before(), end_of(i))),
             installed: identity.as_ref().map(|i| i.created),
@@ -140,6 +142,7 @@ impl Planner {
             cannot_sign: !self.signs_whatever_usage && identity.as_ref().is_some_and(|i| !can_protect(&i.certificate)),
             is_alone: !self.has_another,
             is_revoked: progress.is_revoked(clock.at_least().filter(|_| clock.is_known())),
+            revoked_for: said.map(|fact| fact.reason),
             is_unfinished,
             begins,
             is_request_out,

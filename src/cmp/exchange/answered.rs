@@ -102,7 +102,9 @@ impl Exchange {
             (Ok(checked), _) => {
                 self.kept_answer = None;
                 self.note_delay(&checked, under_way, message);
-                Ok(self.act_on(checked, under_way, now).map_err(|error| explained(proven_by(error)))?)
+                let acted = self.act_on(checked, under_way, now);
+                self.note_revocation(&acted, now);
+                Ok(acted.map_err(|error| explained(proven_by(error)))?)
             }
             (Err(Failure::Unproven(error)), Some(polling)) => {
                 // Without a clock the present is what the answer says, and this one has nothing to say.

@@ -119,7 +119,7 @@ impl RevocationRequest {
         Ok(())
     }
 
-    pub(in crate::cmp) fn is_about(&self, issuer: Option<&[u8]>, serial: &[u8]) -> bool {
+    pub(crate) fn is_about(&self, issuer: Option<&[u8]>, serial: &[u8]) -> bool {
         serial == self.serial && issuer.is_some_and(|issuer| same_name(issuer, &self.issuer))
     }
 }

@@ -75,7 +75,7 @@ from .renewal import (
 )
 from .renewal import Report as RenewalReport
 from .request import Request
-from .saved import Saved, SavedBy, SavedState, read_saved, unfinished
+from .saved import Saved, SavedBy, SavedState, read_saved, unfinished, unfinished_revocation
 from .storage import Secret, Storage
 from .store import Identity, State, Store
 from .support import Question, Reason, RevocationOutcome, Revoked, Revoking, RevokingSeveral, RootUpdate
@@ -213,6 +213,7 @@ __all__ = [
     "saved_key",
     "supports",
     "unfinished",
+    "unfinished_revocation",
     "version",
     "without_clock",
     "write_pkcs12",

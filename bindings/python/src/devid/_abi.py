@@ -411,6 +411,7 @@ DEVID_PROBLEM_SEALED = 10
 DEVID_PROBLEM_CLOCK = 11
 DEVID_PROBLEM_NEWER = 12
 DEVID_PROBLEM_OTHER = 13
+DEVID_PROBLEM_REVOKED = 14
 DEVID_CHANGE_INSTALLED = 1
 DEVID_CHANGE_ROLLED_BACK = 2
 DEVID_CHANGE_EXPORTED = 3
@@ -434,6 +435,7 @@ DEVID_WHY_GIVEN_UP = 5
 DEVID_WHY_RESTING = 6
 DEVID_WHY_REQUEST_OUT = 7
 DEVID_WHY_DAY_USED_UP = 8
+DEVID_WHY_REVOKED = 9
 DEVID_PROFILE_DEFAULT = 1
 DEVID_PROFILE_STRICT = 2
 DEVID_ENCRYPTION_GCM = 1
@@ -981,6 +983,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_view_save": (c_int32, (POINTER(devid_view), POINTER(POINTER(devid_bytes)), POINTER(POINTER(devid_error)))),
     "devid_saved_read": (c_int32, (c_char_p, c_size_t, POINTER(POINTER(devid_saved)), POINTER(POINTER(devid_error)))),
     "devid_store_unfinished": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_saved)), POINTER(POINTER(devid_error)))),
+    "devid_store_unfinished_revocation": (c_int32, (POINTER(devid_store), c_char_p, POINTER(POINTER(devid_saved)), POINTER(POINTER(devid_error)))),
     "devid_saved_request": (c_char_p, (POINTER(devid_saved),)),
     "devid_saved_credential_kind": (c_int32, (POINTER(devid_saved),)),
     "devid_saved_credential": (POINTER(c_uint8), (POINTER(devid_saved), POINTER(c_size_t))),

@@ -39,6 +39,8 @@ class ProblemKind(IntEnum):
     """Written by a newer version of the library. Left as it is."""
     OTHER = 13
     """Of a kind without a name here; the text says what it is."""
+    REVOKED = 14
+    """An identity is revoked or on hold, by the word of its CA."""
 
 
 class Problem(str):

@@ -121,6 +121,9 @@ class Why(IntEnum):
     DAY_USED_UP = 8
     """So many requests have led to nothing that those of a day are used up: some 100 at once, and from then on another 100 in
     24 hours."""
+    REVOKED = 9
+    """The certificate is revoked for a reason after which no other is asked for (cessationOfOperation, privilegeWithdrawn,
+    affiliationChanged), or on hold."""
 
 
 class Standing(IntEnum):

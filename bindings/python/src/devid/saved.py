@@ -88,6 +88,15 @@ def unfinished(store: Store, name: str) -> Optional[Saved]:
     return _read(_SavedHandle._adopt(pointer)) if pointer else None
 
 
+def unfinished_revocation(store: Store, name: str) -> Optional[Saved]:
+    """The revocation that is unfinished under a name in device memory; None if none is. :meth:`Revoking.install_into` with the same
+    goes on with it."""
+    pointer = POINTER(_abi.devid_saved)()
+    with store._use() as memory:
+        call("devid_store_unfinished_revocation", memory, text(name, "name"), byref(pointer))
+    return _read(_SavedHandle._adopt(pointer)) if pointer else None
+
+
 def _read(handle: Any) -> Saved:
     lib = library()
     with handle, handle._use() as saved:

@@ -435,7 +435,8 @@ class Store(Handle):
         return State(found.value)
 
     def abandon(self, name: str) -> None:
-        """Gives an unfinished enrolment up: saved operation, staged certificate and pending key. The CA is not told."""
+        """Gives an unfinished enrolment up: saved operation, staged certificate and pending key, and a revocation that waits. The CA
+        is not told."""
         self._named("devid_store_abandon", name)
 
     def add_root(self, use: str, question: Question[Optional[RootUpdate]]) -> bool:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from ctypes import POINTER, byref, c_int64
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Dict, Generic, List, Optional, Tuple, TypeVar, Union, cast
+from typing import TYPE_CHECKING, Any, Dict, Generic, List, Optional, Tuple, TypeVar, Union, cast
 
 from . import _abi
 from ._abi import Code
-from ._call import borrowed, call, text_of
+from ._call import borrowed, call, text, text_of
 from ._library import library
 from .certificate import Certificate, CertificateList
 from .errors import Error, PkiStatus, UsageError, pki_status_of
-from ._blocking import Cancel
+from ._blocking import Cancel, changing
 from .operation import Exchange, Steps, Wait, Watch
 from .template import Template
+
+if TYPE_CHECKING:
+    from .store import Store
 
 T = TypeVar("T")
 
@@ -48,7 +51,19 @@ class Revoked:
 
 
 class Revoking(Steps):
-    """A revocation under way: :meth:`run` it, or step it."""
+    """A revocation under way: :meth:`run` it, or step it. :meth:`install_into` first, and the CA is asked once, however long it takes."""
+
+    def install_into(self, store: Store, name: str) -> Revoking:
+        """Binds it to device memory, before it is run or stepped, and answers itself.
+
+        It is kept there until the CA has answered. Where the same was asked for before, of this certificate and for this reason, and the
+        CA lets wait, that is gone on with. What became of it is written down there: see :class:`Standing`.
+        """
+        names = text(name, "name"), text("", "purpose"), None
+        with self._use() as operation, store._use() as memory:
+            changing(memory, lambda: call("devid_op_install_into", operation, memory, *names))
+        self._memory = store
+        return self
 
     def run(
         self,
