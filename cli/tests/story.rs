@@ -375,12 +375,9 @@ fn what_is_out_of_service_asks_for_nothing_until_it_is_told() {
         || story.server.with(|ca| ca.received.iter().filter(|message| [0, 7].contains(&message.body)).count());
     let before = requests();
     story.good(&["keep"]);
-    for arguments in [&["enroll"][..], &["renew"]] {
-        let refused = story.run(arguments);
-        let words = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert_eq!(refused.status.code(), Some(2), "{words}");
-        assert!(words.contains("cessationOfOperation") && words.contains("devid store remove device"), "{words}");
-    }
+    let (status, words) = story.bad(&["renew"]);
+    assert_eq!(status, 2, "{words}");
+    assert!(words.contains("cessationOfOperation") && words.contains("devid store remove device"), "{words}");
     assert_eq!(requests(), before);
     story.good(&["store", "remove", "device", "--yes"]);
     story.good(&["enroll"]);
@@ -409,6 +406,7 @@ fn what_a_request_waits_for_and_what_was_changed_meanwhile_is_told() {
         ("identity.device.subject=CN=router-8,O=Example", "router-8"),
         ("identity.device.key=P-384", "P-384"),
         ("identity.device.dns=[\"b.example\"]", "alternative names"),
+        ("ca.server=http://127.0.0.1:1/cmp", "and ca.server is http://127.0.0.1:1/cmp"),
     ] {
         let changed = story.good(&["-o", option, "status"]);
         assert!(changed.contains(words), "{option}: {changed}");
@@ -421,6 +419,8 @@ fn what_a_request_waits_for_and_what_was_changed_meanwhile_is_told() {
     let kept = story.run(&["-o", "identity.device.subject=CN=router-8", "keep"]);
     let words = String::from_utf8_lossy(&kept.stderr).into_owned();
     assert!(words.contains("devid store abandon device") && words.contains("router-7"), "{words}");
+    let (_, words) = story.bad(&["-o", "ca.server=http://127.0.0.1:1/cmp", "enroll", "--no-wait"]);
+    assert!(words.contains("it was asked for at") && words.contains("devid store abandon device"), "{words}");
     story.good(&["enroll"]);
     assert!(json(&story.good(&["--json", "status"]))["identities"][0]["waiting"].is_null());
 }

@@ -311,6 +311,14 @@ DEVID_API
 const char *devid_saved_reason(const devid_saved *saved);
 
 /**
+ * The URL to which the request was sent: whoever answers at another one may know nothing of it.
+ *
+ * @param saved  May be NULL (gives NULL).
+ * @return NULL where that is not known; valid until `saved` is freed.
+ */
+DEVID_API const char *devid_saved_server(const devid_saved *saved);
+
+/**
  * How many answers in a row led nowhere: they proved nothing, or said that something else arrived than was sent. The same is asked
  * again, and the reason says why.
  *

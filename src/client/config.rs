@@ -251,6 +251,7 @@ impl Config {
         let mut context = Context::new(Arc::clone(&self.provider), credential);
         context.options = Options::clone(self);
         context.signer_revocation = signer_revocation;
+        context.server.clone_from(&self.server.url);
         let mut exchange_limits = self.exchange_limits.clone();
         exchange_limits.max_reply_bytes = self.limits.max_message_bytes;
         Ok(Client {

@@ -32,6 +32,8 @@ pub struct Context {
     /// Of an owner without a clock: how long an operation may take by the times in the CA's answers, in seconds, from the first one on. The
     /// limit `max_total_seconds` counts by the owner's clock, and bounds nothing then.
     pub(crate) total_seconds_by_answers: Option<u32>,
+    /// Where the owner sends what it is told to send; for the saved form, which tells it.
+    pub(crate) server: Option<String>,
     /// What can be chosen of CMP.
     pub options: Options,
 }
@@ -44,6 +46,7 @@ impl Context {
             credential,
             follow_authentic_time: false,
             total_seconds_by_answers: None,
+            server: None,
             options: Options::default(),
         }
     }

@@ -129,6 +129,8 @@ pub struct SavedOperation {
     /// How many answers to polls in a row led nowhere: another secret, somebody on the way, or an error that says that something else
     /// arrived than was sent. Then the reason is the last of them.
     pub dropped: u32,
+    /// The URL to which the request was sent; `None` where that is not known.
+    pub server: Option<String>,
     /// SubjectPublicKeyInfo (DER) of the new key; empty if it has none, or none yet.
     pub new_key: Vec<u8>,
 }
@@ -178,7 +180,31 @@ impl SavedOperation {
         counts.any("the other version")?;
         // Older ones end here.
         let dropped = if counts.is_empty() { 0 } else { counts.decode()? };
+        let server = read_server(&mut counts)?;
         let is_confirmed = under_way.is_some_and(|under_way| under_way.phase == SavedPhase::Validity);
-        Ok(SavedOperation { request, credential, started, state, is_confirmed, reason, polls, dropped, new_key })
+        Ok(SavedOperation {
+            request,
+            credential,
+            started,
+            state,
+            is_confirmed,
+            reason,
+            polls,
+            dropped,
+            server,
+            new_key,
+        })
     }
+}
+
+/// The last of what is counted and told, behind what there may be.
+pub(super) fn read_server(counts: &mut Cursor<'_>) -> Result<Option<String>, Error> {
+    while !counts.is_empty() {
+        let field = counts.any("what is told of the operation")?;
+        if field.bytes.first() == Some(&0xa3) {
+            let url = read_octets(&mut Cursor::new(field.value, "saved operation")?)?;
+            return Ok(Some(String::from_utf8_lossy(&url).into_owned()));
+        }
+    }
+    Ok(None)
 }

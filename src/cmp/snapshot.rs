@@ -24,9 +24,9 @@ use super::request::RevocationRequest;
 #[cfg(feature = "settings")]
 use super::request_form::read_template;
 use super::request_form::{read_request, write_request};
-use super::saved::SavedCredential;
 #[cfg(feature = "std")]
 use super::saved::SavedOperation;
+use super::saved::{SavedCredential, read_server};
 use super::saved_form::{
     SavedPhase, SavedUnderWay, VERSION, WHAT, check_version, octets, opened, read_octets, read_reason, read_under_way,
 };
@@ -83,6 +83,8 @@ impl Operation {
         };
         let whole =
             whole.map_or_else(Vec::new, |(whole, has_stood)| element(0xa0, &[&encode(&whole), &encode(&has_stood)]));
+        let server =
+            transaction.server.as_deref().map_or_else(Vec::new, |url| element(0xa3, &[&octets(url.as_bytes())]));
         let until = encode(&until.unix());
         let state =
             sequence(&[&encode(&number), &octets(output), &until, &sequence(&[&under_way]), &sequence(&[&reason])]);
@@ -98,6 +100,7 @@ impl Operation {
             &put_off,
             &whole,
             &transaction.elapsed.write(),
+            &server,
         ]);
         // While certConf refuses the certificate: why. Without it a restored operation would take pkiConf for success.
         let rejection = rejection.map_or_else(Vec::new, |error| {
@@ -168,6 +171,7 @@ impl Operation {
         let elapsed = elapsed.map(|elapsed| Elapsed::read(elapsed.value, WHAT)).transpose()?;
         transaction.elapsed =
             elapsed.unwrap_or_else(|| Elapsed::since(transaction.started, first.map(Time::from_unix)));
+        transaction.server = read_server(&mut counts)?;
         let counts = Counts { polls, dropped, misread };
         let rejection = read_rejection(fields.expect(Tag::Sequence, "the rejection")?.value)?;
         let mut issued = if fields.is_empty() { None } else { Some(read_issued(&mut fields)?) };
@@ -368,6 +372,7 @@ fn read_transaction(context: &Context, fields: &mut Cursor<'_>) -> Result<Transa
         started: Time::from_unix(0),
         peer_time: None,
         elapsed: Elapsed::default(),
+        server: None,
         clock_off_seconds: 0,
         pvno,
         kem_ciphertext,

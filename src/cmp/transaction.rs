@@ -54,6 +54,8 @@ pub(super) struct Transaction {
     pub peer_time: Option<Time>,
     /// How long it takes.
     pub elapsed: Elapsed,
+    /// The URL to which the request was sent, where that is known.
+    pub server: Option<String>,
     /// How far the owner's clock is behind the peer's, in seconds, where an authentic answer contradicted it and is followed:
     /// see [`Context::follow_authentic_time`].
     pub clock_off_seconds: i64,
@@ -97,6 +99,7 @@ impl Transaction {
             started: now,
             peer_time: None,
             elapsed: Elapsed::since(now, None),
+            server: context.server.clone(),
             clock_off_seconds: 0,
             pvno,
             kem_ciphertext: None,

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::error::{StoreError, StoreErrorKind};
 use super::problem::Problem;
+use super::room::FreeRoom;
 
 /// A home for records: a directory, memory, the caller's storage. Generations, checks and recovery are built on top and
 /// are the same for all homes.
@@ -96,6 +97,16 @@ pub trait Backend: Send {
     fn settle(&mut self, part: &str) -> Result<(), StoreError> {
         let _ = part;
         Ok(())
+    }
+
+    /// What is free on its medium; `None` where that cannot be told.
+    fn free_room(&mut self) -> Result<Option<FreeRoom>, StoreError> {
+        Ok(None)
+    }
+
+    /// The same for a change that ends with [`Backend::sync`] before anything is told to have been done: what is left becomes durable with it.
+    fn settle_with_next_sync(&mut self, part: &str) -> Result<(), StoreError> {
+        self.settle(part)
     }
 
     /// Looks for what only the home knows: left-over temporary files, access rights. With `mend`, puts right what can be.

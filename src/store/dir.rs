@@ -23,6 +23,7 @@ use super::calls::{At, Calls, Witness};
 use super::error::{StoreError, StoreErrorKind};
 use super::identity::AnchorSet;
 use super::problem::{Problem, ProblemKind};
+use super::room::FreeRoom;
 use crate::sorted::{Map, Set};
 use files::{is_file_systems, is_secret, join};
 
@@ -210,7 +211,8 @@ impl DirectoryBackend {
 
     fn mark(&mut self) -> Result<(), StoreError> {
         self.lock()?;
-        let written = self.write_file("", MARKER, MARKER_TEXT, false).and_then(|()| {
+        // One that is spoilt by lost power is written anew by whoever opens it: the records tell what it is, or there are none.
+        let written = self.write_file("", MARKER, MARKER_TEXT, true).and_then(|()| {
             // One sync for all: made when it is first used, each would want one of its own. What fails here is made then.
             FIRST_ROOMS.iter().for_each(|room| drop(self.directory(room, true)));
             self.sync()
@@ -345,6 +347,14 @@ impl Backend for DirectoryBackend {
         if self.settled.contains(part) || self.settled.contains("") {
             return Ok(());
         }
+        self.settle_with_next_sync(part)?;
+        self.sync()
+    }
+
+    fn settle_with_next_sync(&mut self, part: &str) -> Result<(), StoreError> {
+        if self.settled.contains(part) || self.settled.contains("") {
+            return Ok(());
+        }
         // The way to it, then all of it.
         let mut way = vec![""];
         way.extend(part.match_indices('/').map(|(at, _)| &part[..at]));
@@ -355,9 +365,25 @@ impl Backend for DirectoryBackend {
         if !self.made.contains(part) {
             self.tidy_below(part, part.split('/').count())?;
         }
-        self.sync()?;
         self.settled.insert(part.to_owned());
         Ok(())
+    }
+
+    fn free_room(&mut self) -> Result<Option<FreeRoom>, StoreError> {
+        let fail =
+            |e: rustix::io::Errno| StoreError::io(&self.path.display().to_string(), "asking what is free", &e.into());
+        let free = rustix::fs::fstatvfs(&self.root).map_err(fail)?;
+        // Some is set aside for who administers the machine.
+        let is_administrator = rustix::process::geteuid().is_root();
+        let (blocks, files) = match is_administrator {
+            true => (free.f_bfree, free.f_ffree),
+            false => (free.f_bavail, free.f_favail),
+        };
+        Ok(Some(FreeRoom {
+            bytes: blocks.saturating_mul(free.f_frsize),
+            block_bytes: free.f_frsize,
+            files: (free.f_files > 0).then_some(files),
+        }))
     }
 
     fn inspect(&mut self, mend: bool) -> Result<Vec<Problem>, StoreError> {

@@ -368,3 +368,29 @@ fn a_ca_that_has_said_nothing_has_said_nothing() {
     assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Wait));
     assert_eq!(device.wait_reason(), [""; 0]);
 }
+
+/// Where it was asked for stays what it was, wherever it is gone on with.
+#[test]
+fn a_saved_operation_says_to_which_server_it_was_sent() {
+    let mut ca = MockCa::new().answers_waiting(9, 60);
+    let mut config = Device::config(&ca);
+    for (first, later) in [
+        (Some("http://a.example/"), Some("http://b.example/")),
+        (None, Some("http://b.example/")),
+        (Some("http://a.example/"), None),
+    ] {
+        config.server.url = first.map(str::to_owned);
+        let mut device = Device::enrolling_as(&config);
+        device.step().unwrap();
+        let told = |device: &Device| SavedOperation::read(&device.operation.save().unwrap()).unwrap().server;
+        assert_eq!(told(&device).as_deref(), first);
+        device.exchange(&mut ca);
+        assert_eq!(device.exchange_until_other(&mut ca), Ok(ActionKind::Wait));
+        config.server.url = later.map(str::to_owned);
+        let saved = device.operation.save().unwrap();
+        let key = Signer::Key(device.new_key.clone());
+        device.operation = config.build().unwrap().restore(key, &saved).unwrap();
+        device.step().unwrap();
+        assert_eq!(told(&device).as_deref(), first);
+    }
+}

@@ -16,6 +16,7 @@ pub struct Saved {
     message: Option<CString>,
     credential: CString,
     reason: CString,
+    server: Option<CString>,
 }
 
 /// The request was protected with the key of a certificate.
@@ -40,7 +41,8 @@ impl Saved {
         };
         let (request, credential) = (c_text(saved.request.name()), c_text(&saved.credential.to_string()));
         let reason = c_text(&saved.reason.join("\n"));
-        Saved { saved, request, message, credential, reason }
+        let server = saved.server.as_deref().map(c_text);
+        Saved { saved, request, message, credential, reason, server }
     }
 }
 
@@ -166,6 +168,14 @@ fn devid_saved_polls(saved: &devid_saved) -> u32 {
 #[export]
 fn devid_saved_reason(saved: &devid_saved) -> &CStr {
     &saved.reason
+}
+
+/// The URL to which the request was sent: whoever answers at another one may know nothing of it.
+///
+/// @return NULL where that is not known; valid until `saved` is freed.
+#[export]
+fn devid_saved_server(saved: &devid_saved) -> Option<&CStr> {
+    saved.server.as_deref()
 }
 
 /// How many answers in a row led nowhere: they proved nothing, or said that something else arrived than was sent. The same is asked

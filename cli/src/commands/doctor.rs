@@ -6,6 +6,7 @@ use std::net::ToSocketAddrs;
 use std::path::Path;
 use std::time::Duration;
 
+use devid::Error;
 use devid::asn1::name::display;
 use devid::client::device::{Clock, in_settings};
 use devid::client::probe::Probe;
@@ -111,13 +112,16 @@ fn look(loaded: &Loaded, is_offline: bool, findings: &mut Findings) {
         Err(failure) => {
             let mend = Some("devid config explain device.memory".to_owned());
             findings.add("memory.open", Verdict::Error, failure.to_string(), mend);
-            findings
-                .skip(&["memory.lock", "memory.verify", "identity", "anchors", "login", "cmp.answer"], "memory.open");
+            findings.skip(
+                &["memory.lock", "memory.room", "memory.verify", "identity", "anchors", "login", "cmp.answer"],
+                "memory.open",
+            );
             None
         }
         Ok(device) => {
             findings.good("memory.open", settings.device.memory.display().to_string());
             lock(&device, findings);
+            room(&device, findings);
             memory(&device, findings);
             pins(&device, findings);
             Some(device)
@@ -182,8 +186,25 @@ fn lock(device: &Device, findings: &mut Findings) {
     }
 }
 
+/// Whether the next enrolment finds room.
+fn room(device: &Device, findings: &mut Findings) {
+    match device.store.lack_of_room() {
+        Ok(None) => findings.good("memory.room", "the medium has room for the next certificate"),
+        Ok(Some(lack)) => {
+            let mend = "make room there: until then nothing is enrolled or renewed (FULL)".to_owned();
+            findings.add("memory.room", Verdict::Error, lack, Some(mend));
+        }
+        Err(error) => findings.add("memory.room", Verdict::Warning, error.to_string(), None),
+    }
+}
+
 fn memory(device: &Device, findings: &mut Findings) {
-    match device.store.verify() {
+    match device
+        .store
+        .verify()
+        .map_err(Error::from)
+        .and_then(|found| Ok([found, device.keys_that_do_not_open()?].concat()))
+    {
         Err(error) => {
             findings.add("memory.verify", Verdict::Error, error.to_string(), Some("devid store repair".to_owned()))
         }

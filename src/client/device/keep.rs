@@ -2,6 +2,7 @@
 
 use super::judging::nobody_named;
 use super::secret::Source;
+use super::waiting::with_differences;
 use super::{Device, loading, settings, wrong};
 use crate::client::Config;
 use crate::client::renewal::{Done, Plan, Planner, Renewal, Report, Standing, Step};
@@ -169,9 +170,13 @@ impl Device {
             // A key in a token is followed by one there.
             new_key: if is_elsewhere { None } else { Some(&new_key) },
         };
+        let differs = match plan.step {
+            Step::Resume => self.under_way(name).map(|request| request.differs).unwrap_or_default(),
+            _ => Vec::new(),
+        };
         let mut report = self.run(&renewal, clock, owner)?;
         report.plan.findings.splice(0..0, mended);
-        report.outcome = report.outcome.map_err(|error| self.with_oddities(error));
+        report.outcome = report.outcome.map_err(|error| with_differences(name, &differs, self.with_oddities(error)));
         Ok(report)
     }
 

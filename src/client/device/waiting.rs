@@ -71,15 +71,23 @@ impl Device {
     pub fn under_way(&self, name: &str) -> Option<UnderWay> {
         let identity = self.identity(name);
         let saved = self.destination(name, &identity).unfinished().ok().flatten()?;
-        let differs = self.store.load_operation(name).ok();
-        let differs = differs.and_then(|bytes| self.differs(name, &bytes, &saved.new_key).ok()).unwrap_or_default();
+        let asked = self.store.load_operation(name).ok();
+        let asked = asked.and_then(|bytes| self.differs(name, &bytes, &saved.new_key).ok()).unwrap_or_default();
+        let differs = self.asked_elsewhere(&saved).into_iter().chain(asked).collect();
         Some(UnderWay::of(saved, differs))
     }
 
     /// The request to revoke the certificate of an identity that is under way.
     pub fn revoking(&self, name: &str) -> Option<UnderWay> {
         let saved = self.destination(name, &self.identity(name)).unfinished_revocation().ok().flatten()?;
-        Some(UnderWay::of(saved, Vec::new()))
+        let differs = self.asked_elsewhere(&saved).into_iter().collect();
+        Some(UnderWay::of(saved, differs))
+    }
+
+    /// That a saved request was sent to another server than the settings name by now: whoever answers there may know nothing of it.
+    fn asked_elsewhere(&self, saved: &SavedOperation) -> Option<String> {
+        let (asked, now) = (saved.server.as_deref()?, self.settings.ca.server.as_deref()?);
+        (asked != now).then(|| format!("it was asked for at {asked}, and ca.server is {now}"))
     }
 
     /// What the settings ask for otherwise than a saved request does. A key update asks for what the old certificate has.
@@ -116,5 +124,13 @@ impl Device {
             words.push(format!("its key is {before}, and the settings want {now}"));
         }
         Ok(words)
+    }
+}
+
+/// An error about what is under way, with what the settings ask for otherwise by now: that may be why.
+pub(super) fn with_differences(name: &str, differs: &[String], error: Error) -> Error {
+    match differs {
+        [] => error,
+        _ => error.followed_by(&format!("{} (devid store abandon {name} begins anew)", differs.join("; "))),
     }
 }

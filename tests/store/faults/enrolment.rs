@@ -333,3 +333,60 @@ pub fn calls() -> [Vec<super::plan::Seen>; 3] {
         of(update, world_update, true),
     ]
 }
+
+/// Looks after each call at how many files and folders there are, and how many blocks of 4096 bytes they take.
+struct Room {
+    path: std::path::PathBuf,
+    most: std::sync::Mutex<[u64; 2]>,
+}
+
+impl Room {
+    fn taken(path: &std::path::Path) -> [u64; 2] {
+        let mut taken = [0, 0];
+        for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+            // What is gone by now takes none.
+            let Ok(facts) = entry.metadata() else { continue };
+            let below = if facts.is_dir() { Self::taken(&entry.path()) } else { [0, 0] };
+            let blocks = if facts.is_dir() { 1 } else { facts.len().div_ceil(4096) };
+            taken = [taken[0] + 1 + below[0], taken[1] + blocks + below[1]];
+        }
+        taken
+    }
+}
+
+impl Witness for Room {
+    fn after(&self, call: &Call<'_>) {
+        if call.kind.changes_something() {
+            let (taken, mut most) = (Self::taken(&self.path), self.most.lock().unwrap());
+            *most = [most[0].max(taken[0]), most[1].max(taken[1])];
+        }
+    }
+}
+
+/// The files and the blocks that a first enrolment, another one and a key update need at most beside what was there.
+pub fn room() -> [[u64; 2]; 3] {
+    let of = |mut bench: Bench, world: Directory, is_bench: bool| {
+        let before = Room::taken(&world.path());
+        let room = Arc::new(Room { path: world.path(), most: std::sync::Mutex::new(before) });
+        let options = DirectoryOptions { witness: Some(room.clone()), ..DirectoryOptions::default() };
+        let home = DirectoryBackend::open(world.path(), options).unwrap();
+        let store = Store::new(Box::new(home), provider(), StoreOptions::default());
+        let plan = Arc::new(Plan::none());
+        if is_bench {
+            bench.act(&store, &plan).unwrap();
+        } else {
+            let mut line = Line { ca: &mut bench.ca, plan, now: bench.now.unix() };
+            let mut device = Device { now: bench.now, refuses: false };
+            bench.client.enroll_into(to(&store), &new_key(), &subject(), &mut line, &mut device).unwrap();
+        }
+        let most = *room.most.lock().unwrap();
+        [most[0] - before[0], most[1] - before[1]]
+    };
+    let (polled, update) = (Bench::new(Story::Enrolment, false), Bench::new(Story::Renewal, false));
+    let (world_polled, world_update) = (polled.prepared.fork(), update.prepared.fork());
+    [
+        of(Bench::new(Story::Enrolment, false), Directory::new(false, Lies::default()), false),
+        of(polled, world_polled, true),
+        of(update, world_update, true),
+    ]
+}

@@ -136,6 +136,18 @@ fn what_an_enrolment_and_a_key_update_cost_the_medium() {
     }
 }
 
+/// What `Store::lack_of_room` goes by: no less than is needed, and not a multiple of it.
+#[test]
+fn the_room_that_is_asked_for_is_what_an_enrolment_takes() {
+    let rooms = enrolment::room();
+    eprintln!("files and blocks: {rooms:?}");
+    for [files, blocks] in rooms {
+        assert!(files <= devid::store::FreeRoom::FILES_OF_ENROLMENT, "{files}");
+        assert!(blocks * 4096 <= devid::store::FreeRoom::bytes_of_enrolment(4096), "{blocks}");
+    }
+    assert!(rooms.iter().any(|[files, _]| files * 2 > devid::store::FreeRoom::FILES_OF_ENROLMENT), "{rooms:?}");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn strace_sees_the_system_calls_that_the_witness_sees_and_no_others() {

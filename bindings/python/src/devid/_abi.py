@@ -994,6 +994,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "devid_saved_wait_until": (c_int64, (POINTER(devid_saved),)),
     "devid_saved_polls": (c_uint32, (POINTER(devid_saved),)),
     "devid_saved_reason": (c_char_p, (POINTER(devid_saved),)),
+    "devid_saved_server": (c_char_p, (POINTER(devid_saved),)),
     "devid_saved_dropped": (c_uint32, (POINTER(devid_saved),)),
     "devid_saved_new_key": (POINTER(c_uint8), (POINTER(devid_saved), POINTER(c_size_t))),
     "devid_saved_free": (None, (POINTER(devid_saved),)),

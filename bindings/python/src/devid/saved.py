@@ -65,6 +65,8 @@ class Saved:
     """Why the CA asked to wait, in its words, as :attr:`Steps.wait_reason` has it."""
     dropped: int = 0
     """How many answers in a row proved nothing and were dropped; the reason says so then."""
+    server: Optional[str] = None
+    """The URL to which the request was sent; None where that is not known."""
 
 
 class _SavedHandle(Handle):
@@ -114,4 +116,5 @@ def _read(handle: Any) -> Saved:
             borrowed("devid_saved_new_key", saved),
             text_of(lib.devid_saved_reason(saved)),
             int(lib.devid_saved_dropped(saved)),
+            optional_text_of(lib.devid_saved_server(saved)),
         )
