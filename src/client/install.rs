@@ -447,7 +447,7 @@ impl Destination<'_> {
     /// What is staged comes into use.
     pub(in crate::client) fn bring_into_use(&self) -> Result<Identity, Error> {
         let identity = self.store.promote(self.name)?;
-        self.store.remove_operation(self.name)?;
+        self.store.remove_finished_operation(self.name)?;
         Ok(identity)
     }
 

@@ -22,7 +22,7 @@ impl Store {
     /// the device, its key belongs here.
     pub fn put_pending_key(&self, label: &str, key: &Signer) -> Result<(), StoreError> {
         check_name(label)?;
-        self.changing(&pending_key(label), |home| {
+        self.adding(&pending_key(label), |home| {
             // It would go with what an interrupted removal has left.
             home.finish_removal(label)?;
             let place = pending_key(label);
@@ -138,7 +138,8 @@ impl Store {
 
     /// Keeps an operation's saved state, replacing an older one.
     pub fn save_operation(&self, name: &str, state: &[u8]) -> Result<(), StoreError> {
-        self.save(OPERATION, name, state)
+        check_name(name)?;
+        self.adding(OPERATION.0, |home| home.save_blob(OPERATION, name, state))
     }
 
     /// An operation's saved state.
@@ -154,6 +155,13 @@ impl Store {
     /// Forgets a saved operation. It is no error if there is none.
     pub fn remove_operation(&self, name: &str) -> Result<(), StoreError> {
         self.remove(OPERATION, name)
+    }
+
+    /// Forgets one that has come to its end: what it was for is in use, and tells so where lost power brings it back.
+    pub(crate) fn remove_finished_operation(&self, name: &str) -> Result<(), StoreError> {
+        check_name(name)?;
+        let (folder, _) = OPERATION;
+        self.removing(folder, name, |home| home.backend.remove_spare(&format!("{folder}/{name}")))
     }
 
     /// Keeps bytes that need no secrecy, such as a CRL, replacing older ones.

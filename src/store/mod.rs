@@ -34,6 +34,7 @@ mod problem;
 mod record;
 mod removal;
 mod repair;
+mod room;
 mod turn;
 mod waited_for;
 mod weak;
@@ -59,6 +60,7 @@ pub use memory::MemoryBackend;
 pub use opener::{KeyMaker, KeyOpener, Seen, open_key, usable_key};
 pub use problem::{Problem, ProblemKind};
 pub use record::{REVOKED_RECORD, is_own_record};
+pub use room::FreeRoom;
 pub use turn::Hold;
 
 pub use crate::crypto::{KeyReference, Signer};
@@ -97,6 +99,7 @@ pub struct Store {
     maker: Arc<Mutex<Option<Arc<dyn KeyMaker>>>>,
     on_failed_key: Arc<Mutex<Option<OnFailedKey>>>,
     missed: Arc<Mutex<opener::Missed>>,
+    made: Arc<Mutex<opener::Made>>,
     companion: Arc<Mutex<Option<Weak<dyn Any + Send + Sync>>>>,
     beside: beside::BesideHome,
 }
@@ -126,6 +129,7 @@ impl Store {
             maker: Arc::default(),
             on_failed_key: Arc::default(),
             missed: Arc::default(),
+            made: Arc::default(),
             companion: Arc::default(),
         }
     }
@@ -289,6 +293,23 @@ impl Store {
         part: &str,
         call: impl FnOnce(&mut Home<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.at_work_in(|backend| backend.settle(part), call)
+    }
+
+    /// The same for a call that succeeds with a sync behind all that it has found there, or fails.
+    fn adding<T>(
+        &self,
+        part: &str,
+        call: impl FnOnce(&mut Home<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.at_work_in(|backend| backend.settle_with_next_sync(part), call)
+    }
+
+    fn at_work_in<T>(
+        &self,
+        settle: impl FnOnce(&mut dyn Backend) -> Result<(), StoreError>,
+        call: impl FnOnce(&mut Home<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let _entered = Entered::by(&self.backend)?;
         let _turn = self.turns.take();
         let mut backend = self.backend.lock().unwrap_or_else(PoisonError::into_inner);
@@ -299,7 +320,7 @@ impl Store {
             locked.0.sync()?;
             self.is_settled.store(true, Ordering::Relaxed);
         }
-        locked.0.settle(part)?;
+        settle(&mut *locked.0)?;
         call(&mut Home { backend: &mut *locked.0, provider: &self.provider, options: &self.options })
     }
 

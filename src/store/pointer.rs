@@ -30,11 +30,27 @@ impl Home<'_> {
         match self.read_pointer(name, "current") {
             Ok(Some(pointer)) => Ok(Some(pointer)),
             Ok(None) => self.read_pointer(name, "current.copy"),
-            Err(damage) if damage.kind == StoreErrorKind::Corrupt => {
-                self.read_pointer(name, "current.copy").ok().flatten().ok_or(damage).map(Some)
-            }
+            Err(damage) if damage.kind == StoreErrorKind::Corrupt => match self.read_pointer(name, "current.copy") {
+                Ok(Some(copy)) => Ok(Some(copy)),
+                Ok(None) => self.lone_pointer(name)?.ok_or(damage).map(Some),
+                Err(_) => Err(damage),
+            },
             Err(other) => Err(other),
         }
+    }
+
+    /// What the pointer of a first generation that waits to be confirmed has said, from what is there: it has no copy.
+    fn lone_pointer(&mut self, name: &str) -> Result<Option<Pointer>, StoreError> {
+        let mut state = IdentityState::default();
+        for number in self.numbers(name)? {
+            match (self.is_complete(name, number)?, self.is_unconfirmed(name, number)?) {
+                (true, true) => state.pending = Some(number),
+                (true, false) => return Ok(None),
+                (false, _) => {}
+            }
+        }
+        let pointer = Pointer { state, last: highest(state), is_going: false };
+        Ok(Some(pointer).filter(|pointer| needs_no_copy(*pointer)))
     }
 
     /// Whether there is a pointer at all; one that names nothing belongs to an identity that is being removed.
@@ -51,6 +67,7 @@ impl Home<'_> {
                 let number = main.as_ref().and_then(|pointer| pointer.state.current);
                 number.map_or(Ok(false), |number| self.is_unconfirmed(name, number))
             }
+            (Ok(Some(main)), Ok(None)) if needs_no_copy(*main) => Ok(false),
             (Err(error), _) | (_, Err(error)) if !error.is_damage() => Err(error.clone()),
             _ => Ok(true),
         }
@@ -134,6 +151,9 @@ impl Home<'_> {
             let detail = "what was read back is not what was written";
             return Err(StoreError::new(StoreErrorKind::VerifyAfterWrite, place, detail));
         }
+        if is_first && needs_no_copy(pointer) && matches!(self.read_pointer(name, "current.copy"), Ok(None)) {
+            return Ok(());
+        }
         // A copy that cannot be written is for `repair`; one sync makes both durable.
         let _ = self.backend.write_spare(&copy, &record);
         self.backend.sync()
@@ -191,6 +211,11 @@ impl Home<'_> {
     pub fn damage_of_last_number(&mut self) -> Option<StoreError> {
         self.read_last_number().err()
     }
+}
+
+/// A first generation that waits to be confirmed says so by itself, should its pointer be lost: the copy comes with the switch.
+pub(super) fn needs_no_copy(Pointer { state, is_going, .. }: Pointer) -> bool {
+    state.pending.is_some() && (state.current, state.previous, is_going) == (None, None, false)
 }
 
 fn highest(state: IdentityState) -> u32 {

@@ -3,7 +3,7 @@
 use super::error::{StoreError, StoreErrorKind};
 use super::generations::{Home, Unreadable, generation_number, identity_key};
 use super::identity::{AnchorSet, IdentityState};
-use super::pointer::LAST_NUMBER;
+use super::pointer::{LAST_NUMBER, needs_no_copy};
 use super::problem::{Problem, ProblemKind};
 use super::record::{BLOB, MARKS, NUMBER, OPERATION, REVOKED_RECORD};
 use crate::asn1::x509::Certificate;
@@ -177,6 +177,7 @@ fn examine_pointer(
         (Ok(Some(main)), Ok(Some(copy))) if main == copy => {
             return finish_removal(home, name, main.state, false, mend, problems);
         }
+        (Ok(Some(main)), Ok(None)) if needs_no_copy(*main) => return Ok(Some(main.state)),
         (Ok(Some(main)), _) => main.state,
         (Err(other), _) if other.kind != StoreErrorKind::Corrupt => return Err(other.clone()),
         (_, Ok(Some(copy))) => copy.state,
