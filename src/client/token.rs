@@ -7,7 +7,8 @@ use crate::asn1::x509::hex;
 use crate::codes::Code;
 use crate::crypto::pkcs11::{PinSource, RefusedPin, TokenError, TokenKey, TokenUri};
 use crate::crypto::pkcs11::{
-    forget_refused_pins, have_kept_refused_pins, is_about_to_try, is_not_tried, merge_refused_pins, recall_refused_pins,
+    forget_refused_pins, have_kept_refused_pins, is_about_to_try, is_given_by, is_not_tried, merge_refused_pins,
+    recall_refused_pins, when_refused,
 };
 use crate::crypto::{CryptoError, KeyKind, PrivateKey};
 use crate::error::Error;
@@ -22,8 +23,9 @@ pub fn open_token_keys(store: &Store, module: Option<&str>, pin: PinSource) {
     let tokens = Arc::new(Tokens { module: module.map(str::to_owned), pin: written_before(store, pin) });
     let maker: Arc<dyn KeyMaker> = tokens.clone();
     store.make_keys_with(maker);
-    // What a token has refused is refused to the next process as well, whatever the key was opened for.
+    // What a token has refused is refused to the next process as well, whatever the key was opened for, and by whomever in this one.
     store.after_failed_keys(Arc::new(|store: &Store| keep_refused_pins(store, None)));
+    when_refused(keeper_of(store));
     store.open_keys_with(Arc::new(move |reference: &KeyReference| {
         if !is_in_token(&reference.reference) {
             return Ok(None);
@@ -37,9 +39,10 @@ pub fn open_token_keys(store: &Store, module: Option<&str>, pin: PinSource) {
 /// A PIN for a token whose count is low is written down before it is given: whoever comes after a process that dies with it knows of the try,
 /// and who cannot write makes none. The record leaves when the token takes it, or was not there.
 fn written_before(store: &Store, pin: PinSource) -> PinSource {
-    let memory = store.downgrade();
+    let (memory, keeper) = (store.downgrade(), keeper_of(store));
     Arc::new(move |request| {
         let pin = pin(request)?;
+        is_given_by(Arc::clone(&keeper));
         if let Some(store) = memory.upgrade().filter(|_| request.is_count_low) {
             if is_about_to_try(request, &pin)? {
                 write_refused_pins(&store, None).map_err(|error| {
@@ -50,6 +53,16 @@ fn written_before(store: &Store, pin: PinSource) -> PinSource {
             }
         }
         Ok(pin)
+    })
+}
+
+/// Has device memory keep what a token has refused, as long as somebody has it open; whether somebody has.
+fn keeper_of(store: &Store) -> Arc<dyn Fn(bool) -> bool + Send + Sync> {
+    let memory = store.downgrade();
+    Arc::new(move |is_refused| {
+        let store = memory.upgrade();
+        store.iter().filter(|_| is_refused).for_each(|store| keep_refused_pins(store, None));
+        store.is_some()
     })
 }
 

@@ -1,8 +1,11 @@
 //! Which keys the records of device memory name, and whether that is all of them.
 
+use std::collections::BTreeMap;
+
 use super::Home;
 use super::error::StoreError;
 use super::generations::{HELD, REFERENCE, generation_number, identity_key};
+use super::record::digest_hex;
 use super::repair::identity_names;
 use crate::crypto::{KeyReference, Signer};
 use crate::sorted::Set;
@@ -17,11 +20,29 @@ pub(super) struct Named {
     unread: Option<StoreError>,
     /// A generation that has lost its key, or a pointer that cannot be read.
     lost: Option<StoreError>,
+    damage: Damage,
+}
+
+/// Which records cannot be read, or are lost, by their places: each with a digest of what is there. `None`: that is not known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Damage(BTreeMap<String, Option<String>>);
+
+impl Damage {
+    /// Whether nothing is damaged that was not, just so, when that other one was seen: a key that was made since is named by none of these.
+    pub fn is_within(&self, earlier: &Damage) -> bool {
+        self.0.iter().all(|(place, bytes)| bytes.is_some() && earlier.0.get(place) == Some(bytes))
+    }
 }
 
 impl Named {
     pub fn nothing_read(error: StoreError) -> Self {
-        Named { unread: Some(error), ..Named::default() }
+        let damage = Damage(BTreeMap::from([(String::new(), None)]));
+        Named { unread: Some(error), damage, ..Named::default() }
+    }
+
+    /// What of it is damaged.
+    pub fn damage(&self) -> &Damage {
+        &self.damage
     }
 
     /// Those that can be read.
@@ -59,7 +80,12 @@ impl Home<'_> {
                     settled.extend([state.current, state.previous].into_iter().flatten().map(place));
                     wanted.extend(state.pending.map(place));
                 }
-                Err(error) => named.lost = Some(error),
+                Err(error) => {
+                    let key = identity_key(&name);
+                    let bytes = ["current", "current.copy"].map(|file| self.digest_of(&format!("{key}/{file}")));
+                    named.damage.0.insert(key, bytes.into_iter().collect::<Option<Vec<_>>>().map(|all| all.concat()));
+                    named.lost = Some(error);
+                }
             }
         }
         wanted.extend(settled.iter().cloned());
@@ -69,6 +95,7 @@ impl Home<'_> {
         for place in wanted {
             let has = |file: &str| records.contains(&format!("{place}/{file}"));
             if !has(HELD) && !has(REFERENCE) {
+                named.damage.0.insert(place.clone(), Some(String::new()));
                 named.lost = Some(StoreError::corrupt(place, "neither key.pem nor key.ref is there"));
             }
         }
@@ -79,10 +106,20 @@ impl Home<'_> {
                         named.found.push((reference, settled.contains(&place)));
                     }
                 }
-                Err(error) => named.unread = Some(error),
+                Err(error) => {
+                    let bytes = self.digest_of(&format!("{place}/{REFERENCE}"));
+                    named.damage.0.insert(place, bytes);
+                    named.unread = Some(error);
+                }
             }
         }
         Ok(named)
+    }
+
+    /// Of the bytes of a record, whatever they say; `None` where they cannot be had.
+    fn digest_of(&mut self, record: &str) -> Option<String> {
+        let bytes = self.backend.read(record).ok()?.unwrap_or_default();
+        digest_hex(&**self.provider, &[&bytes]).ok()
     }
 
     /// Where keys are named: generations, and keys that are pending.

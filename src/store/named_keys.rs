@@ -6,10 +6,11 @@ use std::time::Instant;
 use super::Store;
 use super::error::{StoreError, StoreErrorKind};
 use super::generations::{REFERENCE, from_hex, identity_key};
-use super::named::Named;
+use super::named::{Damage, Named};
 use super::opener::{KeyMaker, KeyOpener, Missed, Seen, open_key, usable_key};
 use super::problem::{Problem, ProblemKind};
 use crate::asn1::x509::hex;
+use crate::codes::Code;
 use crate::crypto::{KeyKind, KeyReference, PrivateKey, Signer};
 use crate::error::Error;
 
@@ -61,10 +62,25 @@ impl Store {
         let _hold = self.hold()?;
         let named = self.named();
         let mut announced = self.announced_keys().unwrap_or_default();
+        self.note_made(words, named.damage());
         announced.retain(|(_, words)| !named.is_settled(words));
         announced.push((name.to_owned(), words.to_owned()));
         announced.drain(..announced.len().saturating_sub(MOST_FORGOTTEN));
         Ok(self.keep_announced_keys(&announced)?)
+    }
+
+    fn note_made(&self, words: &str, damage: &Damage) {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.push((words.to_owned(), damage.clone()));
+        let surplus = made.len().saturating_sub(MOST_FORGOTTEN);
+        made.drain(..surplus);
+    }
+
+    /// Whether a key that no record names which can be read is named by none that cannot, either: each of these is what it was before this
+    /// process has made the key.
+    fn is_named_by_none(&self, words: &str, named: &Named) -> bool {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.iter().any(|(of, before)| of == words && named.damage().is_within(before))
     }
 
     /// Destroys the keys that were about to be made for an identity and that device memory does not name: for who is in its conversation, so
@@ -81,7 +97,8 @@ impl Store {
                 done.push((of.clone(), words.clone()));
                 continue;
             }
-            if whole.is_err() || named.found().any(|key| key.reference == *words) {
+            let may_be_named = whole.is_err() && !self.is_named_by_none(words, &named);
+            if may_be_named || named.found().any(|key| key.reference == *words) {
                 continue;
             }
             match maker.destroy_announced(words) {
@@ -206,24 +223,44 @@ impl Store {
     /// ([`Store::open_keys_with`]), if there is one. Outside the lock, as tokens take their time.
     pub(super) fn keys_not_to_be_had(&self) -> Result<Vec<Problem>, StoreError> {
         let Some(opener) = self.key_opener() else { return Ok(Vec::new()) };
-        let keys: Vec<(String, Signer)> = self.reading(|home| {
-            let places = home.named_keys()?;
-            // What cannot be read is found by who looks at the records.
-            let read = |place: String| home.load_key(&place).ok().map(|record| (place, record.key));
-            Ok(places.into_iter().filter_map(read).collect())
-        })?;
-        let looked_at = |(place, key): (String, Signer)| {
-            let Signer::Deferred(reference) = &key else { return None };
-            match self.key_maker().map_or(Ok(Seen::Untold), |maker| maker.look(reference)) {
+        let looked_at = |(place, reference): (String, KeyReference)| {
+            match self.key_maker().map_or(Ok(Seen::Untold), |maker| maker.look(&reference)) {
                 Ok(Seen::There) => return None,
-                Ok(Seen::Gone) => return Some(gone(&place, reference)),
+                Ok(Seen::Gone) => return Some(gone(&place, &reference)),
                 Ok(Seen::Untold) | Err(_) => {}
             }
-            let error = open_key(Some(&opener), &key).err()?;
+            let error = open_key(Some(&opener), &Signer::Deferred(reference.clone())).err()?;
             let text = format!("the key that it names, {}, is not to be had: {error}", reference.reference);
             Some(Problem::new(ProblemKind::KeyElsewhere, &format!("{place}/{REFERENCE}"), &text))
         };
-        Ok(keys.into_iter().filter_map(looked_at).collect())
+        Ok(self.places_of_keys()?.into_iter().filter_map(looked_at).collect())
+    }
+
+    /// Which keys that look as if they were there do not open, as their private half alone is gone: for who may log in. What a home refuses for
+    /// another reason, such as a PIN, is not told here.
+    pub fn keys_that_do_not_open(&self) -> Result<Vec<Problem>, StoreError> {
+        let Some((opener, maker)) = self.key_opener().zip(self.key_maker()) else { return Ok(Vec::new()) };
+        let is_shown = |reference: &KeyReference| maker.look(reference).is_ok_and(|seen| seen == Seen::There);
+        let is_bereft = |(place, reference): (String, KeyReference)| {
+            let key = Signer::Deferred(reference.clone());
+            let is_gone = is_shown(&reference)
+                && open_key(Some(&opener), &key).is_err_and(|error| error.code() == Code::NotFound);
+            is_gone.then(|| gone(&place, &reference))
+        };
+        Ok(self.places_of_keys()?.into_iter().filter_map(is_bereft).collect())
+    }
+
+    /// The places of keys that are only named, as far as they can be read: what cannot is found by who looks at the records.
+    fn places_of_keys(&self) -> Result<Vec<(String, KeyReference)>, StoreError> {
+        self.reading(|home| {
+            let mut found = Vec::new();
+            for place in home.named_keys()? {
+                if let Ok(Signer::Deferred(reference)) = home.load_key(&place).map(|record| record.key) {
+                    found.push((place, reference));
+                }
+            }
+            Ok(found)
+        })
     }
 
     /// The keys that device memory only names, as far as its records can be read, where keys are made anew; else none.
@@ -246,7 +283,7 @@ impl Store {
         let whole = named.check_whole();
         let (mut destroyed, mut left) = (0, Vec::new());
         for forgotten in all.into_iter().filter(|candidate| named.found().all(|n| n.spki != candidate.spki)) {
-            if whole.is_err() {
+            if whole.is_err() && !self.is_named_by_none(&forgotten.reference, &named) {
                 left.push(forgotten.clone());
                 continue;
             }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::named::Damage;
 use super::problem::Problem;
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;
@@ -26,6 +27,9 @@ pub enum Seen {
 
 /// By identity: the key that was looked for, when, and what was found wrong.
 pub(super) type Missed = Map<String, (KeyReference, Instant, Option<Problem>)>;
+
+/// Of keys that this process has announced, newest last: what was damaged of device memory then.
+pub(super) type Made = Vec<(String, Damage)>;
 
 /// Makes keys where device memory only names them, such as in a token, and destroys what it made.
 pub trait KeyMaker: Send + Sync {

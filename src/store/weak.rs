@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use super::beside::WeakBesideHome;
 use super::change::OnChange;
-use super::opener::{KeyMaker, KeyOpener, Missed};
+use super::opener::{KeyMaker, KeyOpener, Made, Missed};
 use super::turn::{SharedBackend, Turns};
 use super::{OnFailedKey, Store, StoreOptions, conversation};
 use crate::crypto::Provider;
@@ -25,6 +25,7 @@ pub(crate) struct WeakStore {
     maker: Weak<Mutex<Option<Arc<dyn KeyMaker>>>>,
     on_failed_key: Weak<Mutex<Option<OnFailedKey>>>,
     missed: Weak<Mutex<Missed>>,
+    made: Weak<Mutex<Made>>,
     companion: Weak<Mutex<Option<Weak<dyn Any + Send + Sync>>>>,
     beside: WeakBesideHome,
 }
@@ -43,6 +44,7 @@ impl Store {
             maker: Arc::downgrade(&self.maker),
             on_failed_key: Arc::downgrade(&self.on_failed_key),
             missed: Arc::downgrade(&self.missed),
+            made: Arc::downgrade(&self.made),
             companion: Arc::downgrade(&self.companion),
             beside: self.beside.downgrade(),
         }
@@ -65,6 +67,7 @@ impl WeakStore {
             maker: self.maker.upgrade()?,
             on_failed_key: self.on_failed_key.upgrade()?,
             missed: self.missed.upgrade()?,
+            made: self.made.upgrade()?,
             companion: self.companion.upgrade()?,
             beside: self.beside.upgrade()?,
         })

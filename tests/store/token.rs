@@ -186,6 +186,41 @@ fn a_pin_that_was_refused_while_a_key_was_opened_is_kept_whoever_opened_it() {
     devid::crypto::pkcs11::forget_refused_pins();
 }
 
+/// Keys that are opened by their URI beside device memory: what it has is known, and what they are refused is written there.
+#[test]
+fn a_pin_that_was_refused_to_a_key_outside_device_memory_is_kept_where_there_is_one() {
+    let _turn = crate::softhsm::turn();
+    let Some(module) = module() else { return };
+    let (place, other) = (Place::new(), Place::new());
+    let store = Keys::Plain.open(&place);
+    devid::client::open_token_keys(&store, Some(module), pin(PIN));
+    let key = store.make_key("device", "pkcs11:token=strict;object=beside", KeyKind::P256).unwrap().unwrap();
+    let uri = key.reference().unwrap().to_owned();
+    // Who is logged in is not asked.
+    drop(key);
+    let open = |given: &'static str| {
+        TokenKey::open(Some(module), &uri, pin(given)).map(drop).map_err(|error| error.to_string())
+    };
+    let refused = open("4711").unwrap_err();
+    assert!(refused.contains("does not take the PIN"), "{refused}");
+    assert!(store.blob("refused-pins").is_ok(), "it is written down");
+    // The next process, which has it open.
+    devid::crypto::pkcs11::forget_refused_pins();
+    drop(store);
+    let store = Keys::Plain.open(&place);
+    devid::client::open_token_keys(&store, Some(module), pin(PIN));
+    let refused = open("4711").unwrap_err();
+    assert!(refused.contains("refused before"), "{refused}");
+    // The dark twin: one that has given the PIN itself is told of that alone.
+    devid::crypto::pkcs11::forget_refused_pins();
+    store.remove_blob("refused-pins").unwrap();
+    let second = Keys::Plain.open(&other);
+    devid::client::open_token_keys(&second, Some(module), pin("4712"));
+    assert!(second.make_key("device", "pkcs11:token=strict;object=beside", KeyKind::P256).is_err());
+    assert!(second.blob("refused-pins").is_ok() && store.blob("refused-pins").is_err());
+    devid::crypto::pkcs11::forget_refused_pins();
+}
+
 /// While a token says that its count is low, a try that cannot be written down is not made, whichever PIN is given.
 #[test]
 fn with_the_count_low_no_pin_is_given_that_cannot_be_written_down_before() {

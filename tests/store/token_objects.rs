@@ -178,3 +178,31 @@ fn a_private_key_whose_public_half_is_gone_is_known_by_the_one_that_is_kept() {
     assert!(matches!(open(&stranger), Err(TokenError::NotFound(_))));
     assert!(matches!(TokenKey::open(Some(module), &uri("bereft"), pin(PIN)), Err(TokenError::NotFound(_))));
 }
+
+/// The public half alone is left: a look sees it, and whoever may log in finds that nothing signs.
+#[test]
+fn a_private_key_that_alone_is_gone_is_told_to_who_may_log_in() {
+    let _turn = crate::softhsm::turn();
+    let Some(module) = module() else { return };
+    let store = devid::store::Store::in_memory(crate::common::provider());
+    devid::client::open_token_keys(&store, Some(module), pin(PIN));
+    let key =
+        store.make_key("device", "pkcs11:token=device;object=hollow", devid::crypto::KeyKind::P256).unwrap().unwrap();
+    store.install("device", &crate::common::issued_for(key.clone(), 1).new_identity()).unwrap();
+    drop(key);
+    assert_eq!(store.keys_that_do_not_open().unwrap(), []);
+    let beside = session(module);
+    let template = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Label(b"hollow".to_vec())];
+    for object in beside.find_objects(&template).unwrap() {
+        beside.destroy_object(object).unwrap();
+    }
+    assert_eq!(store.verify().unwrap(), [], "no PIN is given for a look");
+    let told = store.keys_that_do_not_open().unwrap();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].kind, devid::store::ProblemKind::KeyElsewhere);
+    // The dark twin: without a PIN nothing is said of it.
+    devid::client::open_token_keys(&store, Some(module), crate::softhsm::no_pin());
+    drop(beside);
+    let logged_in = store.keys_that_do_not_open().unwrap().len();
+    assert!(logged_in <= 1, "a token that is still logged in says so, another one nothing");
+}

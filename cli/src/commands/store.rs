@@ -38,7 +38,8 @@ pub fn run(command: &Store, device: &Device, output: Output) -> Result<Exit, Fai
         }
         StoreAction::Verify | StoreAction::Repair => {
             let is_repair = matches!(command.action, StoreAction::Repair);
-            let problems = if is_repair { store.repair()? } else { store.verify()? };
+            let mut problems = if is_repair { store.repair()? } else { store.verify()? };
+            problems.extend(device.keys_that_do_not_open()?);
             let told = |problem: &devid::store::Problem| {
                 let mended = if problem.is_mended { " (put right)" } else { "" };
                 format!("{}: {}{mended}", problem.place, problem.text)

@@ -60,10 +60,11 @@ use super::renewal::{Meter, Planner};
 use super::run::system_time;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
+use crate::crypto::keys::SCRYPT_COST;
 use crate::crypto::{KeyKind, PrivateKey, default_provider};
 use crate::error::Error;
 use crate::store::export::Export as ExportPlan;
-use crate::store::{AnchorSet, DirectoryBackend, DirectoryOptions, Store, StoreError, StoreErrorKind, StoreOptions};
+use crate::store::{AnchorSet, DirectoryBackend, DirectoryOptions, Problem, Store, StoreError, StoreErrorKind, StoreOptions};
 use crate::time::Time;
 
 pub use as_settings::in_settings;
@@ -156,6 +157,7 @@ impl Device {
         let memory = &settings.device.memory;
         let options = StoreOptions {
             retention_count: settings.device.retention.max(2),
+            key_scrypt: settings.device.seal_scrypt.then_some(SCRYPT_COST),
             key_secret: settings.device.seal.clone().map(|source| {
                 let what = format!("the secret that seals keys in {}", crate::files::shown(memory));
                 let secret: crate::store::KeySecret = Arc::new(move || {
@@ -415,6 +417,17 @@ impl Device {
         #[cfg(feature = "pkcs11")]
         crate::client::token::keep_refused_pins(&self.store, self.clock());
         key
+    }
+
+    /// Which keys in tokens are gone though their public halves are there, where the PIN of the settings is at hand: nobody is asked for one.
+    ///
+    /// Errors: device memory cannot be read.
+    pub fn keys_that_do_not_open(&self) -> Result<Vec<Problem>, Error> {
+        let pin = self.settings.device.pkcs11.as_ref().and_then(|pkcs11| pkcs11.pin.as_ref());
+        match pin {
+            None | Some(Source::Prompt) => Ok(Vec::new()),
+            Some(_) => Ok(self.store.keys_that_do_not_open()?),
+        }
     }
 
     /// The tokens, by their labels, that have refused a PIN as far as device memory knows, and have taken none since.

@@ -30,7 +30,8 @@ use crate::error::Error;
 use half::{Described, Half};
 pub use pin::forget_refused_pins;
 pub(crate) use pin::{
-    RefusedPin, have_kept_refused_pins, is_about_to_try, is_not_tried, merge_refused_pins, recall_refused_pins,
+    RefusedPin, have_kept_refused_pins, is_about_to_try, is_given_by, is_not_tried, merge_refused_pins,
+    recall_refused_pins, when_refused,
 };
 use token::{Module, Token, Way, may_begin_anew};
 pub use uri::{TokenUri, UriError};

@@ -1,8 +1,9 @@
 //! PINs that a token refused, or has said nothing about: a token counts wrong ones and locks, so none that it refused is given twice, and one
 //! that it has not answered is given again, ever more rarely.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::super::{CryptoError, DigestAlgorithm, default_provider};
 
@@ -121,6 +122,47 @@ struct Memory {
 
 /// Two programs in one process share it, as they share the tokens' counters.
 static MEMORY: Mutex<Memory> = Mutex::new(Memory { tokens: BTreeMap::new(), gone: Vec::new() });
+
+/// Is told that a token has refused a PIN, whatever key that was for, or only asked whether it is still there: whether it is.
+type OnRefused = Arc<dyn Fn(bool) -> bool + Send + Sync>;
+
+static ON_REFUSED: Mutex<Vec<OnRefused>> = Mutex::new(Vec::new());
+
+thread_local! {
+    /// Whose device memory has given the PIN that is tried now.
+    static GIVER: RefCell<Option<OnRefused>> = const { RefCell::new(None) };
+}
+
+/// Has device memory told of what a token refuses in this process, also to who opens a key by its URI alone.
+pub(crate) fn when_refused(told: OnRefused) {
+    ask_all(false);
+    ON_REFUSED.lock().unwrap_or_else(PoisonError::into_inner).push(told);
+}
+
+/// Whoever is asked may open device memory, or let go of it: no lock is held.
+fn ask_all(is_refused: bool) {
+    let mut gone = ON_REFUSED.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    gone.retain(|told| !told(is_refused));
+    let mut all = ON_REFUSED.lock().unwrap_or_else(PoisonError::into_inner);
+    all.retain(|one| !gone.iter().any(|gone| Arc::ptr_eq(one, gone)));
+}
+
+/// The PIN that is asked for now is given for this device memory: it alone is told if the token refuses it.
+pub(crate) fn is_given_by(told: OnRefused) {
+    GIVER.set(Some(told));
+}
+
+/// A PIN is about to be asked for, by nobody yet.
+pub(super) fn is_given_by_nobody() {
+    GIVER.set(None);
+}
+
+fn tell_refused() {
+    match GIVER.take() {
+        Some(giver) => drop(giver(true)),
+        None => ask_all(true),
+    }
+}
 
 /// What device memory has: what it has no longer was taken out by another process, and is forgotten. `now`: the device's time, if known.
 pub(crate) fn recall_refused_pins(home: usize, kept: Vec<RefusedPin>, now: Option<i64>) {
@@ -273,6 +315,11 @@ impl PinMemory {
     }
 
     pub fn refused(&self, pin: &str) {
+        self.note_refused(pin);
+        tell_refused();
+    }
+
+    fn note_refused(&self, pin: &str) {
         let Ok(mark) = self.mark(pin) else { return };
         let mut memory = memory();
         let pins = memory.tokens.entry(self.token.clone()).or_default();

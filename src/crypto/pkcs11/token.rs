@@ -12,7 +12,7 @@ use cryptoki::slot::{Slot, TokenInfo};
 use cryptoki::types::AuthPin;
 use zeroize::Zeroizing;
 
-use super::pin::{Held, PinMemory};
+use super::pin::{Held, PinMemory, is_given_by_nobody};
 use super::uri::{TokenUri, UriError};
 use super::{PinRequest, PinSource, TokenError, words};
 
@@ -211,6 +211,7 @@ impl Token {
             is_final_try: info.user_pin_final_try(),
             is_count_low: info.user_pin_count_low(),
         };
+        is_given_by_nobody();
         let pin: Zeroizing<String> = pin(&request).map_err(TokenError::NoPin)?;
         let memory = PinMemory::of(info.serial_number(), label);
         if let Some(held) = memory.held(&pin, request.is_count_low).map_err(TokenError::NoPin)? {
