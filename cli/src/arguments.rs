@@ -341,6 +341,9 @@ pub struct Export {
     /// Source of a password for the private key
     #[arg(long, value_name = "SOURCE")]
     pub password: Option<String>,
+    /// Derive from the password by scrypt instead of PBKDF2
+    #[arg(long, requires = "password")]
+    pub scrypt: bool,
     /// Whom the private key's file is given to: USER or USER:GROUP, names or numbers
     #[arg(long, value_name = "USER")]
     pub owner: Option<String>,

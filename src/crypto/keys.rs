@@ -7,8 +7,7 @@ use zeroize::Zeroizing;
 
 #[cfg(feature = "legacy-ciphers")]
 use super::pbe;
-use super::pbes2::{outdated, pbes2_decrypt, pbes2_encrypt, pbes2_under};
-use super::scrypt::scrypt;
+use super::pbes2::{Stretching, outdated, pbes2_decrypt, pbes2_encrypt};
 use super::{CryptoError, KeyIdentity, PrivateKey, Provider};
 use crate::asn1::der::{self, Cursor, element, sequence};
 use crate::asn1::kind::{self, Kind};
@@ -100,9 +99,12 @@ pub fn encrypt_pkcs8(
     if iterations == 0 || iterations > limits::MAX_KEY_FILE_ITERATIONS {
         return Err(CryptoError::Unsupported(format!("PBKDF2 with {iterations} iterations")));
     }
-    let (algorithm, ciphertext) = pbes2_encrypt(provider, pkcs8, password, iterations)?;
+    let (algorithm, ciphertext) = pbes2_encrypt(provider, pkcs8, password, Stretching::Pbkdf2(iterations))?;
     Ok(sequence(&[&algorithm, &element(0x04, &[&ciphertext])]))
 }
+
+/// scrypt's N where nobody chose: 16 MiB of memory.
+pub const SCRYPT_COST: u32 = 16_384;
 
 /// The same with scrypt in the place of PBKDF2 (RFC 7914 section 7.1), r = 8 and p = 1: who guesses passwords needs memory too,
 /// 1 KiB for each of the `n`, a power of two. 16384 is what OpenSSL writes with `-scrypt`, and the most that it reads unless told otherwise.
@@ -112,22 +114,8 @@ pub fn encrypt_pkcs8_scrypt(
     password: &[u8],
     n: u32,
 ) -> Result<Vec<u8>, CryptoError> {
-    const BLOCK_SIZE: u32 = 8;
     PrivateKeyInfo::from_der(pkcs8)?;
-    let mut salt = [0u8; 16];
-    provider.random(&mut salt)?;
-    let mut key = Zeroizing::new([0u8; 32]);
-    scrypt(provider, password, &salt, (n.into(), BLOCK_SIZE, 1), &mut *key)?;
-    let parameters = sequence(&[
-        &element(0x04, &[&salt]),
-        &der::encode(&n),
-        &der::encode(&BLOCK_SIZE),
-        &der::encode(&1u32),
-        // keyLength is not needed, and some read it: it says what the cipher says.
-        &der::encode(&32u32),
-    ]);
-    let derivation = sequence(&[&element(0x06, &[oid::SCRYPT.as_bytes()]), &parameters]);
-    let (algorithm, ciphertext) = pbes2_under(provider, pkcs8, &key, &derivation)?;
+    let (algorithm, ciphertext) = pbes2_encrypt(provider, pkcs8, password, Stretching::Scrypt(n))?;
     Ok(sequence(&[&algorithm, &element(0x04, &[&ciphertext])]))
 }
 

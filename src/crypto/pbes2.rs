@@ -11,26 +11,61 @@ use crate::asn1::oid::{self, Oid};
 use crate::asn1::pkcs8::{absent_or_null, algorithm_identifier};
 use crate::prelude::*;
 
-/// PBES2 with PBKDF2-HMAC-SHA256 and AES-256-CBC: the AlgorithmIdentifier, DER, and the ciphertext. The caller has
-/// bounded `iterations`.
+/// How a password is stretched to a key: RFC 8018 section 5.2, RFC 7914.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stretching {
+    /// PBKDF2-HMAC-SHA256, by so many iterations, which the caller has bounded.
+    Pbkdf2(u32),
+    /// scrypt with this N, r = 8 and p = 1.
+    Scrypt(u32),
+}
+
+/// scrypt's r, as everybody has it.
+const BLOCK_SIZE: u32 = 8;
+
+impl Stretching {
+    /// By scrypt where its N is told, else by so many iterations.
+    pub fn of(iterations: u32, scrypt: Option<u32>) -> Self {
+        scrypt.map_or(Stretching::Pbkdf2(iterations), Stretching::Scrypt)
+    }
+
+    /// The key, and the keyDerivationFunc, DER, that tells how to derive it.
+    fn derive(self, provider: &dyn Provider, password: &[u8], key: &mut [u8; 32]) -> Result<Vec<u8>, CryptoError> {
+        let object = |found: Oid| element(0x06, &[found.as_bytes()]);
+        let mut salt = [0u8; 16];
+        provider.random(&mut salt)?;
+        let salt_field = element(0x04, &[&salt]);
+        Ok(match self {
+            Stretching::Pbkdf2(iterations) => {
+                provider.pbkdf2(DigestAlgorithm::Sha256, password, &salt, iterations, key)?;
+                let prf = sequence(&[&object(oid::HMAC_WITH_SHA256), &[0x05, 0x00]]);
+                let parameters = sequence(&[&salt_field, &der::encode(&iterations), &prf]);
+                sequence(&[&object(oid::PBKDF2), &parameters])
+            }
+            Stretching::Scrypt(n) => {
+                scrypt(provider, password, &salt, (n.into(), BLOCK_SIZE, 1), key)?;
+                // keyLength is not needed, and some read it: it says what the cipher says.
+                let costs = [n, BLOCK_SIZE, 1, 32].map(|cost| der::encode(&cost)).concat();
+                sequence(&[&object(oid::SCRYPT), &sequence(&[&salt_field, &costs])])
+            }
+        })
+    }
+}
+
+/// PBES2 with AES-256-CBC: the AlgorithmIdentifier, DER, and the ciphertext.
 pub(crate) fn pbes2_encrypt(
     provider: &dyn Provider,
     plaintext: &[u8],
     password: &[u8],
-    iterations: u32,
+    stretching: Stretching,
 ) -> Result<(Vec<u8>, Vec<u8>), CryptoError> {
-    let mut salt = [0u8; 16];
-    provider.random(&mut salt)?;
     let mut key = Zeroizing::new([0u8; 32]);
-    provider.pbkdf2(DigestAlgorithm::Sha256, password, &salt, iterations, &mut *key)?;
-    let object = |found: Oid| element(0x06, &[found.as_bytes()]);
-    let prf = sequence(&[&object(oid::HMAC_WITH_SHA256), &[0x05, 0x00]]);
-    let parameters = sequence(&[&element(0x04, &[&salt]), &der::encode(&iterations), &prf]);
-    pbes2_under(provider, plaintext, &key, &sequence(&[&object(oid::PBKDF2), &parameters]))
+    let derivation = stretching.derive(provider, password, &mut key)?;
+    pbes2_under(provider, plaintext, &key, &derivation)
 }
 
-/// PBES2 with AES-256-CBC under a key that `derivation`, a keyDerivationFunc, tells how to derive.
-pub(super) fn pbes2_under(
+/// The same under a key that `derivation`, a keyDerivationFunc, tells how to derive.
+fn pbes2_under(
     provider: &dyn Provider,
     plaintext: &[u8],
     key: &[u8; 32],

@@ -369,9 +369,11 @@ impl Home<'_> {
                     let detail = "the secret that is to seal the key is empty: the key would lie open";
                     return Err(StoreError::new(StoreErrorKind::Secret, place, detail));
                 }
-                let sealed = keys::encrypt_pkcs8(&**self.provider, pkcs8, &secret, self.options.key_iterations)
-                    .map_err(failed)?;
-                pem::encode("ENCRYPTED PRIVATE KEY", &sealed)
+                let sealed = match self.options.key_scrypt {
+                    Some(n) => keys::encrypt_pkcs8_scrypt(&**self.provider, pkcs8, &secret, n),
+                    None => keys::encrypt_pkcs8(&**self.provider, pkcs8, &secret, self.options.key_iterations),
+                };
+                pem::encode("ENCRYPTED PRIVATE KEY", &sealed.map_err(failed)?)
             }
         };
         let bytes = zeroize::Zeroizing::new(text.as_bytes().to_vec());

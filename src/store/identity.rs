@@ -160,10 +160,13 @@ pub struct StoreOptions {
     pub key_secret: Option<KeySecret>,
     /// PBKDF2 iterations for new keys. A device-unique random secret needs few, a password many.
     pub key_iterations: u32,
+    /// scrypt's N (RFC 7914), with r = 8 and p = 1, for new keys in the place of PBKDF2: who guesses a password needs so many KiB of memory for
+    /// each guess. Keys that are there stay as they are, and are read either way.
+    pub key_scrypt: Option<u32>,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        StoreOptions { retention_count: 2, key_secret: None, key_iterations: 100_000 }
+        StoreOptions { retention_count: 2, key_secret: None, key_iterations: 100_000, key_scrypt: None }
     }
 }

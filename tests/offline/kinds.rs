@@ -65,7 +65,15 @@ fn files() -> Vec<File> {
     let sealed =
         sequence(&[&element(0x06, &[oid::CMS_ENVELOPED_DATA.as_bytes()]), &element(0xa0, &[&sequence(&[&[2, 1, 2]])])]);
     let (mac, certificate_of) = (Pkcs12Mac::Hmac, &device.certificate);
-    let new = NewPkcs12 { pkcs8: &pkcs8, certificate: certificate_of, chain: &chain, name: "x", mac, iterations: 100 };
+    let new = NewPkcs12 {
+        pkcs8: &pkcs8,
+        certificate: certificate_of,
+        chain: &chain,
+        name: "x",
+        mac,
+        iterations: 100,
+        scrypt: None,
+    };
     let pkcs12 = new.seal(&**provider(), "pw").unwrap();
     let encrypted = devid::crypto::keys::encrypt_pkcs8(&**provider(), &pkcs8, b"pw", 1000).unwrap();
     let tpm = sequence(&[&element(0x06, &[oid::TPM_LOADABLE_KEY.as_bytes()]), &[2, 1, 7], &element(4, &[&[0; 90]])]);

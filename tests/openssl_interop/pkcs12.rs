@@ -83,6 +83,7 @@ fn pkcs12_that_we_write_is_read_by_openssl_with_the_password_and_no_other() {
         name: "router",
         mac: Pkcs12Mac::Hmac,
         iterations: 2048,
+        scrypt: None,
     };
     bench.write("ours.p12", &new.seal(&*provider, "Pa$$-wörd").unwrap());
     bench.openssl("pkcs12 -in ours.p12 -passin pass:Pa$$-wörd -passout pass:x -out all.pem");
@@ -93,6 +94,13 @@ fn pkcs12_that_we_write_is_read_by_openssl_with_the_password_and_no_other() {
     assert_eq!(text.matches("friendlyName: router").count(), 2, "key and certificate: {text}");
     assert_eq!(text.matches("localKeyID").count(), 2, "key and certificate: {text}");
     assert!(!bench.try_openssl("pkcs12 -in ours.p12 -passin pass:wrong -nodes -out none.pem"));
+
+    // scrypt in the place of PBKDF2, as OpenSSL knows it since 1.1.0.
+    let by_scrypt = NewPkcs12 { scrypt: Some(16_384), ..new };
+    bench.write("scrypt.p12", &by_scrypt.seal(&*provider, "letmein").unwrap());
+    bench.openssl("pkcs12 -in scrypt.p12 -passin pass:letmein -nodes -out all.pem");
+    assert_eq!(load_private_key(&*provider, &bench.read("all.pem"), None).unwrap().spki(), key.spki());
+    assert!(!bench.try_openssl("pkcs12 -in scrypt.p12 -passin pass:wrong -nodes -out none.pem"));
 
     // PBMAC1 came to OpenSSL with 3.4: an older one reads the file if it is told to pass the MAC over.
     let new = NewPkcs12 { mac: Pkcs12Mac::Pbmac1, ..new };

@@ -156,11 +156,14 @@ fn a_password_encrypts_the_key_in_every_layout() {
         let place = Place::new();
         let store = place.open();
         store.install("device", &issued(1).new_identity()).unwrap();
-        let export = Export { password: Some("secret".to_owned().into()), ..export(layout, &place) };
-        let exported = store.export("device", &export).unwrap();
-        let key = fs::read(&exported.files[0]).unwrap();
-        assert!(load_private_key(&*provider(), &key, None).is_err(), "{layout:?}");
-        assert_eq!(load_private_key(&*provider(), &key, Some(b"secret")).unwrap().spki(), issued(1).key.spki());
+        for scrypt in [None, Some(1024)] {
+            let export = Export { password: Some("secret".to_owned().into()), scrypt, ..export(layout, &place) };
+            let exported = store.export("device", &export).unwrap();
+            let key = fs::read(&exported.files[0]).unwrap();
+            assert!(load_private_key(&*provider(), &key, None).is_err(), "{layout:?}");
+            assert!(load_private_key(&*provider(), &key, Some(b"Secret")).is_err(), "{layout:?}");
+            assert_eq!(load_private_key(&*provider(), &key, Some(b"secret")).unwrap().spki(), issued(1).key.spki());
+        }
     }
 }
 

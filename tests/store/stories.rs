@@ -336,6 +336,50 @@ fn sealed_keys_open_with_their_secret_and_with_no_other() {
     assert_eq!((error.code(), error.number()), (Code::Application, -10_007));
 }
 
+/// By PBKDF2 or by scrypt, each memory reads what the other one has sealed, and goes on with its own.
+#[test]
+fn keys_are_sealed_by_scrypt_where_that_is_asked_and_read_either_way() {
+    let storage = MapStorage::default();
+    let open = |key_scrypt: Option<u32>| {
+        let options = StoreOptions {
+            key_secret: Some(device_secret()),
+            key_iterations: 10,
+            key_scrypt,
+            ..StoreOptions::default()
+        };
+        Store::new(Box::new(CallbackBackend::new(storage.clone(), provider())), provider(), options)
+    };
+    // OBJECT IDENTIFIER scrypt (RFC 7914 section 7), in what is sealed.
+    let is_by_scrypt = |number: u32| {
+        let records = storage.records.lock().unwrap();
+        let sealed = &records[&format!("identity/device/gen-{number:06}/key.pem")];
+        let blocks = devid::asn1::pem::parse(sealed).unwrap();
+        blocks[0].decode().unwrap().windows(9).any(|bytes| bytes == [0x2b, 6, 1, 4, 1, 0xda, 0x47, 4, 11])
+    };
+    open(None).install("device", &issued(1).new_identity()).unwrap();
+    open(Some(1024)).install("device", &issued(2).new_identity()).unwrap();
+    assert!(!is_by_scrypt(1) && is_by_scrypt(2));
+    for key_scrypt in [None, Some(1024)] {
+        let store = open(key_scrypt);
+        assert!(issued(2).is(&store.current("device").unwrap()) && issued(1).is(&store.previous("device").unwrap()));
+        assert_eq!(store.verify().unwrap(), []);
+    }
+    open(None).install("device", &issued(3).new_identity()).unwrap();
+    assert!(!is_by_scrypt(3));
+    // The dark twins: another secret, and a cost that is none.
+    let wrong = StoreOptions {
+        key_secret: Some(std::sync::Arc::new(|| Ok(b"another device".to_vec().into()))),
+        ..StoreOptions::default()
+    };
+    let other = Store::new(Box::new(CallbackBackend::new(storage.clone(), provider())), provider(), wrong);
+    assert_eq!(other.previous("device").unwrap_err().kind, Kind::Secret);
+    for cost in [0, 1, 1000, 1 << 30] {
+        let refused = open(Some(cost)).install("device", &issued(4).new_identity()).unwrap_err();
+        assert_eq!(refused.kind, Kind::Key, "{cost}: {refused}");
+        assert!(issued(3).is(&open(None).current("device").unwrap()));
+    }
+}
+
 #[test]
 fn a_held_store_shuts_other_handles_out_until_the_guard_is_gone() {
     let place = Place::new();

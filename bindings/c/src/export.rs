@@ -4,6 +4,7 @@ use zeroize::Zeroizing;
 
 use super::pkcs12::{mac_named, not_empty};
 use super::prelude::*;
+use super::storage::scrypt_cost;
 use devid_core::cms::pkcs12::DEFAULT_ITERATIONS;
 use devid_core::store::export::{Export, Layout};
 use devid_core::store::{Change, ChangeKind};
@@ -71,6 +72,16 @@ fn devid_export_new(layout: &str, folder: &str) -> Result<devid_export, Error> {
 fn devid_export_set_password(how: &mut devid_export, password: &[u8], iterations: u32) -> Result<(), Error> {
     how.password = Some(Zeroizing::new(not_empty(password)?.to_owned()));
     how.iterations = if iterations == 0 { DEFAULT_ITERATIONS } else { iterations };
+    Ok(())
+}
+
+/// Has the password stretched by scrypt (RFC 7914) in the place of PBKDF2. The MAC of a PKCS#12 file stays by iterations.
+///
+/// @param n  Cost, a power of two: so many KiB of memory, 1024 to 65536; OpenSSL reads up to 16384 by itself. 0: PBKDF2, the default.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+#[export]
+fn devid_export_set_scrypt(how: &mut devid_export, n: u32) -> Result<(), Error> {
+    how.scrypt = scrypt_cost(n)?;
     Ok(())
 }
 

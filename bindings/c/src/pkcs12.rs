@@ -69,6 +69,7 @@ fn devid_pkcs12_write(
         name: name.unwrap_or_default(),
         mac: mac_named(mac)?,
         iterations: if iterations == 0 { DEFAULT_ITERATIONS } else { iterations },
+        scrypt: None,
     };
     Ok(devid_bytes::from_slice(&new.seal(&*default_provider(), password)?))
 }

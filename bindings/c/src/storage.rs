@@ -133,6 +133,26 @@ fn devid_store_options_set_iterations(options: &mut devid_store_options, iterati
     Ok(())
 }
 
+/// Has the secret stretched by scrypt (RFC 7914) for new keys, in the place of PBKDF2: who guesses a password needs memory for each guess. Keys
+/// that are there stay as they are, and are read either way.
+///
+/// @param n  Cost, a power of two: so many KiB of memory, 1024 to 65536; 0: PBKDF2, the default.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+#[export]
+fn devid_store_options_set_scrypt(options: &mut devid_store_options, n: u32) -> Result<(), Error> {
+    options.store.key_scrypt = scrypt_cost(n)?;
+    Ok(())
+}
+
+/// The cost of scrypt; 0: PBKDF2.
+pub(super) fn scrypt_cost(n: u32) -> Result<Option<u32>, Error> {
+    match n {
+        0 => Ok(None),
+        1024..=65_536 if n.is_power_of_two() => Ok(Some(n)),
+        _ => Err(invalid(format!("scrypt with a cost of {n}; a power of two from 1024 to 65536 is taken, or 0"))),
+    }
+}
+
 /// How many generations of an identity are kept, the one in use included. One that is staged is kept besides.
 ///
 /// @param count    2 (the default) to 1000: there is always one to roll back to.

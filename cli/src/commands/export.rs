@@ -16,6 +16,7 @@ pub fn run(command: &Export, device: &Device, output: Output) -> Result<Exit, Fa
         folder: command.folder.clone(),
         anchors: command.anchors.clone(),
         password,
+        scrypt: command.scrypt,
         owner: command.owner.clone(),
         then: Vec::new(),
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use devid::asn1::pem;
 use devid::client::device::Device;
-use devid::crypto::keys::{encrypt_pkcs8, encrypt_pkcs8_scrypt, load_private_key};
+use devid::crypto::keys::{SCRYPT_COST, encrypt_pkcs8, encrypt_pkcs8_scrypt, load_private_key};
 use devid::crypto::{DigestAlgorithm, KeyKind, PrivateKey, default_provider};
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -18,8 +18,6 @@ use crate::settings::{Loaded, Source};
 
 /// PBKDF2's iterations for a key under a password.
 const ITERATIONS: u32 = 600_000;
-/// scrypt's N, in KiB of memory: what OpenSSL takes.
-const SCRYPT_COST: u32 = 16_384;
 
 pub fn run(command: &Key, arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
     let loaded = || arguments.load();

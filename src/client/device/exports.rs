@@ -11,6 +11,7 @@ use super::files::read_certificates;
 use super::reading::{Reading, of};
 use super::{Device, Export, Settings, wrong};
 use crate::asn1::x509::hex;
+use crate::crypto::keys::SCRYPT_COST;
 use crate::crypto::{DigestAlgorithm, Provider, default_provider};
 use crate::error::Error;
 use crate::store::export::{Export as ExportPlan, Layout};
@@ -131,6 +132,7 @@ fn digest_of(provider: &dyn Provider, current: &Identity, export: &Export) -> Re
     parts.extend(current.chain.iter().chain(&anchors).map(|one| one.as_der()));
     // Behind what earlier versions have: without one, what they wrote stands.
     parts.extend(export.owner.as_deref().map(str::as_bytes));
+    parts.extend(export.scrypt.then_some(&b"scrypt"[..]));
     digest(provider, &parts)
 }
 
@@ -226,6 +228,7 @@ impl Reading<'_> {
         let what = format!("the password of the export to {}", crate::files::shown(&export.folder));
         let password = source.map(|source| self.text("password", source, &what)).transpose()?;
         out.password = password.flatten();
+        out.scrypt = export.scrypt.then_some(SCRYPT_COST);
         out.key_owner = of("owner", export.owner.as_deref().map(owner_of).transpose())?;
         Ok(out)
     }

@@ -220,6 +220,7 @@ impl Device {
             folder: folder.to_owned(),
             anchors: Vec::new(),
             password: None,
+            scrypt: false,
             owner: None,
             then: Vec::new(),
         };

@@ -136,6 +136,9 @@ pub struct NewPkcs12<'a> {
     pub mac: Pkcs12Mac,
     /// Of each of the three key derivations. Readers have limits: .NET takes 300,000 each and 1,200,000 in all.
     pub iterations: u32,
+    /// scrypt's N (RFC 7914), with r = 8 and p = 1: the key and the certificates are encrypted by it in the place of PBKDF2; the MAC knows
+    /// `iterations` alone, and is what a weak password is guessed by. OpenSSL and Bouncy Castle read it.
+    pub scrypt: Option<u32>,
 }
 
 impl Pkcs12Mac {

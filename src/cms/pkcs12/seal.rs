@@ -12,7 +12,7 @@ use crate::cms::CmsError;
 use crate::cms::content_info::encode_content_info;
 use crate::crypto::algorithm::encode_oid;
 use crate::crypto::pbe::{Purpose, derive};
-use crate::crypto::pbes2::pbes2_encrypt;
+use crate::crypto::pbes2::{Stretching, pbes2_encrypt};
 use crate::crypto::{CryptoError, DigestAlgorithm, Provider};
 use crate::features::{self, needs};
 use crate::limits;
@@ -32,11 +32,12 @@ impl NewPkcs12<'_> {
             return Err(CryptoError::Unsupported(format!("PKCS#12 with {} iterations", self.iterations)).into());
         }
         let secret = password.as_bytes();
+        let stretching = Stretching::of(self.iterations, self.scrypt);
         let digest = provider.digest(DigestAlgorithm::Sha256, &[self.certificate.as_der()])?;
         // What ties the key to its certificate for other software; any bytes will do.
         let key_id = &digest[..20];
 
-        let (algorithm, ciphertext) = pbes2_encrypt(provider, self.pkcs8, secret, self.iterations)?;
+        let (algorithm, ciphertext) = pbes2_encrypt(provider, self.pkcs8, secret, stretching)?;
         let shrouded = sequence(&[&algorithm, &element(0x04, &[&ciphertext])]);
         let keys = sequence(&[&bag(oid::BAG_SHROUDED_KEY, &shrouded, &self.attributes(key_id))]);
 
@@ -44,7 +45,7 @@ impl NewPkcs12<'_> {
         for above in above(self.certificate, self.chain) {
             certificates.extend(certificate_bag(above, &[]));
         }
-        let (algorithm, ciphertext) = pbes2_encrypt(provider, &sequence(&[&certificates]), secret, self.iterations)?;
+        let (algorithm, ciphertext) = pbes2_encrypt(provider, &sequence(&[&certificates]), secret, stretching)?;
         // EncryptedData version 0 (RFC 5652 section 8).
         let content = sequence(&[&encode_oid(oid::CMS_DATA), &algorithm, &element(0x80, &[&ciphertext])]);
         let encrypted = sequence(&[&[0x02, 0x01, 0x00], &content]);

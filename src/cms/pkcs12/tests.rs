@@ -24,7 +24,15 @@ fn sealed(mac: Pkcs12Mac, password: &str) -> Vec<u8> {
     let provider = default_provider();
     let key = load_private_key(&*provider, DEVICE_KEY, None).unwrap().to_pkcs8().unwrap();
     let (device, ca) = (Certificate::many_from_bytes(DEVICE).unwrap(), Certificate::many_from_bytes(CA).unwrap());
-    let new = NewPkcs12 { pkcs8: &key, certificate: &device[0], chain: &ca, name: "Gerät 7", mac, iterations: 100 };
+    let new = NewPkcs12 {
+        pkcs8: &key,
+        certificate: &device[0],
+        chain: &ca,
+        name: "Gerät 7",
+        mac,
+        iterations: 100,
+        scrypt: None,
+    };
     new.seal(&*provider, password).unwrap()
 }
 
@@ -36,7 +44,7 @@ fn a_chain_that_begins_with_the_certificate_itself_holds_it_once() {
     let whole = [&device[..1], &ca[..]].concat();
     let sealed = [&ca[..], &whole].map(|chain| {
         let (mac, iterations) = (Pkcs12Mac::Hmac, 100);
-        let new = NewPkcs12 { pkcs8: &key, certificate: &device[0], chain, name: "", mac, iterations };
+        let new = NewPkcs12 { pkcs8: &key, certificate: &device[0], chain, name: "", mac, iterations, scrypt: None };
         new.seal(&*provider, "pw").unwrap()
     });
     // Reading leaves doubles out: that none was written is seen by the length.
@@ -58,6 +66,26 @@ fn a_file_is_known_in_base64_in_armour_and_cut_short() {
     assert!(matches!(open(cut, "pw").unwrap_err(), CmsError::Malformed(_)));
     // Certificates beside it are what the file is read for.
     assert!(!is_pkcs12(&[armoured.as_bytes(), DEVICE].concat()));
+}
+
+#[test]
+fn what_is_sealed_by_scrypt_is_read_again_with_the_password_and_no_other() {
+    let provider = default_provider();
+    let key = load_private_key(&*provider, DEVICE_KEY, None).unwrap().to_pkcs8().unwrap();
+    let device = Certificate::many_from_bytes(DEVICE).unwrap();
+    let mac = Pkcs12Mac::Hmac;
+    let new =
+        NewPkcs12 { pkcs8: &key, certificate: &device[0], chain: &[], name: "", mac, iterations: 100, scrypt: None };
+    let sealed = |scrypt| NewPkcs12 { scrypt, ..new }.seal(&*provider, "pw");
+    let by_scrypt = sealed(Some(1024)).unwrap();
+    let named = crate::crypto::algorithm::encode_oid(crate::asn1::oid::SCRYPT);
+    let count = |file: &[u8]| file.windows(named.len()).filter(|bytes| *bytes == named).count();
+    assert_eq!((count(&by_scrypt), count(&sealed(None).unwrap())), (2, 0), "key and certificates");
+    assert_eq!(open(&by_scrypt, "pw").unwrap().keys[0].pkcs8[..], key[..]);
+    assert!(wrong_secret(open(&by_scrypt, "Pw")));
+    for cost in [0, 1, 1000, 1 << 20] {
+        sealed(Some(cost)).unwrap_err();
+    }
 }
 
 #[test]
@@ -94,8 +122,15 @@ fn an_empty_password_and_a_count_of_zero_are_refused_on_writing() {
     let provider = default_provider();
     let key = load_private_key(&*provider, DEVICE_KEY, None).unwrap().to_pkcs8().unwrap();
     let device = Certificate::many_from_bytes(DEVICE).unwrap();
-    let new =
-        NewPkcs12 { pkcs8: &key, certificate: &device[0], chain: &[], name: "", mac: Pkcs12Mac::Hmac, iterations: 100 };
+    let new = NewPkcs12 {
+        pkcs8: &key,
+        certificate: &device[0],
+        chain: &[],
+        name: "",
+        mac: Pkcs12Mac::Hmac,
+        iterations: 100,
+        scrypt: None,
+    };
     assert!(new.seal(&*provider, "").is_err());
     assert!(NewPkcs12 { iterations: 0, ..new }.seal(&*provider, "x").is_err());
     assert!(NewPkcs12 { iterations: u32::MAX, ..new }.seal(&*provider, "x").is_err());

@@ -54,6 +54,7 @@ pub(super) fn plan(provider: &dyn Provider, identity: &Identity, export: &Export
             name,
             mac: export.mac,
             iterations: export.iterations,
+            scrypt: export.scrypt,
         };
         let file = new.seal(provider, password).map_err(|error| failed(name, error))?;
         return Ok(Plan::Single(secret(format!("{name}.p12"), Zeroizing::new(file))));
@@ -115,7 +116,10 @@ fn private_key(provider: &dyn Provider, key: &[u8], export: &Export) -> Result<Z
     let text = match &export.password {
         None => pem::encode("PRIVATE KEY", key),
         Some(password) => {
-            let sealed = keys::encrypt_pkcs8(provider, key, password.as_bytes(), export.iterations)?;
+            let sealed = match export.scrypt {
+                Some(n) => keys::encrypt_pkcs8_scrypt(provider, key, password.as_bytes(), n)?,
+                None => keys::encrypt_pkcs8(provider, key, password.as_bytes(), export.iterations)?,
+            };
             pem::encode("ENCRYPTED PRIVATE KEY", &sealed)
         }
     };

@@ -79,6 +79,8 @@ pub struct Export {
     pub mac: Pkcs12Mac,
     /// PBKDF2 iterations where there is a password.
     pub iterations: u32,
+    /// scrypt's N (RFC 7914) in the place of PBKDF2; the MAC of a PKCS#12 file stays by `iterations`.
+    pub scrypt: Option<u32>,
     /// User and group that private keys are given to, such as those of a server that does not start as root. Needs the
     /// right to do so.
     pub key_owner: Option<(u32, u32)>,
@@ -96,6 +98,7 @@ impl Export {
             password: None,
             mac: Pkcs12Mac::Hmac,
             iterations: crate::cms::pkcs12::DEFAULT_ITERATIONS,
+            scrypt: None,
             key_owner: None,
             probe: None,
         }

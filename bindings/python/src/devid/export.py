@@ -68,6 +68,7 @@ def export(
     anchors: Certificates,
     password: Optional[str],
     iterations: int,
+    scrypt: int,
     mac: str,
     key_owner: Optional[Tuple[int, int]],
 ) -> Exported:
@@ -80,6 +81,7 @@ def export(
         if password is not None:
             secret = text(password, "password")
             call("devid_export_set_password", how, secret, len(secret), iterations)
+        call("devid_export_set_scrypt", how, scrypt)
         if key_owner is not None:
             call("devid_export_set_key_owner", how, *key_owner)
         lib = library()

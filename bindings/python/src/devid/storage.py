@@ -62,7 +62,7 @@ class StoreOptions(Handle):
 
 @contextlib.contextmanager
 def store_options(
-    secret: Optional[Secret], retention: int, iterations: Optional[int], atomic_writes: bool = False
+    secret: Optional[Secret], retention: int, iterations: Optional[int], scrypt: int = 0, atomic_writes: bool = False
 ) -> Iterator[Any]:
     """The pointer to options."""
     with StoreOptions._made_by("devid_store_options_new") as options, options._use() as pointer:
@@ -74,6 +74,7 @@ def store_options(
         call("devid_store_options_set_retention", pointer, retention)
         if iterations is not None:
             call("devid_store_options_set_iterations", pointer, iterations)
+        call("devid_store_options_set_scrypt", pointer, scrypt)
         call("devid_store_options_set_atomic_writes", pointer, atomic_writes)
         yield pointer
 

@@ -105,16 +105,17 @@ class Store(Handle):
         *,
         retention: int = 2,
         iterations: Optional[int] = None,
+        scrypt: int = 0,
         must_exist: bool = False,
         lock_wait: float = 2.0,
     ) -> None:
         """Opens a directory, which is created if it is missing, unless it ``must_exist``: else a path that is mistyped, or an empty
         folder where no medium is mounted, is a new, empty device memory. ``lock_wait``: for so many seconds a call waits for another process that has the lock.
 
-        ``secret`` encrypts private keys at rest, stretched by so many ``iterations``; without it keys are plain files that
-        the owner alone can read. ``retention`` tells how many generations of an identity are kept, the one in use included.
+        ``secret`` encrypts private keys at rest, stretched by so many ``iterations`` of PBKDF2, or by ``scrypt`` with this cost (a power
+        of two, so many KiB of memory); without it keys are plain files that the owner alone can read. ``retention`` tells how many generations of an identity are kept, the one in use included.
         """
-        with store_options(secret, retention, iterations) as options:
+        with store_options(secret, retention, iterations, scrypt) as options:
             call("devid_store_options_set_must_exist", options, must_exist)
             call("devid_store_options_set_lock_wait", options, math.ceil(lock_wait * 1000))
             self._own(self._pointer_from("devid_store_open", text(os.fspath(path), "path"), options))
@@ -133,6 +134,7 @@ class Store(Handle):
         secret: Optional[Secret] = None,
         retention: int = 2,
         iterations: Optional[int] = None,
+        scrypt: int = 0,
         atomic_writes: bool = False,
     ) -> Store:
         """Device memory in the program's own storage.
@@ -141,7 +143,7 @@ class Store(Handle):
         """
         if not isinstance(storage, Storage):
             raise TypeError(f"storage must be a Storage, not {type(storage).__name__}")
-        with store_options(secret, retention, iterations, atomic_writes) as options:
+        with store_options(secret, retention, iterations, scrypt, atomic_writes) as options:
             return cls._made_by("devid_store_open_storage", *CALLBACKS, TOKENS.put(storage), DESTROY, options)
 
     def install(
@@ -258,6 +260,7 @@ class Store(Handle):
         anchors: Certificates = (),
         password: Optional[str] = None,
         iterations: int = 0,
+        scrypt: int = 0,
         mac: str = "HMAC",
         key_owner: Optional[Tuple[int, int]] = None,
     ) -> Exported:
@@ -265,7 +268,8 @@ class Store(Handle):
 
         Layouts: ``pem`` (one file), ``pkcs12`` (one file, needs a password), ``openssl``, ``nginx`` and ``mosquitto`` (a
         set of files behind the link ``folder/current``), ``strongswan`` (swanctl's folders). ``anchors`` are whom the
-        software shall trust; ``key_owner`` is a user's and a group's number. Private keys have mode 0600.
+        software shall trust; ``key_owner`` is a user's and a group's number. Private keys have mode 0600. A ``password`` is stretched by so
+        many ``iterations`` of PBKDF2, or by ``scrypt`` with this cost, which OpenSSL reads up to 16384.
         """
         with self._use() as store:
             return export(
@@ -276,6 +280,7 @@ class Store(Handle):
                 anchors=anchors,
                 password=password,
                 iterations=iterations,
+                scrypt=scrypt,
                 mac=mac,
                 key_owner=key_owner,
             )

@@ -112,6 +112,9 @@ table! {
         pub anchors: Vec<PathBuf> = "none",
         /// Encrypts the private key in the files.
         pub password: Option<Source> = "none",
+        /// That password is stretched by scrypt (16 MiB of memory) instead of PBKDF2: OpenSSL and Bouncy Castle read it.
+        #[serde(default)]
+        pub scrypt: bool = "false",
         /// Whom the private key's file is given to: USER or USER:GROUP, names or numbers.
         pub owner: Option<String> = "the program's own user",
         /// Program and arguments to run when the files have changed; no shell.

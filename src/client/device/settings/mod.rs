@@ -59,6 +59,8 @@ table! {
         pub retention: usize = "2" (2),
         /// Encrypts private keys at rest.
         pub seal: Option<Source> = "none: keys are kept unencrypted",
+        /// New keys are sealed by scrypt (16 MiB of memory) instead of PBKDF2: for secrets that people choose.
+        pub seal_scrypt: bool = "false",
         /// What tells this device from others: its place among a fleet's renewals. Text, or file:PATH.
         pub id: Option<String> = "the names in the certificate",
         /// "none" for devices without a clock: the time is learnt from authentic answers.
