@@ -38,7 +38,7 @@ pub fn open_token_keys(store: &Store, module: Option<&str>, pin: PinSource) {
 
 /// A PIN for a token whose count is low is written down before it is given: whoever comes after a process that dies with it knows of the try,
 /// and who cannot write makes none. The record leaves when the token takes it, or was not there.
-fn written_before(store: &Store, pin: PinSource) -> PinSource {
+pub(crate) fn written_before(store: &Store, pin: PinSource) -> PinSource {
     let (memory, keeper) = (store.downgrade(), keeper_of(store));
     Arc::new(move |request| {
         let pin = pin(request)?;
