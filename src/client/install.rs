@@ -15,6 +15,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use super::bearers;
+use super::destination::Destination;
 use super::roots::keep_taken_roots;
 use super::run::{Decision, Event, Owner, system_time};
 use super::status::StatusMemory;
@@ -28,17 +29,6 @@ use crate::error::Error;
 use crate::store::{Conversation, Identity, NewIdentity, NewKey, PendingKey, Store, StoreErrorKind};
 use crate::time::Time;
 use crate::transport::Exchange;
-
-/// Where an enrolment ends up.
-#[derive(Clone, Copy, Debug)]
-pub struct Destination<'a> {
-    /// Device memory.
-    pub store: &'a Store,
-    /// The identity's name there; also the label of its pending key and of its saved operation.
-    pub name: &'a str,
-    /// What the identity is for, such as `ldevid`.
-    pub purpose: &'a str,
-}
 
 /// What a PKCS#10 request that is out means for another operation under the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -29,6 +29,7 @@ mod binding;
 pub mod certificates;
 mod config;
 pub mod crl_file;
+mod destination;
 #[cfg(all(feature = "settings", unix))]
 pub mod device;
 mod enroll;
@@ -54,8 +55,9 @@ mod way;
 
 pub use binding::Binding;
 pub use config::Config;
+pub use destination::Destination;
 pub use import::{Import, Imported, warnings_of};
-pub use install::{Continued, Destination, abandon};
+pub use install::{Continued, abandon};
 pub use offline::{RequestOptions, UnsignedRequest, keep_request, request_into};
 pub use probe::{Probe, ProbeFinding};
 pub use renewal::{Plan, Planner, Policy, Renewal, Step};

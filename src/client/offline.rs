@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use super::install::Destination;
+use super::destination::Destination;
 use super::subject::Subject;
 use crate::asn1::pkcs10::{CertificationRequest, certification_request_info};
 use crate::codes::Code;

@@ -82,7 +82,7 @@ impl<'a> About<'a> {
             Authority::Certifier(key) | Authority::Key(key) => self.issuers.iter().any(|ca| {
                 [&KeyIdentity::of(ca).as_spki()[..], ca.spki()]
                     .iter()
-                    .any(|spki| sha256(self.provider, &[spki]).is_ok_and(|digest| digest == key))
+                    .any(|form| sha256(self.provider, &[form]).is_ok_and(|digest| digest == key))
             }),
         }
     }

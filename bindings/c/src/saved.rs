@@ -66,7 +66,7 @@ fn devid_store_unfinished(store: &devid_store, name: &str) -> Result<Option<devi
     Ok(Destination { store, name, purpose: "" }.unfinished()?.map(Saved::of))
 }
 
-/// The revocation that is unfinished under a name in device memory: devid_op_install_into() with the same goes on with it.
+/// The revocation that is unfinished under a name in device memory: devid_op_install_into() with the same continues it.
 ///
 /// @param name       The identity's name. Not NULL.
 /// @param out_saved  Receives what it is; free with devid_saved_free(). NULL if none is unfinished. Not NULL.

@@ -55,7 +55,7 @@ mod wanted;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::install::Destination;
+use super::destination::Destination;
 use super::renewal::{Meter, Planner};
 use super::run::system_time;
 use crate::asn1::x509::Certificate;
@@ -397,10 +397,21 @@ impl Device {
     /// A key in the token of `device.pkcs11` by its URI; with a kind, one that is made there now. For keys outside device memory.
     #[cfg(feature = "pkcs11")]
     pub fn token_key(settings: &Settings, uri: &str, kind: Option<KeyKind>) -> Result<Arc<dyn PrivateKey>, Error> {
+        Self::token_key_by(settings, uri, kind, |pin| pin)
+    }
+
+    /// `through`: who looks at the PIN before the token gets it.
+    #[cfg(feature = "pkcs11")]
+    fn token_key_by(
+        settings: &Settings,
+        uri: &str,
+        kind: Option<KeyKind>,
+        through: impl FnOnce(crate::crypto::pkcs11::PinSource) -> crate::crypto::pkcs11::PinSource,
+    ) -> Result<Arc<dyn PrivateKey>, Error> {
         use crate::crypto::pkcs11::TokenKey;
         let missing = || wrong("device.pkcs11 is not set: which module opens the token, and the source of its PIN");
         let pkcs11 = settings.device.pkcs11.as_ref().ok_or_else(missing)?;
-        let (module, pin) = (pkcs11.module.as_deref(), pin_of(pkcs11));
+        let (module, pin) = (pkcs11.module.as_deref(), through(pin_of(pkcs11)));
         Ok(Arc::new(match kind {
             Some(kind) => TokenKey::generate(module, uri, kind, pin)?,
             None => TokenKey::open(module, uri, pin)?,
@@ -413,6 +424,12 @@ impl Device {
     pub fn open_token_key(&self, uri: &str, kind: Option<KeyKind>) -> Result<Arc<dyn PrivateKey>, Error> {
         #[cfg(feature = "pkcs11")]
         crate::client::token::recall_kept_pins(&self.store, self.clock());
+        #[cfg(feature = "pkcs11")]
+        let key = Self::token_key_by(&self.settings, uri, kind, |pin| {
+            // As for the keys of device memory itself: where a try cannot be noted, none is made while the count is low.
+            crate::client::token::written_before(&self.store, pin)
+        });
+        #[cfg(not(feature = "pkcs11"))]
         let key = Self::token_key(&self.settings, uri, kind);
         #[cfg(feature = "pkcs11")]
         crate::client::token::keep_refused_pins(&self.store, self.clock());
