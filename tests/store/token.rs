@@ -219,6 +219,8 @@ fn a_pin_that_was_refused_to_a_key_outside_device_memory_is_kept_where_there_is_
     assert!(second.make_key("device", "pkcs11:token=strict;object=beside", KeyKind::P256).is_err());
     assert!(second.blob("refused-pins").is_ok() && store.blob("refused-pins").is_err());
     devid::crypto::pkcs11::forget_refused_pins();
+    // The token counts anew.
+    open(PIN).unwrap();
 }
 
 /// While a token says that its count is low, a try that cannot be written down is not made, whichever PIN is given.

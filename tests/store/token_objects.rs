@@ -6,7 +6,7 @@ use cryptoki::object::{Attribute, AttributeType, ObjectClass};
 use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
 use devid::crypto::PrivateKey;
-use devid::crypto::pkcs11::{TokenError, TokenKey};
+use devid::crypto::pkcs11::{TokenError, TokenKey, TokenUri};
 use devid::{Code, Error};
 
 use crate::softhsm::{PIN, module, pin};
@@ -189,10 +189,11 @@ fn a_private_key_that_alone_is_gone_is_told_to_who_may_log_in() {
     let key =
         store.make_key("device", "pkcs11:token=device;object=hollow", devid::crypto::KeyKind::P256).unwrap().unwrap();
     store.install("device", &crate::common::issued_for(key.clone(), 1).new_identity()).unwrap();
+    let label = TokenUri::parse(key.reference().unwrap()).unwrap().object.unwrap();
     drop(key);
     assert_eq!(store.keys_that_do_not_open().unwrap(), []);
     let beside = session(module);
-    let template = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Label(b"hollow".to_vec())];
+    let template = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Label(label.into_bytes())];
     for object in beside.find_objects(&template).unwrap() {
         beside.destroy_object(object).unwrap();
     }
