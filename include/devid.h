@@ -1847,7 +1847,7 @@ devid_status devid_store_open_dir(const char *path,
  * done, key, certificate and chain come into use in one atomic step, and the generation before is kept for rollback. Roots that the
  * settings let it take (fingerprints, caPubs, the root of ip) are anchors in the store's sets for CMP and for enrolment then. The
  * operation is stepped or run as without. A revocation is kept, too, until the CA has answered; where the same was asked for before, of this
- * certificate and for this reason, and the CA lets wait, that is gone on with: it is polled, and not asked anew. If it fails for good, what was kept is given up; if it was interrupted,
+ * certificate and for this reason, and the CA lets wait, that one continues: it is polled, and not asked anew. If it fails for good, what was kept is given up; if it was interrupted,
  * devid_op_resume() continues. Others, also other processes, are kept out of this identity's conversations until the operation is
  * over or freed; one that devid_op_run() has left for later keeps nobody out.
  *

@@ -101,6 +101,20 @@ devid_status devid_export_set_password(devid_export *how,
                                        devid_error **err);
 
 /**
+ * Has the password stretched by scrypt (RFC 7914) in the place of PBKDF2. The MAC of a PKCS#12 file stays by iterations.
+ *
+ * @param how  Not NULL.
+ * @param n    Cost, a power of two: so many KiB of memory, 1024 to 65536; OpenSSL reads up to 16384 by itself. 0: PBKDF2, the default.
+ * @param err  Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_export_set_scrypt(devid_export *how,
+                                     uint32_t n,
+                                     devid_error **err);
+
+/**
  * How a PKCS#12 file is authenticated.
  *
  * @param how  Not NULL.

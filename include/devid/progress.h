@@ -211,7 +211,7 @@ devid_status devid_store_unfinished(const devid_store *store,
                                     devid_error **err);
 
 /**
- * The revocation that is unfinished under a name in device memory: devid_op_install_into() with the same goes on with it.
+ * The revocation that is unfinished under a name in device memory: devid_op_install_into() with the same continues it.
  *
  * @param store      Not NULL.
  * @param name       The identity's name. Not NULL.

@@ -145,6 +145,21 @@ devid_status devid_store_options_set_iterations(devid_store_options *options,
                                                 devid_error **err);
 
 /**
+ * Has the secret stretched by scrypt (RFC 7914) for new keys, in the place of PBKDF2: who guesses a password needs memory for each guess. Keys
+ * that are there stay as they are, and are read either way.
+ *
+ * @param options  Not NULL.
+ * @param n        Cost, a power of two: so many KiB of memory, 1024 to 65536; 0: PBKDF2, the default.
+ * @param err      Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_INVALID_ARGUMENT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_store_options_set_scrypt(devid_store_options *options,
+                                            uint32_t n,
+                                            devid_error **err);
+
+/**
  * How many generations of an identity are kept, the one in use included. One that is staged is kept besides.
  *
  * @param options  Not NULL.

@@ -26,7 +26,7 @@ use crate::codes::{Class, Code};
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{KeyKind, PrivateKey};
 use crate::error::Error;
-use crate::store::{Conversation, Identity, NewIdentity, NewKey, PendingKey, Store, StoreErrorKind};
+use crate::store::{Conversation, Identity, NewIdentity, NewKey, PendingKey, StoreErrorKind};
 use crate::time::Time;
 use crate::transport::Exchange;
 

@@ -371,7 +371,7 @@ impl Backend for DirectoryBackend {
 
     fn free_room(&mut self) -> Result<Option<FreeRoom>, StoreError> {
         let fail =
-            |e: rustix::io::Errno| StoreError::io(&self.path.display().to_string(), "asking what is free", &e.into());
+            |e: rustix::io::Errno| StoreError::io(self.path.display().to_string(), "asking what is free", &e.into());
         let free = rustix::fs::fstatvfs(&self.root).map_err(fail)?;
         // Some is set aside for who administers the machine.
         let is_administrator = rustix::process::geteuid().is_root();

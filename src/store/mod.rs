@@ -14,6 +14,7 @@ mod calls;
 mod change;
 mod clock;
 mod conversation;
+mod damage;
 #[cfg(unix)]
 mod dir;
 mod error;
@@ -192,6 +193,12 @@ impl Store {
         let mut problems = self.reading(|home| repair::examine(home, false))?;
         problems.extend(self.keys_not_to_be_had()?);
         Ok(problems)
+    }
+
+    /// What the medium lacks for an enrolment, or a key update, in words; `None`: nothing, or the home cannot tell. Nothing is written for it.
+    pub fn lack_of_room(&self) -> Result<Option<String>, StoreError> {
+        let free = self.reading(|home| home.backend.free_room())?;
+        Ok(free.and_then(|free| free.lack()))
     }
 
     /// Looks everything over and puts right what can be: removes what interrupted calls left, restores pointers, brings

@@ -1,8 +1,7 @@
 //! Which keys the records of device memory name, and whether that is all of them.
 
-use std::collections::BTreeMap;
-
 use super::Home;
+use super::damage::Damage;
 use super::error::StoreError;
 use super::generations::{HELD, REFERENCE, generation_number, identity_key};
 use super::record::digest_hex;
@@ -23,20 +22,9 @@ pub(super) struct Named {
     damage: Damage,
 }
 
-/// Which records cannot be read, or are lost, by their places: each with a digest of what is there. `None`: that is not known.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Damage(BTreeMap<String, Option<String>>);
-
-impl Damage {
-    /// Whether nothing is damaged that was not, just so, when that other one was seen: a key that was made since is named by none of these.
-    pub fn is_within(&self, earlier: &Damage) -> bool {
-        self.0.iter().all(|(place, bytes)| bytes.is_some() && earlier.0.get(place) == Some(bytes))
-    }
-}
-
 impl Named {
     pub fn nothing_read(error: StoreError) -> Self {
-        let damage = Damage(BTreeMap::from([(String::new(), None)]));
+        let damage = Damage::unknown();
         Named { unread: Some(error), damage, ..Named::default() }
     }
 
@@ -83,7 +71,7 @@ impl Home<'_> {
                 Err(error) => {
                     let key = identity_key(&name);
                     let bytes = ["current", "current.copy"].map(|file| self.digest_of(&format!("{key}/{file}")));
-                    named.damage.0.insert(key, bytes.into_iter().collect::<Option<Vec<_>>>().map(|all| all.concat()));
+                    named.damage.add(key, bytes.into_iter().collect::<Option<Vec<_>>>().map(|all| all.concat()));
                     named.lost = Some(error);
                 }
             }
@@ -95,7 +83,7 @@ impl Home<'_> {
         for place in wanted {
             let has = |file: &str| records.contains(&format!("{place}/{file}"));
             if !has(HELD) && !has(REFERENCE) {
-                named.damage.0.insert(place.clone(), Some(String::new()));
+                named.damage.add(place.clone(), Some(String::new()));
                 named.lost = Some(StoreError::corrupt(place, "neither key.pem nor key.ref is there"));
             }
         }
@@ -108,7 +96,7 @@ impl Home<'_> {
                 }
                 Err(error) => {
                     let bytes = self.digest_of(&format!("{place}/{REFERENCE}"));
-                    named.damage.0.insert(place, bytes);
+                    named.damage.add(place, bytes);
                     named.unread = Some(error);
                 }
             }

@@ -4,9 +4,10 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::Store;
+use super::damage::Damage;
 use super::error::{StoreError, StoreErrorKind};
 use super::generations::{REFERENCE, from_hex, identity_key};
-use super::named::{Damage, Named};
+use super::named::Named;
 use super::opener::{KeyMaker, KeyOpener, Missed, Seen, open_key, usable_key};
 use super::problem::{Problem, ProblemKind};
 use crate::asn1::x509::hex;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::named::Damage;
+use super::damage::Damage;
 use super::problem::Problem;
 use crate::codes::Code;
 use crate::crypto::keys::same_public_key;

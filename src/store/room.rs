@@ -1,8 +1,5 @@
 //! Room on the medium: whether the next enrolment finds what it needs, told before it fails for that.
 
-use super::Store;
-use super::error::StoreError;
-
 /// What they hold beyond a block each: saved operation and chain, of the largest keys.
 const BYTES: u64 = 64 * 1024;
 /// Where the home does not say how large its blocks are, or says less than most have.
@@ -32,7 +29,7 @@ impl FreeRoom {
     }
 
     /// What an enrolment lacks, in words.
-    fn lack(&self) -> Option<String> {
+    pub(super) fn lack(&self) -> Option<String> {
         let bytes = Self::bytes_of_enrolment(self.block_bytes);
         if self.bytes < bytes {
             return Some(format!("{} bytes are free on its medium, and an enrolment takes up to {bytes}", self.bytes));
@@ -42,14 +39,6 @@ impl FreeRoom {
             "{files} more files can be made on its medium, and an enrolment makes up to {}",
             Self::FILES_OF_ENROLMENT
         ))
-    }
-}
-
-impl Store {
-    /// What the medium lacks for an enrolment, or a key update, in words; `None`: nothing, or the home cannot tell. Nothing is written for it.
-    pub fn lack_of_room(&self) -> Result<Option<String>, StoreError> {
-        let free = self.reading(|home| home.backend.free_room())?;
-        Ok(free.and_then(|free| free.lack()))
     }
 }
 

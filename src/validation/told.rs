@@ -52,6 +52,7 @@ impl<'a> About<'a> {
 
     /// What is written down against the certificate and counts whatever is trusted: what its issuer says, or who has one of these keys. What
     /// is for good comes first.
+    #[cfg(feature = "std")]
     pub fn known(&self, record: &dyn RevokedFacts) -> Option<RevokedFact> {
         let mut found: Vec<RevokedFact> = Vec::new();
         for issuer in self.issuers.iter().filter(|ca| same_name(ca.subject(), self.certificate.issuer())) {
@@ -76,6 +77,7 @@ impl<'a> About<'a> {
         Ok(found.map(|known| known.facts).unwrap_or_default())
     }
 
+    #[cfg(feature = "std")]
     fn counts(&self, authority: Authority) -> bool {
         match authority {
             Authority::Issuer => true,
