@@ -1,7 +1,8 @@
 //! An operation that its owner steps, bound to a place in device memory: that is kept in step by itself, within the steps, or apart from
 //! them for event loops.
 
-use super::install::{Continued, Destination};
+use super::destination::Destination;
+use super::install::Continued;
 use super::run::Owner;
 use super::way::Client;
 use crate::cmp::{ActionKind, Operation, Signer};

@@ -17,13 +17,13 @@ pub const DEVID_STATE_PENDING_KEY: i32 = 16;
 /// A PKCS#10 request is out: devid_store_import() takes its certificate.
 pub const DEVID_STATE_REQUEST: i32 = 32;
 
-/// Binds an enrolment or renewal to device memory, so that no crash loses or mixes an identity: the new key is kept before the
+/// Binds an enrolment, renewal or revocation to device memory, so that no crash loses or mixes an identity: the new key is kept before the
 /// request leaves, the operation before each message and wait, the certificate before it is confirmed; when the operation is
 /// done, key, certificate and chain come into use in one atomic step, and the generation before is kept for rollback. Roots that the
 /// settings let it take (fingerprints, caPubs, the root of ip) are anchors in the store's sets for CMP and for enrolment then. The
 /// operation is stepped or run as without. A revocation is kept, too, until the CA has answered; where the same was asked for before, of this
-/// certificate and for this reason, and the CA lets wait, that one continues: it is polled, and not asked anew. If it fails for good, what was kept is given up; if it was interrupted,
-/// devid_op_resume() continues. Others, also other processes, are kept out of this identity's conversations until the operation is
+/// certificate and for this reason, and the CA lets wait, that one continues: it is polled, and not asked anew.
+/// If it fails for good, what was kept is given up; if it was interrupted, devid_op_resume() continues. Others, also other processes, are kept out of this identity's conversations until the operation is
 /// over or freed; one that devid_op_run() has left for later keeps nobody out.
 ///
 /// @param op         Not stepped yet. Not NULL.
