@@ -64,7 +64,9 @@ use crate::crypto::keys::SCRYPT_COST;
 use crate::crypto::{KeyKind, PrivateKey, default_provider};
 use crate::error::Error;
 use crate::store::export::Export as ExportPlan;
-use crate::store::{AnchorSet, DirectoryBackend, DirectoryOptions, Problem, Store, StoreError, StoreErrorKind, StoreOptions};
+use crate::store::{
+    AnchorSet, DirectoryBackend, DirectoryOptions, Problem, Store, StoreError, StoreErrorKind, StoreOptions,
+};
 use crate::time::Time;
 
 pub use as_settings::in_settings;
