@@ -239,8 +239,7 @@ pub fn renew(command: &Renew, device: &Device, output: Output) -> Result<Exit, F
     }
     let plan = device.planner(&identity).plan(&device.store, &name, device.clock())?;
     let is_unfinished = device.store.operations()?.contains(&name);
-    let is_waiting =
-        matches!(plan.reason, Reason::Retrying | Reason::GivenUp | Reason::DayUsedUp | Reason::Revoked);
+    let is_waiting = matches!(plan.reason, Reason::Retrying | Reason::GivenUp | Reason::DayUsedUp | Reason::Revoked);
     if !command.now && !is_unfinished && !is_waiting && plan.step == Step::Nothing {
         let when = plan.renewal_at.map_or_else(|| "never".to_owned(), date);
         output.result(
