@@ -235,3 +235,43 @@ fn words_that_nobody_can_be_told_stop_no_work() {
     assert_eq!(mute(&["nosuch"]), 2);
     assert_eq!(mute(&["show", "nosuch"]), 8);
 }
+
+#[test]
+fn ctrl_c_at_a_prompt_ends_the_command_and_gives_the_terminal_back() {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use rustix::termios::{LocalModes, tcgetattr};
+    use std::io::{Read, Write};
+
+    let story = Story::new("typed-prompt");
+    story.init_with_secret();
+    let text = std::fs::read_to_string(story.folder.join("devid.toml")).unwrap();
+    let secret = format!("\"file:{}\"", story.path("secret.txt"));
+    assert!(text.contains(&secret), "{text}");
+    std::fs::write(story.folder.join("devid.toml"), text.replace(&secret, "\"prompt\"")).unwrap();
+    let secret = std::fs::read_to_string(story.path("secret.txt")).unwrap();
+    for (typed, status) in [("\u{3}".to_owned(), 130), (secret + "\n", 0)] {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let slave = ptsname(&master, Vec::new()).unwrap();
+        let open = || std::fs::File::options().read(true).write(true).open(slave.to_str().unwrap()).unwrap();
+        let before = tcgetattr(open()).unwrap().local_modes;
+        let mut command = Command::new("setsid");
+        command.args(["--ctty", "--wait", env!("CARGO_BIN_EXE_devid"), "-c", &story.path("devid.toml")]);
+        command.args(["-m", &story.path("memory"), "enroll"]).stdin(open()).stdout(Stdio::null()).stderr(Stdio::null());
+        let held = open();
+        let mut child = command.spawn().unwrap();
+        let mut master = std::fs::File::from(master);
+        // The prompt: what is typed counts from then on.
+        let mut shown = Vec::new();
+        while !shown.ends_with(b": ") {
+            let mut byte = [0];
+            master.read_exact(&mut byte).unwrap();
+            shown.push(byte[0]);
+        }
+        assert!(!tcgetattr(&held).unwrap().local_modes.contains(LocalModes::ECHO));
+        master.write_all(typed.as_bytes()).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(status), "{}", String::from_utf8_lossy(&shown));
+        assert_eq!(tcgetattr(&held).unwrap().local_modes, before, "echo and signals are as they were");
+    }
+}

@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use zeroize::Zeroizing;
 
 use super::{away, wrong as settings};
+use crate::codes::Code;
 use crate::error::Error;
 
 /// Secrets are small; whatever is larger is the wrong file.
@@ -190,9 +191,13 @@ fn read_all(from: impl Read) -> Result<Zeroizing<Vec<u8>>, Error> {
     }
 }
 
-/// Asks at the terminal, without showing what is typed.
+/// Asks at the terminal, without showing what is typed. Ctrl-C is a letter meanwhile, which ends the line: a signal would leave the
+/// terminal without its echo.
+///
+/// Errors: [`Code::Cancelled`] at Ctrl-C.
 fn ask(what: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
-    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+    use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
+    const CTRL_C: u8 = 3;
     let mut terminal = std::fs::File::options()
         .read(true)
         .write(true)
@@ -202,18 +207,25 @@ fn ask(what: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
         .ok_or_else(|| settings(format!("prompt: there is no terminal to ask for {what}")))?;
     let before = tcgetattr(terminal.as_fd()).map_err(|e| settings(format!("prompt: {e}")))?;
     let mut hidden = before.clone();
-    hidden.local_modes -= LocalModes::ECHO;
+    hidden.local_modes -= LocalModes::ECHO | LocalModes::ISIG;
+    hidden.special_codes[SpecialCodeIndex::VEOL] = CTRL_C;
+    tcsetattr(terminal.as_fd(), OptionalActions::Flush, &hidden).map_err(|e| settings(format!("prompt: {e}")))?;
     let _ = write!(terminal, "{what}: ");
     let _ = terminal.flush();
-    tcsetattr(terminal.as_fd(), OptionalActions::Flush, &hidden).map_err(|e| settings(format!("prompt: {e}")))?;
     let mut secret = Zeroizing::new(Vec::with_capacity(256));
     let mut byte = [0u8; 1];
-    while matches!(terminal.read(&mut byte), Ok(1)) && byte[0] != b'\n' && (secret.len() as u64) < MAX_BYTES {
+    while matches!(terminal.read(&mut byte), Ok(1))
+        && !matches!(byte[0], b'\n' | CTRL_C)
+        && (secret.len() as u64) < MAX_BYTES
+    {
         secret.push(byte[0]);
     }
     let _ = tcsetattr(terminal.as_fd(), OptionalActions::Flush, &before);
     let _ = writeln!(terminal);
-    Ok(secret)
+    match byte[0] {
+        CTRL_C => Err(Error::new(Code::Cancelled, format!("interrupted at the prompt for {what}"))),
+        _ => Ok(secret),
+    }
 }
 
 /// Sources that give a secret once: it is kept until [`forget_secrets`], as a daemon and a long check ask for it again.
