@@ -257,6 +257,73 @@ fn folders_that_others_may_write_to_and_files_of_others_are_refused() {
     store.export("device", &nginx).unwrap();
 }
 
+/// Layouts that write files by their names, and each of these names.
+#[test]
+fn nothing_is_written_over_a_file_that_no_export_has_made() {
+    let password = |layout| (layout == Layout::Pkcs12).then(|| "secret".to_owned().into());
+    for layout in [Layout::Pem, Layout::Pkcs12, Layout::Strongswan] {
+        let files = {
+            let (place, device) = (Place::new(), issued(1));
+            let store = place.open();
+            store.install("device", &device.new_identity()).unwrap();
+            let export = Export { password: password(layout), ..export(layout, &place) };
+            let files = store.export("device", &export).unwrap().files;
+            files.iter().map(|file| file.strip_prefix(&export.folder).unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        for file in files {
+            let place = Place::new();
+            let store = place.open();
+            store.install("device", &issued(1).new_identity()).unwrap();
+            let export = Export { password: password(layout), ..export(layout, &place) };
+            let theirs = export.folder.join(&file);
+            fs::create_dir_all(theirs.parent().unwrap()).unwrap();
+            for folder in [&export.folder, theirs.parent().unwrap()] {
+                fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+            }
+            fs::write(&theirs, "somebody's own").unwrap();
+            let error = store.export("device", &export).unwrap_err();
+            assert_eq!(error.kind, Kind::Exists, "{layout:?}: {}", file.display());
+            assert!(error.to_string().contains("move it away"), "{error}");
+            assert_eq!(fs::read(&theirs).unwrap(), b"somebody's own");
+            assert!(
+                !export.folder.join(".devid").exists() && files_below(&export.folder).len() == 1,
+                "nothing was begun"
+            );
+
+            // Moved away, all goes well from then on, whatever becomes of what the export made, and with device memory made anew.
+            fs::remove_file(&theirs).unwrap();
+            store.export("device", &export).unwrap();
+            fs::write(&theirs, "changed").unwrap();
+            let other = Place::new();
+            let store = other.open();
+            store.install("device", &issued(2).new_identity()).unwrap();
+            store.export("device", &export).unwrap();
+            assert_eq!(in_use(&export, "device").unwrap(), issued(2).certificate, "{layout:?}");
+        }
+    }
+    // A list of somebody else's is none, and what somebody else has beside swanctl's files stays.
+    let (place, other) = (Place::new(), Place::new());
+    let store = place.open();
+    store.install("device", &issued(1).new_identity()).unwrap();
+    let swanctl = export(Layout::Strongswan, &place);
+    store.export("device", &swanctl).unwrap();
+    let beside = swanctl.folder.join("private/device.0123abcd.pem");
+    fs::write(&beside, "somebody's own").unwrap();
+    store.install("device", &issued(2).new_identity()).unwrap();
+    store.export("device", &swanctl).unwrap();
+    assert_eq!(
+        (fs::read(&beside).unwrap(), files_below(&swanctl.folder.join("private")).len()),
+        (b"somebody's own".to_vec(), 2)
+    );
+    let list = fs::read_to_string(swanctl.folder.join(".devid")).unwrap();
+    assert_eq!(list.matches("private/").count(), 1, "{list}");
+    let pem = export(Layout::Pem, &other);
+    fs::create_dir(&pem.folder).unwrap();
+    fs::set_permissions(&pem.folder, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(pem.folder.join(".devid"), "device.pem\n").unwrap();
+    assert_eq!(store.export("device", &pem).unwrap_err().kind, Kind::Exists);
+}
+
 #[test]
 fn a_key_that_lives_elsewhere_is_not_exported() {
     let (place, device) = (Place::new(), issued(1));

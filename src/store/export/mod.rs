@@ -125,7 +125,8 @@ impl Store {
     /// Errors: those of [`Store::current`]; [`super::StoreErrorKind::Key`] if the key cannot leave its home;
     /// [`super::StoreErrorKind::Permission`] if the folder belongs to, or may be written by, others;
     /// [`super::StoreErrorKind::Locked`] if another export into it is at work for longer than ten seconds, or the wait is ended; [`super::StoreErrorKind::Exists`] if
-    /// something else has the name of a file.
+    /// something else has the name of a file, and no export has made it: a list in the folder, `.devid`, says what exports have made where
+    /// files are not switched together.
     pub fn export(&self, name: &str, export: &Export) -> Result<Exported, StoreError> {
         needs(features::EXPORT)?;
         let identity = self.current(name)?;

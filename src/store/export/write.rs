@@ -1,5 +1,7 @@
 //! Files in other software's folders: written beside, made durable, read back, switched.
 
+mod noted;
+
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -33,6 +35,7 @@ pub(super) fn write(plan: &Plan, export: &Export, ended_waits: &AtomicU64) -> Re
     match plan {
         Plan::Single(output) => {
             folder.tidy(&folder.root)?;
+            folder.take(&[(&folder.root, "", output)])?;
             if !folder.stands(&folder.root, std::slice::from_ref(output)) {
                 folder.replace(&folder.root, "", output)?;
             }
@@ -174,6 +177,7 @@ impl<'a> Folder<'a> {
     /// The key comes first and the old one goes last: at each moment the certificate has its key beside it.
     fn write_swanctl(&self, swanctl: &Swanctl) -> Result<Vec<PathBuf>, StoreError> {
         const FOLDERS: [(&str, u32); 3] = [("private", 0o700), ("x509ca", 0o755), ("x509", 0o755)];
+        self.tidy(&self.root)?;
         let mut opened = Vec::new();
         for (name, mode) in FOLDERS {
             let made = self
@@ -197,6 +201,9 @@ impl<'a> Folder<'a> {
         self.sync(&self.root, "")?;
         let [private, authorities, own] = &opened[..] else { unreachable!("three folders") };
 
+        let mut wanted = vec![(private, "private", &swanctl.key), (own, "x509", &swanctl.certificate)];
+        wanted.extend(swanctl.authorities.iter().map(|authority| (authorities, "x509ca", authority)));
+        let made = self.take(&wanted)?;
         self.replace(private, "private", &swanctl.key)?;
         self.sync(private, "private")?;
         for authority in &swanctl.authorities {
@@ -214,8 +221,10 @@ impl<'a> Folder<'a> {
         let kept: Vec<&str> = swanctl.authorities.iter().map(|output| output.name.as_str()).collect();
         let is_key_name = |middle: &str| middle.len() == 8 && middle.bytes().all(|b| b.is_ascii_hexdigit());
         let is_index = |middle: &str| !middle.is_empty() && middle.bytes().all(|b| b.is_ascii_digit());
-        self.remove_where(authorities, |name| is_old(name, &kept, is_index));
-        self.remove_where(private, |name| is_old(name, &[&swanctl.key.name], is_key_name));
+        let is_made = |folder: &str, name: &str| made.contains(&noted::within(folder, name));
+        self.remove_where(authorities, |name| is_made("x509ca", name) && is_old(name, &kept, is_index));
+        self.remove_where(private, |name| is_made("private", name) && is_old(name, &[&swanctl.key.name], is_key_name));
+        let _ = self.forget_removed();
 
         let place = |folder: &str, output: &Output| self.export.folder.join(folder).join(&output.name);
         let mut files = vec![place("private", &swanctl.key), place("x509", &swanctl.certificate)];
