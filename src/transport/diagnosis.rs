@@ -144,7 +144,7 @@ fn hint_of_cause(cause: Cause) -> Option<&'static str> {
         Cause::StillUnderWay => {
             "the request lies where its carrier finds it, and each further run looks for its answer: it is not asked anew"
         }
-        Cause::TlsRefused | Cause::NotHttp | Cause::TlsForHttp => return None,
+        Cause::TlsRefused | Cause::NotHttp | Cause::TlsForHttp | Cause::CutShort => return None,
         Cause::ServerNotPinned => {
             "another server than the pinned one, or its key is new: the fingerprints are of a certificate in DER or of its SubjectPublicKeyInfo, anywhere on the path: add_tls_pin (devid_config_add_tls_pin, ca.tls.pins)"
         }

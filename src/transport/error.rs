@@ -98,6 +98,8 @@ pub enum Cause {
     ServerNotPinned,
     /// What people carry has not come back.
     StillUnderWay,
+    /// The answer had begun, and the connection ended before all of it was there.
+    CutShort,
 }
 
 /// Who a failure is about: whose rules it goes by, and who can mend it.
@@ -172,11 +174,12 @@ impl TransportError {
         match self.kind {
             TransportErrorKind::Tls => self.cause.is_some(),
             TransportErrorKind::HttpStatus => !self.status.is_some_and(is_passing),
-            // A success without a message; another service at this port.
-            TransportErrorKind::Broken => {
-                matches!(self.cause, Some(Cause::NotHttp | Cause::TlsForHttp))
-                    || self.status.is_some_and(|status| (200..300).contains(&status))
-            }
+            // A success without a message; another service at this port. An answer that is not whole may come whole the next time.
+            TransportErrorKind::Broken => match self.cause {
+                Some(Cause::NotHttp | Cause::TlsForHttp) => true,
+                Some(Cause::CutShort) => false,
+                _ => self.status.is_some_and(|status| (200..300).contains(&status)),
+            },
             TransportErrorKind::ContentType | TransportErrorKind::TooLarge => true,
             _ => false,
         }

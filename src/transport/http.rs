@@ -2,7 +2,7 @@
 
 use base64ct::{Base64, Encoding};
 
-use super::error::{Phase, TransportError, TransportErrorKind};
+use super::error::{Cause, Phase, TransportError, TransportErrorKind};
 use super::url::Url;
 use super::wire::{Wire, WireReply, WireRequest, compressed, header_text, location, retry_after_seconds};
 use super::words::words_of;
@@ -154,7 +154,7 @@ fn judge(reply: WireReply, strict: bool) -> Result<Reply, TransportError> {
         ));
     }
     if let Some(cause) = &reply.body_error {
-        return Err(error(cause.kind, cause.detail.clone()));
+        return Err(TransportError { cause: cause.cause, ..error(cause.kind, cause.detail.clone()) });
     }
     if let Some(form) = message_in_text(&reply.body) {
         let detail = format!("expected a CMP message in DER (RFC 9811 section 3.2), found one in {form}");
@@ -166,7 +166,7 @@ fn judge(reply: WireReply, strict: bool) -> Result<Reply, TransportError> {
         }
         Shape::CutShort { expected_len } => {
             let detail = format!("the answer ends after {} of {expected_len} bytes", reply.body.len());
-            Err(error(TransportErrorKind::Broken, detail))
+            Err(TransportError { cause: Some(Cause::CutShort), ..error(TransportErrorKind::Broken, detail) })
         }
         _ if reply.body.is_empty() => {
             Err(error(TransportErrorKind::Broken, "expected a CMP message, found an empty body".to_owned()))

@@ -288,7 +288,11 @@ impl Answer {
             Some(Framing::Length(length)) => format!("{count} of {length} bytes of the answer's body came"),
             Some(Framing::Chunks) => format!("{count} bytes of the answer's body came, its end did not"),
         };
-        self.fail(TransportErrorKind::Broken, format!("{so_far}: the server closed the connection"));
+        let words = format!("{so_far}: the server closed the connection");
+        self.fail(TransportErrorKind::Broken, words);
+        if let Some(error) = &mut self.body_error {
+            error.cause = Some(Cause::CutShort);
+        }
         Ok(())
     }
 

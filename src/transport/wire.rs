@@ -378,6 +378,7 @@ impl Wire {
         };
         let cause = match &error {
             ureq::Error::Io(e) if e.kind() == std::io::ErrorKind::ConnectionRefused => Some(Cause::NothingListens),
+            ureq::Error::Io(_) if phase == Phase::Body => Some(Cause::CutShort),
             _ => None,
         };
         let (kind, detail) = match error {
