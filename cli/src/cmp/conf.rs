@@ -1,8 +1,8 @@
 //! OpenSSL's configuration files (config(5)), as far as they serve a CMP client: sections, quotes, comments, continued lines,
-//! values that name others.
+//! values that name others, files that include others.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
 
@@ -12,10 +12,20 @@ const DEFAULT: &str = "default";
 /// Values grow by naming others; no file that serves a client needs as much.
 const MAX_VALUE_BYTES: usize = 64 * 1024;
 
+/// How deep files include files: one that includes itself ends there. And how many are read in all.
+const MAX_DEPTH: usize = 16;
+const MAX_FILES: usize = 256;
+
+/// Stands before relative paths of `.include`, as OpenSSL has it.
+const INCLUDE_FOLDER: &str = "OPENSSL_CONF_INCLUDE";
+
 /// A configuration file.
 #[derive(Debug, Default)]
 pub struct Conf {
     sections: BTreeMap<String, Vec<(String, String)>>,
+    /// Stands before relative paths of `.include`: `.pragma includedir:`.
+    include_folder: Option<PathBuf>,
+    files: usize,
 }
 
 impl Conf {
@@ -28,7 +38,12 @@ impl Conf {
 
     fn parse(text: &str) -> Result<Self, String> {
         let mut conf = Conf::default();
-        let mut here = DEFAULT.to_owned();
+        conf.take(text, &mut DEFAULT.to_owned(), 0)?;
+        Ok(conf)
+    }
+
+    /// Reads the text of one file. `here`: the section that it begins in, and the one that it ends in, as OpenSSL has it.
+    fn take(&mut self, text: &str, here: &mut String, depth: usize) -> Result<(), String> {
         for (number, line) in logical_lines(text) {
             let at = |words: String| format!("line {number}: {words}");
             let line = line.trim();
@@ -37,23 +52,53 @@ impl Conf {
             }
             if let Some(rest) = line.strip_prefix('[') {
                 let name = rest.split(']').next().filter(|_| rest.contains(']'));
-                here = name.ok_or_else(|| at("a heading without ]".to_owned()))?.trim().to_owned();
-                conf.sections.entry(here.clone()).or_default();
+                *here = name.ok_or_else(|| at("a heading without ]".to_owned()))?.trim().to_owned();
+                self.sections.entry(here.clone()).or_default();
                 continue;
             }
-            if line.starts_with(".include") {
-                return Err(at(".include is not read here: name the file by -config".to_owned()));
+            if let Some(path) = directive(line, ".include") {
+                let path = self.expand(here, path).map_err(at)?;
+                self.include(Path::new(&path), here, depth).map_err(at)?;
+                continue;
             }
-            if line.starts_with(".pragma") {
+            if let Some(pragma) = directive(line, ".pragma") {
+                if let Some(folder) = pragma.strip_prefix("includedir:") {
+                    self.include_folder = Some(folder.trim().into());
+                }
                 continue;
             }
             let (name, value) = line.split_once('=').ok_or_else(|| at("NAME = VALUE is expected".to_owned()))?;
             // SECTION::NAME puts a value into another section.
-            let (section, name) = name.trim().split_once("::").unwrap_or((&here, name.trim()));
-            let value = conf.expand(section, value.trim()).map_err(at)?;
-            conf.sections.entry(section.to_owned()).or_default().push((name.to_owned(), value));
+            let (section, name) = name.trim().split_once("::").unwrap_or((here, name.trim()));
+            let value = self.expand(section, value.trim()).map_err(at)?;
+            self.sections.entry(section.to_owned()).or_default().push((name.to_owned(), value));
         }
-        Ok(conf)
+        Ok(())
+    }
+
+    /// A file, or all of a folder that end in .cnf or .conf. One that is not there is none, as for OpenSSL.
+    fn include(&mut self, path: &Path, here: &mut String, depth: usize) -> Result<(), String> {
+        let path = match self.include_folder.clone().or_else(|| std::env::var_os(INCLUDE_FOLDER).map(PathBuf::from)) {
+            Some(folder) => folder.join(path),
+            None => path.to_owned(),
+        };
+        let mut files = match std::fs::read_dir(&path) {
+            Ok(entries) => entries.flatten().map(|entry| entry.path()).filter(|path| is_conf(path)).collect(),
+            Err(_) if path.exists() => vec![path],
+            Err(_) => Vec::new(),
+        };
+        files.sort();
+        for file in files {
+            let shown = devid::files::shown(&file);
+            self.files += 1;
+            if depth >= MAX_DEPTH || self.files > MAX_FILES {
+                return Err(format!("{shown}: more than {MAX_DEPTH} files include each other, or {MAX_FILES} in all"));
+            }
+            let bytes = crate::device::read_file(&file).map_err(|failure| failure.to_string())?;
+            let text = String::from_utf8_lossy(&bytes);
+            self.take(&text, here, depth + 1).map_err(|words| format!("{shown}: {words}"))?;
+        }
+        Ok(())
     }
 
     /// Whether there is such a section.
@@ -117,6 +162,20 @@ impl Conf {
         };
         found.ok_or_else(|| format!("${name} has no value"))
     }
+}
+
+/// What stands behind a directive, with or without an equals sign.
+fn directive<'l>(line: &'l str, name: &str) -> Option<&'l str> {
+    let rest = line.strip_prefix(name)?;
+    let value = rest.trim_start();
+    match value.strip_prefix('=') {
+        Some(value) => Some(value.trim()),
+        None => (rest.len() > value.len()).then(|| value.trim()),
+    }
+}
+
+fn is_conf(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "cnf" || ending == "conf")
 }
 
 /// The name of a variable behind its dollar, and what follows it.
@@ -195,6 +254,35 @@ mod tests {
         assert_eq!((conf.value("cmp", "port"), conf.value("other", "port")), (Some("80"), Some("8080")));
         assert_eq!(conf.value("cmp", "none"), None);
         assert!(conf.has("cmp") && !conf.has("other"));
+    }
+
+    #[test]
+    fn files_include_files_and_folders_as_openssl_reads_them() {
+        let folder = std::env::temp_dir().join(format!("devid-conf-{}", std::process::id()));
+        std::fs::create_dir_all(folder.join("d")).unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+        let shown = folder.display();
+        write("a.cnf", "of_a = 1\n[from_a]\ninside = 1\n");
+        write("d/one.cnf", "one = 1\n");
+        write("d/two.conf", "two = 2\n");
+        write("d/other.txt", "not = read\nwords\n");
+        write("self.cnf", &format!(".include {shown}/self.cnf\n"));
+        write("wrong.cnf", "words\n");
+        let text = format!(
+            "[x]\n.include = {shown}/a.cnf\nbehind = 1\n.pragma = includedir:{shown}\n.include d\n.include none.cnf\nlast = 1\n"
+        );
+        let conf = Conf::parse(&text).unwrap();
+        assert_eq!(conf.value("x", "of_a"), Some("1"));
+        // Headings of what is included stand behind it, too.
+        for name in ["inside", "behind", "one", "two", "last"] {
+            assert!(conf.value("from_a", name).is_some() && conf.value("x", name).is_none(), "{name}");
+        }
+        assert!(conf.value("from_a", "not").is_none());
+        let refused = |name: &str| Conf::parse(&format!("a = 1\n.include {shown}/{name}\n")).unwrap_err();
+        assert!(refused("self.cnf").contains("include each other"));
+        let words = refused("wrong.cnf");
+        assert!(words.contains("line 2: ") && words.contains("wrong.cnf: line 1: "), "{words}");
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
