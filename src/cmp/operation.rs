@@ -113,7 +113,10 @@ impl Operation {
     /// A step in the same state answers the same action: after [`Action::Send`] without an answer the message can be
     /// sent again. Errors end the operation and are answered again by every later step; but for one about an answer that was
     /// handed in by [`Operation::feed`] and proves nothing: then [`Operation::has_failed`] says no, and the right answer can be fed.
+    ///
+    /// A present that no certificate can name, such as milliseconds in place of seconds, is [`Code::InvalidArgument`], and ends nothing.
     pub fn step(&mut self, now: Time) -> Result<Action<'_>, Error> {
+        check_present(now)?;
         self.begin(now)?;
         if let Course::Begun(begun) = &mut self.course {
             begun.run(now)?;
@@ -596,5 +599,23 @@ fn protection_spki(context: &Context) -> &[u8] {
     match &context.credential {
         Credential::Signature { signer, .. } => signer.spki(),
         Credential::Mac { .. } | Credential::MutualTls { .. } => &[],
+    }
+}
+
+/// The year 0, in which GeneralizedTime begins.
+const FIRST: Time = Time::from_unix(-62_167_219_200);
+
+/// Refuses a present that GeneralizedTime (RFC 5280 section 4.1.2.5.2) cannot name, before anything is sent by it.
+pub(crate) fn check_present(now: Time) -> Result<(), Error> {
+    match (FIRST..=Time::FOREVER).contains(&now) {
+        true => Ok(()),
+        false => {
+            let words = format!(
+                "the present: expected seconds since 1970, up to {}, found {}: are these milliseconds?",
+                Time::FOREVER.unix(),
+                now.unix()
+            );
+            Err(Error::new(Code::InvalidArgument, words))
+        }
     }
 }

@@ -75,16 +75,19 @@ fn devid_device_set(device: &mut devid_device, key: &str, value: &str) -> Result
 }
 
 /// Does whatever is due, once, for every identity of the settings: the first certificate, what was begun, a renewal, a root's
-/// successor. Blocks. Safe to be called as often as one likes: what is not due is not done.
+/// successor; and the lasting exports ([[identity.NAME.export]]) where they do not stand as they were written. The programs of the
+/// settings (an export's "then", "hooks") are for the command alone: they are not run. Blocks. Safe to be called as often as one likes:
+/// what is not due is not done.
 ///
-/// @param now                   The present, in seconds since 1970-01-01T00:00:00Z; DEVID_NOW; or DEVID_NO_CLOCK, and the time is
-///                              learnt from the CA.
+/// @param now                   The present, in seconds since 1970-01-01T00:00:00Z, of the years 0 to 9999; DEVID_NOW; or DEVID_NO_CLOCK,
+///                              and the time is learnt from the CA.
 /// @param longest_wait_seconds  Waits that the CA asks for are slept through up to this; longer ones end the call, and the next
 ///                              one continues.
 /// @param out_done              Receives DEVID_DONE_INSTALLED, DEVID_DONE_WAITING or DEVID_DONE_NOTHING. NULL if not wanted. May be
 ///                              NULL.
 /// @param out_again_seconds     Receives after how many seconds to call again, on failure too. NULL if not wanted. May be NULL.
-/// @return DEVID_OK; else why the first identity that failed did: it is remembered, and tried again when it is due.
+/// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT, before anything is sent, for a present of another year, such as milliseconds; else why the
+///         first identity that failed did: it is remembered, and tried again when it is due.
 #[export]
 fn devid_device_keep(
     device: &mut devid_device,

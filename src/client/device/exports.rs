@@ -20,6 +20,8 @@ use crate::store::{Identity, StoreErrorKind};
 const HEAD: &str = "devid export 1";
 /// Begins the names of what is remembered.
 const PREFIX: &str = "export-";
+/// The access rights of a file with a private key.
+const KEY_MODE: u32 = 0o600;
 /// No file of an export is larger.
 const MOST_BYTES: u64 = 16 << 20;
 
@@ -76,7 +78,7 @@ impl Device {
             _ if trouble.is_some() => trouble,
             None => Some("it was not written yet".to_owned()),
             Some(mark) if mark.digest != digest => Some("what is wanted has changed".to_owned()),
-            Some(mark) => mark.missing(&*provider)?,
+            Some(mark) => mark.missing(&*provider)?.or_else(|| mark.key_access(&export)),
         };
         let is_open = mark.is_some_and(|mark| mark.is_program_due) && !export.then.is_empty();
         let is_program_due = due.is_none() && is_open;
@@ -100,6 +102,17 @@ impl Device {
         }
         self.store.put_blob(&state.label, mark.write().as_bytes())?;
         Ok(written.files)
+    }
+
+    /// Writes those that are due; why those that could not be written were not. None of them holds another one up.
+    pub(super) fn write_due_exports(&self, name: &str) -> Vec<Error> {
+        let states = match self.exports(name) {
+            Ok(states) => states,
+            // What is damaged or sealed is told by what is done about that.
+            Err(_) => return Vec::new(),
+        };
+        let due = states.iter().filter(|state| state.due.is_some());
+        due.filter_map(|state| self.write_export(name, state).err()).collect()
     }
 
     /// Remembers that the program behind an export has succeeded.
@@ -204,6 +217,29 @@ impl Mark {
     }
 }
 
+impl Mark {
+    /// How the private key's file, the first one, is open to others than it was written for: somebody has given it other rights or another
+    /// owner since. By the rule that leaves files as they are when an export is written.
+    fn key_access(&self, export: &Export) -> Option<String> {
+        use std::os::unix::fs::MetadataExt;
+        let (path, _) = self.files.first()?;
+        let metadata = std::fs::metadata(path).ok()?;
+        let mode = metadata.mode() & 0o7777;
+        if mode != KEY_MODE {
+            return Some(format!(
+                "{} has mode {mode:o}, and a private key is written with {KEY_MODE:o}",
+                path.display()
+            ));
+        }
+        let found = (metadata.uid(), metadata.gid());
+        let is_given = match &export.owner {
+            Some(owner) => owner_of(owner).map_or(true, |owner| owner == found),
+            None => found.0 == rustix::process::geteuid().as_raw(),
+        };
+        (!is_given).then(|| format!("{} belongs to user {} and group {}", path.display(), found.0, found.1))
+    }
+}
+
 fn path_of(digits: &str) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStringExt;
     let pairs = digits.as_bytes().chunks(2);
@@ -276,6 +312,12 @@ pub(super) fn check_places(settings: &Settings) -> Result<(), Error> {
             let setting = format!("identity.{name}.export.folder");
             if export.folder.as_os_str().is_empty() {
                 return Err(wrong(format!("{setting} is empty: where the files go")));
+            }
+            if export.folder.to_str().is_some_and(|folder| folder.contains("${")) {
+                let shown = crate::files::shown(&export.folder);
+                return Err(wrong(format!(
+                    "{setting}: {shown}: expected a folder by its name, in which ${{id}} stands for nothing"
+                )));
             }
             if whole(&export.folder).starts_with(&memory) || export.folder.starts_with(&settings.device.memory) {
                 let shown = crate::files::shown(&export.folder);

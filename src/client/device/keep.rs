@@ -7,7 +7,7 @@ use super::{Device, loading, settings, wrong};
 use crate::client::Config;
 use crate::client::renewal::{Done, Plan, Planner, Renewal, Report, Standing, Step};
 use crate::client::run::Owner;
-use crate::cmp::SavedCredential;
+use crate::cmp::{SavedCredential, check_present};
 use crate::codes::{Class, Code};
 use crate::crypto::{DigestAlgorithm, default_provider};
 use crate::error::Error;
@@ -32,7 +32,8 @@ pub struct Kept {
 }
 
 impl Device {
-    /// Does what is due for every identity of the settings. Blocks; waits of the CA up to `longest_wait_seconds` are slept
+    /// Does what is due for every identity of the settings, and writes its lasting exports where they do not stand as they were written.
+    /// The programs of the settings (`then`, hooks) are the command's to run, and stay due. Blocks; waits of the CA up to `longest_wait_seconds` are slept
     /// through by the owner, longer ones end the call, and the next one goes on. `clock`: the present, `None` if there is none.
     ///
     /// Errors: the settings are wrong, device memory cannot be read. What goes wrong with one identity is in what is answered.
@@ -48,15 +49,17 @@ impl Device {
         longest_wait_seconds: u32,
         owner: &mut dyn Owner,
     ) -> Result<Kept, Error> {
+        clock.map_or(Ok(()), check_present)?;
         loading::check(&self.settings)?;
         let mut kept = Kept { is_changed: false, is_waiting: false, again_seconds: u32::MAX, failures: Vec::new() };
         for name in self.names(&[])? {
             let mut again = u32::MAX;
             let wait = (longest_wait_seconds, cancel);
             if let Err(error) = self.keep_one(&name, clock, wait, owner, &mut kept, &mut again) {
-                kept.failures.push((name, error));
+                kept.failures.push((name.clone(), error));
             }
             kept.again_seconds = kept.again_seconds.min(again);
+            kept.failures.extend(self.write_due_exports(&name).into_iter().map(|error| (name.clone(), error)));
             if cancel.is_some_and(Cancel::is_cancelled) {
                 break;
             }
@@ -106,6 +109,7 @@ impl Device {
         cancel: Option<&Cancel>,
         owner: &mut dyn Owner,
     ) -> Result<Report, Error> {
+        clock.map_or(Ok(()), check_present)?;
         // Also where a key is opened before the step.
         #[cfg(feature = "pkcs11")]
         crate::client::token::recall_kept_pins(&self.store, clock);

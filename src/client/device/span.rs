@@ -12,7 +12,7 @@ use crate::error::Error;
 pub struct Span(pub Duration);
 
 impl Span {
-    /// Whole seconds, as the library counts them.
+    /// Whole seconds, as the library counts them: no span that is read is longer.
     pub fn seconds(self) -> u32 {
         u32::try_from(self.0.as_secs()).unwrap_or(u32::MAX)
     }
@@ -35,7 +35,11 @@ impl Span {
             "d" => 86_400,
             _ => return Err(other()),
         };
-        number.checked_mul(unit).map(|seconds| Span(Duration::from_secs(seconds))).ok_or_else(other)
+        let seconds = number.checked_mul(unit).ok_or_else(other)?;
+        if seconds > u64::from(u32::MAX) {
+            return Err(wrong(format!("\"{text}\" is longer than any span of time here: 49710d are the most")));
+        }
+        Ok(Span(Duration::from_secs(seconds)))
     }
 }
 
@@ -55,6 +59,13 @@ mod tests {
         assert_eq!(Span::parse("7d").unwrap().seconds(), 604_800);
         for wrong in ["", "15", "m", "1.5h", "-3s", "15 m", "1w", "99999999999999999999s", "999999999999999999d"] {
             assert!(Span::parse(wrong).is_err(), "{wrong}");
+        }
+        // What is read is what counts, to the second.
+        for (text, seconds) in [("49710d", 4_294_944_000), ("4294967295s", u32::MAX)] {
+            assert_eq!(Span::parse(text).unwrap().seconds(), seconds);
+        }
+        for longer in ["4294967296s", "49711d", "100000d", "106751991167300d"] {
+            assert!(Span::parse(longer).unwrap_err().message().contains("49710d"), "{longer}");
         }
     }
 }

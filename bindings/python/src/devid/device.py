@@ -90,7 +90,8 @@ class Device(Handle):
     def keep(
         self, now: Optional[Moment] = None, *, longest_wait: float = 60, cancel: Optional[Cancel] = None
     ) -> Kept:
-        """Does whatever is due, once: first certificate, what was begun, renewal, a root's successor.
+        """Does whatever is due, once: first certificate, what was begun, renewal, a root's successor, and the lasting exports of the
+        settings. The programs that the settings name (an export's ``then``, ``hooks``) are for the command alone: they are not run.
 
         ``now``: the present, if it is not the system's clock that tells it. Waits that the CA asks for are slept through up to
         ``longest_wait`` seconds; longer ones end the call, and the next one goes on. What goes wrong is raised, remembered,
