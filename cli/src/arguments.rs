@@ -248,10 +248,10 @@ pub struct Init {
 #[derive(Debug, Args)]
 pub struct Talk {
     /// Write down what goes over the wire: FILE.html, FILE.jsonl, FILE.txt, or a folder for the messages
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub trace: Option<PathBuf>,
     /// Leave when the CA asks to wait (exit status 21)
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub no_wait: bool,
 }
 
@@ -259,6 +259,10 @@ pub struct Talk {
 pub struct Enroll {
     /// Which identity
     pub name: Option<String>,
+    /// Another first certificate, by ca.login, in place of the one in use, which stays until then: after a revocation, or where its
+    /// CA's key is lost
+    #[arg(long)]
+    pub again: bool,
     #[command(flatten)]
     pub talk: Talk,
     /// Print the request that would go out and send nothing
@@ -436,6 +440,17 @@ pub enum CaQuestion {
     Crl,
 }
 
+impl CaQuestion {
+    /// The command, as it was typed.
+    pub fn command(&self) -> &'static str {
+        match self {
+            CaQuestion::Certs => "ca certs",
+            CaQuestion::Template => "ca template",
+            CaQuestion::Crl => "ca crl",
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct Store {
     #[command(subcommand)]
@@ -465,7 +480,7 @@ pub enum StoreAction {
         /// Which identity
         name: String,
     },
-    /// Remove an identity with its keys, and the request that is under way for it
+    /// Remove an identity with its keys, those that devid has made in a token too, and the request that is under way for it
     Remove {
         /// Which identity
         name: String,

@@ -22,14 +22,16 @@ pub fn open(loaded: &Loaded, create: bool) -> Result<Device, Failure> {
     Ok(device)
 }
 
-/// All certificates of files that the command line names; what cannot be read beside them is told.
+/// All certificates of files that the command line names, `-` for standard input; what cannot be read beside them is told.
 pub fn read_certificates(
     paths: impl IntoIterator<Item = impl AsRef<Path>>,
     output: Output,
 ) -> Result<Vec<Certificate>, Failure> {
     let mut all = Vec::new();
     for path in paths {
-        all.extend(of_this_command(path.as_ref(), certificates_of_settings([&path], output))?);
+        let (path, mut told) = (path.as_ref(), |words: String| output.say(&format!("warning: {words}")));
+        let shown = devid::files::shown(path);
+        all.extend(devid::client::device::certificates_of(&read_file(path)?, &shown, &mut told)?);
     }
     Ok(all)
 }

@@ -47,7 +47,7 @@ impl Exit {
         (Exit::Locked, "another process is at work"),
         (Exit::NotAsAsked, "a certificate was issued, but not the one that was asked for"),
         (Exit::Unconfirmed, "a certificate was issued, but whether the CA knows that it arrived is unknown"),
-        (Exit::Hook, "the identity is as it should be, but an export or a program run after it failed"),
+        (Exit::Hook, "it is done, but an export, a program run after it, or the trace failed"),
         (Exit::Alarm, "status --check: a renewal is late, or there is no usable identity"),
         (Exit::NothingDue, "keep --exit-code: nothing was due"),
         (
@@ -63,6 +63,11 @@ impl Exit {
         if error.facts().was_answered { Exit::Protocol } else { Exit::of_code(error.code()) }
     }
 
+    /// The other status of a code: where the server was reached, and what it answers cannot be believed or is no message.
+    pub fn where_answered(code: Code) -> Option<Self> {
+        matches!(code, Code::Tls | Code::HttpStatus | Code::Transport).then_some(Exit::Protocol)
+    }
+
     /// By the library's code.
     pub fn of_code(code: Code) -> Self {
         match code {
@@ -71,6 +76,8 @@ impl Exit {
             Code::Refused | Code::WrongCertificate => Exit::NotAsAsked,
             Code::Unconfirmed => Exit::Unconfirmed,
             Code::Cancelled => Exit::Interrupted,
+            // Only who was reached has sent them.
+            Code::ContentType | Code::TooLarge => Exit::Protocol,
             other => match other.class() {
                 Class::Ok => Exit::Done,
                 Class::Usage => Exit::Usage,
@@ -271,6 +278,7 @@ mod tests {
             assert_eq!(exit(Kind::HttpStatus, Some(status), None), Exit::Transport, "{status}");
         }
         assert_eq!(exit(Kind::Broken, Some(200), None), Exit::Protocol, "an empty answer");
+        assert_eq!(exit(Kind::Broken, Some(200), Some(Cause::CutShort)), Exit::Transport, "half an answer");
         assert_eq!(exit(Kind::ContentType, Some(200), None), Exit::Protocol);
         for cause in [Cause::ServerCertificate(Code::NoPath), Cause::NotTls, Cause::ClientCertificateMissing] {
             assert_eq!(exit(Kind::Tls, None, Some(cause)), Exit::Protocol, "{cause:?}");

@@ -1,5 +1,5 @@
 //! The settings, which the library reads.
 
 pub use devid::client::device::{
-    DEFAULT_FILE, Export, Identity, Loaded, Settings, Source, StatusCheck, judge, keys, load, load_made,
+    DEFAULT_FILE, Export, Loaded, Settings, Source, StatusCheck, judge, keys, load, load_made,
 };

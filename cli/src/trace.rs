@@ -1,6 +1,6 @@
 //! `--trace FILE`: what went over the wire, message by message. The file's ending decides: `.html` is one page that
 //! needs nothing else, `.jsonl` one event per line, `.txt` a sequence diagram in plain text, and a folder gets the messages
-//! as DER.
+//! as DER, numbered on from those that lie there.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,8 @@ pub struct Trace {
     begun: Instant,
     command: String,
     steps: Vec<Step>,
+    /// Of a folder: the number before that of the first message.
+    before: Option<usize>,
 }
 
 struct Step {
@@ -42,7 +44,13 @@ enum Kind {
 impl Trace {
     /// Of a command, into a file or folder.
     pub fn new(path: &Path, command: &str) -> Self {
-        Trace { path: path.to_owned(), begun: Instant::now(), command: command.to_owned(), steps: Vec::new() }
+        Trace {
+            path: path.to_owned(),
+            begun: Instant::now(),
+            command: command.to_owned(),
+            steps: Vec::new(),
+            before: None,
+        }
     }
 
     /// Writes an event down.
@@ -68,7 +76,7 @@ impl Trace {
     }
 
     /// Writes the file. `outcome`: what went wrong, if something did.
-    pub fn write(&self, outcome: Option<&Failure>) -> Result<(), Failure> {
+    pub fn write(&mut self, outcome: Option<&Failure>) -> Result<(), Failure> {
         let ending = self.path.extension().and_then(|e| e.to_str()).unwrap_or_default();
         let text = match ending {
             "html" => self.html(outcome),
@@ -79,11 +87,21 @@ impl Trace {
         replace(&self.path, text.as_bytes(), OWNER_ONLY).map_err(|e| Failure::file(&self.path, &e))
     }
 
-    fn messages(&self) -> Result<(), Failure> {
-        std::fs::create_dir_all(&self.path).map_err(|e| Failure::file(&self.path, &e))?;
+    fn messages(&mut self) -> Result<(), Failure> {
+        let failed = |e: std::io::Error| Failure::file(&self.path, &e);
+        std::fs::create_dir_all(&self.path).map_err(failed)?;
+        let before = match self.before {
+            Some(before) => before,
+            // Another conversation's messages stay what they are.
+            None => {
+                let there = std::fs::read_dir(&self.path).map_err(failed)?.flatten().map(|entry| entry.file_name());
+                there.filter_map(|name| number_of(name.to_str()?)).max().unwrap_or(0)
+            }
+        };
+        self.before = Some(before);
         for (number, step) in self.steps.iter().filter(|step| !step.message.is_empty()).enumerate() {
             let way = if step.kind == Kind::Sent { "sent" } else { "received" };
-            let path = self.path.join(format!("{:03}-{way}.der", number + 1));
+            let path = self.path.join(format!("{:03}-{way}.der", before + number + 1));
             replace(&path, &step.message, OWNER_ONLY).map_err(|e| Failure::file(&path, &e))?;
         }
         Ok(())
@@ -184,6 +202,12 @@ impl Trace {
             escape(&words)
         )
     }
+}
+
+/// The number of a message in a folder of them.
+fn number_of(file: &str) -> Option<usize> {
+    let (number, way) = file.strip_suffix(".der")?.split_once('-')?;
+    matches!(way, "sent" | "received").then(|| number.parse().ok()).flatten()
 }
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c1c1c;background:#fff}\

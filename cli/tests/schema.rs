@@ -180,6 +180,7 @@ fn every_command_prints_what_the_schema_says() {
         &["export", "device", "pem", &path("pem")],
         &["ca", "certs"],
         &["ca", "template"],
+        &["ca", "crl", "--no-wait", "--trace", &path("t.txt")],
         &["anchors", "list"],
         &["anchors", "add", "peers", &root],
         &["anchors", "remove", "peers", &root],
@@ -224,7 +225,7 @@ fn every_command_prints_what_the_schema_says() {
     }
     // A key that comes with its certificate, as another command of the field hands it over.
     story.good(&["export", "device", "pkcs12", &path("p12"), "--password", &format!("file:{}", path("secret.txt"))]);
-    let file = std::fs::read_dir(path("p12")).unwrap().next().unwrap().unwrap().path().display().to_string();
+    let file = path("p12/device.p12");
     seen.run(&["import", &file, "--name", "device", "--password", &format!("file:{}", path("secret.txt"))]);
     seen.run(&["revoke", "--reason", "superseded"]);
     seen.run(&["status"]);

@@ -320,6 +320,7 @@ fn unfinished(device: &Device, name: &str, findings: &mut Findings) {
         let mend = format!("devid store abandon {name} gives it up and begins anew");
         findings.add("identity.waiting", verdict, words, (verdict == Verdict::Warning).then_some(mend));
     }
+    program(device, name, findings);
     match device.exports(name) {
         Err(error) => findings.add("exports", Verdict::Error, format!("{name}: {error}"), None),
         Ok(exports) => {
@@ -339,6 +340,21 @@ fn unfinished(device: &Device, name: &str, findings: &mut Findings) {
                 }
             }
         }
+    }
+}
+
+/// The program behind an identity, where there is one to be run.
+fn program(device: &Device, name: &str, findings: &mut Findings) {
+    if device.settings.hooks.changed.is_empty() || device.store.in_use(name).is_err() {
+        return;
+    }
+    match device.is_changed_due(name) {
+        Ok(false) => findings.good("hooks.changed", format!("{name}: it has succeeded for the certificate in use")),
+        Ok(true) => {
+            let words = format!("{name}: it has not succeeded yet for the certificate in use");
+            findings.add("hooks.changed", Verdict::Warning, words, Some("devid keep".to_owned()));
+        }
+        Err(error) => findings.add("hooks.changed", Verdict::Error, format!("{name}: {error}"), None),
     }
 }
 

@@ -15,10 +15,12 @@ use crate::output::Output;
 
 pub fn enroll(device: &Device, name: &str, output: Output) -> Result<Exit, Failure> {
     check_none_under_way(device, name)?;
-    let identity = device.identity(name);
-    let subject = subject(device, name)?;
-    let key = default_provider().generate_key(device.key_kind(name, &identity)?)?;
-    let text = opened(device.config(true)?.build()?.enroll(Signer::Key(key), &subject)?)?;
+    let (client, subject) = match device.store.state(name)?.current {
+        None => (device.config(true)?.build()?, subject(device, name)?),
+        Some(_) => device.another_client(name)?,
+    };
+    let key = default_provider().generate_key(device.key_kind(name, &device.identity(name))?)?;
+    let text = opened(client.enroll(Signer::Key(key), &subject)?)?;
     output.result("enroll", &text, json!({ "changed": false, "request": text }));
     Ok(Exit::Done)
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::arguments::Export;
-use crate::device::Device;
+use crate::device::{Device, read_certificates};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::settings::{self, Source};
@@ -14,14 +14,16 @@ pub fn run(command: &Export, device: &Device, output: Output) -> Result<Exit, Fa
     let wanted = settings::Export {
         layout: command.layout.clone(),
         folder: command.folder.clone(),
-        anchors: command.anchors.clone(),
+        anchors: Vec::new(),
         password,
         scrypt: command.scrypt,
         owner: command.owner.clone(),
         then: Vec::new(),
     };
     device.check_known(&command.name)?;
-    let exported = device.store.export(&command.name, &device.export_of(&wanted)?)?;
+    let mut plan = device.export_of(&wanted)?;
+    plan.anchors = read_certificates(&command.anchors, output)?;
+    let exported = device.store.export(&command.name, &plan)?;
     let files: Vec<String> = exported.files.iter().map(|path| path.display().to_string()).collect();
     output.result("export", &files.join("\n"), json!({ "generation": exported.generation, "files": files }));
     Ok(Exit::Done)

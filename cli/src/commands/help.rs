@@ -20,7 +20,7 @@ pub fn error(code: Option<&str>, output: Output) -> Result<Exit, Failure> {
     let Some(code) = code else {
         let line = |code: &Code| format!("{:5}  {:22} {}\n", code.number(), code.name(), code.text());
         let lines: Vec<String> = Code::ALL.iter().map(line).collect();
-        output.result("help error", &lines.concat(), json!({ "code": null, "number": null, "class": null, "exit": null, "meaning": null, "text": lines.concat() }));
+        output.result("help error", &lines.concat(), json!({ "code": null, "number": null, "class": null, "exit": null, "exit_where_answered": null, "meaning": null, "text": lines.concat() }));
         return Ok(Exit::Done);
     };
     let name = code.trim_start_matches("DEVID_E_").to_ascii_uppercase();
@@ -30,14 +30,23 @@ pub fn error(code: Option<&str>, output: Output) -> Result<Exit, Failure> {
         Some((code, text)) => {
             let (name, number, exit) = (code.name(), code.number(), Exit::of_code(*code));
             let class = format!("{:?}", code.class());
+            let other = Exit::where_answered(*code);
             let fields = json!({
                 "code": name, "number": number, "class": class.to_lowercase(), "exit": exit.number(), "meaning": exit.meaning(), "text": text,
+                "exit_where_answered": other.map(Exit::number),
             });
-            let heading = format!(
+            let mut heading = format!(
                 "{name} ({number})\nC: DEVID_E_{name}. Python: devid.{class}Error. Exit status {}: {}.",
                 exit.number(),
                 exit.meaning()
             );
+            if let Some(other) = other {
+                heading.push_str(&format!(
+                    "\nWhere the server was reached, and what it answers is no message or cannot be believed: {}: {}.",
+                    other.number(),
+                    other.meaning()
+                ));
+            }
             output.result("help error", &format!("{heading}\n\n{text}\n"), fields);
             Ok(Exit::Done)
         }
@@ -59,23 +68,35 @@ fn section(name: &str) -> Option<&'static str> {
 
 /// The page of the whole, or a page for each command in a folder.
 pub fn man(all: Option<&Path>) -> Result<Exit, Failure> {
-    let mut command = Arguments::command();
-    command.build();
+    let command = described();
     let Some(folder) = all else {
         print(&page(command)?);
         return Ok(Exit::Done);
     };
     std::fs::create_dir_all(folder).map_err(|e| Failure::file(folder, &e))?;
-    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
-        let name = format!("devid-{}", sub.get_name());
-        let path = folder.join(format!("{name}.1"));
-        std::fs::write(&path, page(sub.clone().display_name(name))?).map_err(|e| Failure::file(&path, &e))?;
-    }
-    for (name, text) in [("devid.1", page(command)?), ("devid.toml.5", settings_page())] {
+    let mut all = vec![("devid.toml.5".to_owned(), settings_page())];
+    pages("devid", command, &mut all)?;
+    for (name, text) in all {
         let path = folder.join(name);
         std::fs::write(&path, text).map_err(|e| Failure::file(&path, &e))?;
     }
     Ok(Exit::Done)
+}
+
+/// The whole command line as pages describe it: the help on a part is its page.
+fn described() -> clap::Command {
+    let mut command = Arguments::command().disable_help_subcommand(true);
+    command.build();
+    command
+}
+
+/// The page of a command and those of its parts, to which it refers.
+fn pages(name: &str, command: clap::Command, out: &mut Vec<(String, String)>) -> Result<(), Failure> {
+    for part in command.get_subcommands().filter(|part| !part.is_hide_set()) {
+        pages(&format!("{name}-{}", part.get_name()), part.clone(), out)?;
+    }
+    out.push((format!("{name}.1"), page(command.display_name(name.to_owned()))?));
+    Ok(())
 }
 
 /// devid.toml(5), from the table of settings: a part for each table of the file.
@@ -111,10 +132,18 @@ fn settings_page() -> String {
 
 fn page(command: clap::Command) -> Result<String, Failure> {
     let mut out = Vec::new();
+    // It answers as `openssl cmp` does.
+    let is_cmp = command.get_name() == "cmp";
     clap_mangen::Man::new(command).render(&mut out).map_err(|e| Failure::Own(Exit::Internal, e.to_string()))?;
     let mut text = String::from_utf8_lossy(&out).into_owned();
     text.push_str(".SH EXIT STATUS\n");
     for (exit, words) in Exit::ALL {
+        let words = match exit {
+            Exit::Done if is_cmp => "success",
+            Exit::Internal if is_cmp => "everything else",
+            _ if is_cmp => continue,
+            _ => words,
+        };
         text.push_str(&format!(".TP\n\\fB{}\\fR\n{words}\n", exit.number()));
     }
     Ok(text)
@@ -150,6 +179,38 @@ mod tests {
         assert!(
             of_roff.into_iter().all(|line| [".TH ", ".SH ", ".TP", ".BR "].iter().any(|word| line.starts_with(word)))
         );
+    }
+
+    #[test]
+    fn every_page_that_a_page_refers_to_is_written_and_has_its_options() {
+        let mut all = Vec::new();
+        pages("devid", described(), &mut all).unwrap();
+        let text = |name: &str| {
+            let found = all.iter().find(|(known, _)| known == name);
+            found.map(|(_, text)| text.replace("\\-", "-")).unwrap_or_else(|| panic!("no page {name}"))
+        };
+        let mut links = 0;
+        for (name, _) in &all {
+            for word in text(name).split_whitespace().filter(|word| word.starts_with("devid-") && word.ends_with("(1)"))
+            {
+                assert!(!word.contains("help("), "{name}: {word}");
+                text(&word.replace("(1)", ".1"));
+                links += 1;
+            }
+        }
+        assert!(links > 40, "{links}");
+        for (name, option) in [
+            ("devid-store-remove.1", "--yes"),
+            ("devid-store-factory-reset.1", "--keep"),
+            ("devid-key-make.1", "--type"),
+            ("devid-key-convert.1", "--new-password"),
+            ("devid-config-schema.1", "--output"),
+        ] {
+            assert!(text(name).contains(option), "{name}: no {option}");
+        }
+        let (of_cmp, of_keep) = (text("devid-cmp.1"), text("devid-keep.1"));
+        let statuses = |page: &str| page.split(".SH EXIT STATUS").nth(1).unwrap().matches(".TP").count();
+        assert_eq!((statuses(&of_cmp), statuses(&of_keep)), (2, Exit::ALL.len()));
     }
 
     #[test]

@@ -11,7 +11,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use devid::client::device::{ExportState, missing_program};
-use devid::crypto::{DigestAlgorithm, default_provider};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 
@@ -26,19 +25,27 @@ const LIMIT: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Runs a hook; what goes wrong is told and changes nothing.
-pub fn run(arguments: &[String], event: &str, identity: &str, error: Option<&str>, output: Output) -> bool {
-    if arguments.is_empty() || cancel().is_cancelled() {
-        return arguments.is_empty();
+pub fn run(arguments: &[String], event: &str, identity: &str, error: Option<&str>, output: Output) {
+    if !arguments.is_empty() && !cancel().is_cancelled() {
+        let _ = attempt(arguments, event, identity, error, output);
     }
+}
+
+/// The same, for who goes on by how it went.
+fn attempt(
+    arguments: &[String],
+    event: &str,
+    identity: &str,
+    error: Option<&str>,
+    output: Output,
+) -> Result<(), String> {
     let mut about = vec![("DEVID_EVENT", event.to_owned()), ("DEVID_IDENTITY", identity.to_owned())];
     about.extend(error.map(|words| ("DEVID_ERROR", words.to_owned())));
-    match execute(arguments, &about) {
-        Ok(()) => true,
-        Err(words) => {
-            output.say(&format!("{identity}: hooks.{event} ({}): {words}", arguments.join(" ")));
-            false
-        }
-    }
+    execute(arguments, &about).map_err(|words| {
+        let words = format!("hooks.{event} ({}): {words}", arguments.join(" "));
+        output.say(&format!("{identity}: {words}"));
+        words
+    })
 }
 
 fn execute(arguments: &[String], about: &[(&str, String)]) -> Result<(), String> {
@@ -113,6 +120,18 @@ pub struct Behind {
     pub has_worked: bool,
     /// Which of them has failed now or before.
     pub failed: Failed,
+    /// Why the program behind the identity has not succeeded.
+    pub hook: Option<String>,
+}
+
+impl Behind {
+    /// Puts how it went into what is told of the identity.
+    pub fn tell(&self, document: &mut Value) {
+        document["exports"] = self.exports.clone();
+        if let (Some(words), true) = (&self.hook, document["hook"].is_object()) {
+            document["hook"]["open"] = json!(words);
+        }
+    }
 }
 
 /// Exports and programs that have failed, each by what tells it from the others: none of them holds another one up.
@@ -124,7 +143,7 @@ const CHANGED: &str = "changed";
 /// Writes the exports that are due, and runs the programs behind them and behind the identity. Of those in `held` it only
 /// tells how they stand: what has failed is not tried at every look.
 pub fn behind(device: &Device, name: &str, held: &Failed, output: Output) -> Behind {
-    let mut behind = Behind { exports: json!([]), is_good: true, has_worked: false, failed: Failed::new() };
+    let mut behind = Behind { exports: json!([]), is_good: true, has_worked: false, failed: Failed::new(), hook: None };
     let wanted = match device.exports(name) {
         Ok(wanted) => wanted,
         Err(error) => {
@@ -190,42 +209,23 @@ fn export(device: &Device, name: &str, state: &ExportState) -> Result<(), Failur
 
 /// The program behind the identity itself: once it has succeeded for a certificate, that is remembered.
 fn changed(device: &Device, name: &str, may_try: bool, behind: &mut Behind, output: Output) {
-    let program = &device.settings.hooks.changed;
-    let Ok(current) = device.store.current(name) else { return };
-    if program.is_empty() {
-        return;
-    }
-    let mark = match mark_of(device, name, current.certificate.as_der()) {
-        Ok(Some(mark)) => mark,
-        Ok(None) => return,
-        Err(failure) => {
-            output.say(&format!("{name}: {failure}"));
-            behind.is_good = false;
-            return;
+    let outcome = match device.is_changed_due(name) {
+        Ok(false) => return,
+        Ok(true) if cancel().is_cancelled() => Err("it is run by the next call".to_owned()),
+        Ok(true) if !may_try => Err("an earlier try failed; it is tried again later".to_owned()),
+        Ok(true) => {
+            behind.has_worked = true;
+            attempt(&device.settings.hooks.changed, "changed", name, None, output)
         }
+        Err(error) => Err(error.to_string()),
     };
-    let is_done = may_try && run(program, "changed", name, None, output);
-    behind.has_worked |= may_try;
-    behind.is_good &= is_done;
-    if !is_done {
+    if let Err(words) = outcome {
+        (behind.is_good, behind.hook) = (false, Some(words));
         behind.failed.insert(CHANGED.to_owned());
-        return;
-    }
-    if let Err(error) = device.store.put_blob(&mark.0, &mark.1) {
+    } else if let Err(error) = device.note_changed(name) {
         output.say(&format!("{name}: {error}"));
         behind.is_good = false;
     }
-}
-
-/// Name and content of what is remembered once the program has succeeded for this certificate; `None`: it has.
-fn mark_of(device: &Device, name: &str, certificate: &[u8]) -> Result<Option<(String, Vec<u8>)>, Failure> {
-    let provider = default_provider();
-    let digest = |parts: &[&[u8]]| provider.digest(DigestAlgorithm::Sha256, parts);
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let label = format!("changed-{}", hex(&digest(&[name.as_bytes()])?[..8]));
-    let content = hex(&digest(&[certificate])?).into_bytes();
-    let is_there = device.store.blob(&label).is_ok_and(|kept| kept.as_slice() == content);
-    Ok((!is_there).then_some((label, content)))
 }
 
 #[cfg(test)]

@@ -2,22 +2,21 @@
 
 use std::sync::Arc;
 
-use devid::client::Step;
 use devid::client::renewal::{Done, Plan, Reason, Report};
 use devid::client::run::sleep_unless;
+use devid::client::{Client, Step, Subject};
 use devid::crypto::PrivateKey;
 use devid::store::{Identity as Kept, ProblemKind, StoreErrorKind};
 use devid::{Code, Error};
 use serde_json::{Value, json};
 
 use super::hooks::Failed;
-use super::{dry, hooks, status, traced};
+use super::{dry, hooks, is_lost, status, traced};
 use crate::arguments::{Enroll, Keep, Renew, Talk};
 use crate::attendant::{Attendant, cancel, interrupted, watch_signals};
 use crate::device::Device;
 use crate::failure::{Exit, Failure, error_json};
 use crate::output::{Output, date};
-use crate::settings::Identity;
 use crate::trace::Trace;
 
 /// Waits of the CA that a person sits through, in seconds.
@@ -40,19 +39,29 @@ const LOCKED_SECONDS: u32 = 60;
 /// The first certificate, waited for.
 pub fn enroll(command: &Enroll, device: &Device, output: Output) -> Result<Exit, Failure> {
     let name = device.name(command.name.as_deref())?;
-    if device.store.state(&name)?.current.is_some() {
+    let has_one = device.store.state(&name)?.current.is_some();
+    if has_one && !command.again {
         let words = match device.store.current(&name) {
             Err(error) if error.kind == StoreErrorKind::Secret => {
                 format!("\"{name}\" has a certificate already, and its key does not open: {error}")
             }
-            _ => format!("\"{name}\" has a certificate already: devid renew gets the next one"),
+            _ => format!(
+                "\"{name}\" has a certificate already: devid renew gets the next one, devid enroll --again another first one by ca.login"
+            ),
         };
         return Err(Failure::Own(Exit::Store, words));
     }
     if command.dry_run {
         return dry::enroll(device, &name, output);
     }
-    let outcome = talk(&command.talk, "enroll", |trace| attend(device, &name, output, command.talk.no_wait, trace))?;
+    // What is under way is gone on with, whoever began it.
+    let is_anew = has_one && !is_under_way(device, &name)?;
+    let by_login: NextClient =
+        |device, name| device.another_client(name).map(|(client, subject)| (client, Some(subject)));
+    let outcome = talk(&command.talk, "enroll", |trace| match is_anew {
+        true => ask_now(device, &name, by_login, output, command.talk.no_wait, trace),
+        false => attend(device, &name, output, command.talk.no_wait, trace),
+    })?;
     conclude("enroll", device, &name, outcome, output)
 }
 
@@ -79,6 +88,11 @@ pub fn keep(command: &Keep, device: &Device, output: Output) -> Result<Exit, Fai
             // The trace says how it ended; whoever reads it finds the failure there too.
             one.failure.take().map_or(Ok(()), Err)
         })
+        .map(|((), lost)| {
+            if is_lost(lost, output) {
+                exit = Exit::Hook
+            }
+        })
         .unwrap_or_else(|failure| {
             output.say(&format!("{name}: {}", failure.report()));
             first_failure.get_or_insert(failure);
@@ -93,12 +107,12 @@ pub fn keep(command: &Keep, device: &Device, output: Output) -> Result<Exit, Fai
     }
     whole(exit)?;
     let changed = documents.iter().any(|d| d["did"] == "installed");
-    output.result("keep", "", json!({ "changed": changed, "identities": documents }));
-    Ok(match exit {
+    let exit = match exit {
         Exit::Hook => Exit::Hook,
         other if command.exit_code => other,
         _ => Exit::Done,
-    })
+    };
+    Ok(output.ended("keep", exit, "", json!({ "changed": changed, "identities": documents })))
 }
 
 /// What a look at one identity came to.
@@ -187,7 +201,6 @@ fn after(
     looked: &mut Looked,
 ) {
     let behind = hooks::behind(device, name, held, output);
-    looked.failed = behind.failed;
     match status::document(device, name) {
         Ok(document) => looked.document = document,
         Err(failure) => {
@@ -197,7 +210,7 @@ fn after(
     }
     let document = &mut looked.document;
     document["did"] = json!(if looked.failure.is_some() { "failed" } else { did });
-    document["exports"] = behind.exports;
+    behind.tell(document);
     document["error"] = looked.failure.as_ref().map_or(Value::Null, Failure::json);
     document["given_up"] = why.map_or(Value::Null, error_json);
     if document["copied"] == true {
@@ -206,6 +219,7 @@ fn after(
     if document["alarm"] != "quiet" {
         hooks::run(&device.settings.hooks.alarm, "alarm", name, None, output);
     }
+    looked.failed = behind.failed;
     match (behind.is_good, looked.exit) {
         (false, _) => looked.exit = Exit::Hook,
         (true, Exit::NothingDue) if behind.has_worked => looked.exit = Exit::Done,
@@ -231,14 +245,13 @@ fn hurry(device: &Device, name: &str) -> Result<(), Failure> {
 /// A renewal, if it is due or asked for.
 pub fn renew(command: &Renew, device: &Device, output: Output) -> Result<Exit, Failure> {
     let name = device.name(command.name.as_deref())?;
-    let identity = device.identity(&name);
     let state = device.store.state(&name)?;
     if state.current.is_none() && state.pending.is_none() {
         let words = format!("\"{name}\" has no certificate to renew: devid enroll {name} gets the first one");
         return Err(Error::new(Code::NotFound, words).into());
     }
-    let plan = device.planner(&identity).plan(&device.store, &name, device.clock())?;
-    let is_unfinished = device.store.operations()?.contains(&name);
+    let plan = device.planner(&device.identity(&name)).plan(&device.store, &name, device.clock())?;
+    let is_unfinished = is_under_way(device, &name)?;
     let is_waiting = matches!(plan.reason, Reason::Retrying | Reason::GivenUp | Reason::DayUsedUp | Reason::Revoked);
     if !command.now && !is_unfinished && !is_waiting && plan.step == Step::Nothing {
         let when = plan.renewal_at.map_or_else(|| "never".to_owned(), date);
@@ -253,7 +266,7 @@ pub fn renew(command: &Renew, device: &Device, output: Output) -> Result<Exit, F
         return dry::renew(device, &name, output);
     }
     let outcome = talk(&command.talk, "renew", |trace| match command.now && !is_unfinished {
-        true => renew_now(device, &name, &identity, output, command.talk.no_wait, trace),
+        true => ask_now(device, &name, Device::next_client, output, command.talk.no_wait, trace),
         false => attend(device, &name, output, command.talk.no_wait, trace),
     })?;
     conclude("renew", device, &name, outcome, output)
@@ -263,7 +276,7 @@ fn talk<T>(
     talk: &Talk,
     command: &str,
     work: impl FnOnce(Option<&mut Trace>) -> Result<T, Failure>,
-) -> Result<T, Failure> {
+) -> Result<(T, Option<Failure>), Failure> {
     watch_signals();
     traced(talk.trace.as_deref(), &format!("devid {command}"), work)
 }
@@ -382,17 +395,25 @@ fn judged(outcome: Result<Done, Error>) -> Result<Outcome, Failure> {
     })
 }
 
-/// A key update that the plan does not ask for; where the key in use is gone, a certificate by the other credential.
-fn renew_now(
+/// Who asks for the next certificate: with a subject, for a first one, else for a key update.
+type NextClient = fn(&Device, &str) -> Result<(Client, Option<Subject>), Error>;
+
+/// Whether a request is kept that the same command goes on with.
+fn is_under_way(device: &Device, name: &str) -> Result<bool, Failure> {
+    Ok(device.store.operations()?.iter().any(|saved| saved == name))
+}
+
+/// A certificate that the plan does not ask for.
+fn ask_now(
     device: &Device,
     name: &str,
-    identity: &Identity,
+    next_client: NextClient,
     output: Output,
     no_wait: bool,
     trace: Option<&mut Trace>,
 ) -> Result<Outcome, Failure> {
-    let _busy = device.busy(name, "devid renew --now")?;
-    let (client, subject) = device.next_client(name)?;
+    let (_busy, identity) = (device.busy(name, "devid")?, &device.identity(name));
+    let (client, subject) = next_client(device, name)?;
     let client = client.with_cancel(Some(cancel().clone()));
     let key: Arc<dyn PrivateKey> = match identity.renew.same_key && subject.is_none() {
         true => key_in_use(device, name)?,
@@ -450,23 +471,31 @@ fn tell_changes(device: &Device, name: &str, output: Output) {
     }
 }
 
-fn conclude(command: &str, device: &Device, name: &str, outcome: Outcome, output: Output) -> Result<Exit, Failure> {
+/// Exports and programs behind what came, then what is told of it. `lost`: the trace that could not be written to its end.
+fn conclude(
+    command: &str,
+    device: &Device,
+    name: &str,
+    (outcome, lost): (Outcome, Option<Failure>),
+    output: Output,
+) -> Result<Exit, Failure> {
     let (did, exit) = match &outcome {
         Outcome::Installed(_) => ("installed", Exit::Done),
         Outcome::Waiting => ("waiting", Exit::Waiting),
         Outcome::Other(words, _) => (*words, Exit::Done),
     };
     let behind = hooks::behind(device, name, &Failed::new(), output);
-    whole(if behind.is_good { exit } else { Exit::Hook })?;
+    let exit = if behind.is_good { exit } else { Exit::Hook };
+    whole(exit)?;
+    let exit = if is_lost(lost, output) { Exit::Hook } else { exit };
     let mut document = status::document(device, name)?;
     document["did"] = json!(did);
-    document["exports"] = behind.exports;
+    behind.tell(&mut document);
     let text = match &outcome {
         Outcome::Waiting => waiting(device, name, "the same command goes on"),
         _ => status::line(device, name)?,
     };
-    output.result(command, &text, json!({ "changed": did == "installed", "identities": [document] }));
-    Ok(if behind.is_good { exit } else { Exit::Hook })
+    Ok(output.ended(command, exit, &text, json!({ "changed": did == "installed", "identities": [document] })))
 }
 
 /// An export or a program that a signal has ended has not failed: it is written, or run, by the next call.

@@ -25,21 +25,27 @@ pub mod validate;
 use std::path::Path;
 
 use crate::failure::Failure;
+use crate::output::Output;
 use crate::trace::Trace;
 
-/// Runs what may be traced, and writes the trace however it ended. Where it cannot be written, nothing is begun.
+/// Runs what may be traced, and writes the trace however it ended. Where it cannot be written at all, nothing is begun; where what came
+/// cannot be written to its end, that takes nothing from what was done, and is answered beside it: see [`is_lost`].
 pub fn traced<T>(
     path: Option<&Path>,
     command: &str,
     work: impl FnOnce(Option<&mut Trace>) -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    let Some(path) = path else { return work(None) };
+) -> Result<(T, Option<Failure>), Failure> {
+    let Some(path) = path else { return Ok((work(None)?, None)) };
     let mut trace = Trace::new(path, command);
     trace.write(None)?;
     let outcome = work(Some(&mut trace));
     let written = trace.write(outcome.as_ref().err());
-    match (outcome, written) {
-        (Ok(_), Err(failure)) => Err(failure),
-        (outcome, _) => outcome,
-    }
+    Ok((outcome?, written.err()))
+}
+
+/// Tells of a trace that could not be written to its end: what was asked for is done, and the exit status says that not all is.
+pub fn is_lost(trace: Option<Failure>, output: Output) -> bool {
+    let Some(failure) = trace else { return false };
+    output.say(&format!("the trace: {failure}"));
+    true
 }

@@ -4,7 +4,7 @@ use devid::asn1::crl::CrlReason;
 use devid::{Code, Error};
 use serde_json::json;
 
-use super::traced;
+use super::{is_lost, traced};
 use crate::arguments::Revoke;
 use crate::attendant::{Attendant, cancel, watch_signals};
 use crate::device::Device;
@@ -38,7 +38,7 @@ pub fn run(command: &Revoke, device: &Device, output: Output) -> Result<Exit, Fa
     let _busy = device.busy(&name, "devid revoke")?;
     watch_signals();
     let is_for_good = !matches!(reason, CrlReason::CertificateHold | CrlReason::RemoveFromCrl);
-    let was_revoked = traced(command.talk.trace.as_deref(), "devid revoke", |trace| {
+    let (was_revoked, lost) = traced(command.talk.trace.as_deref(), "devid revoke", |trace| {
         let client = device.client_of(&name)?.with_cancel(Some(cancel().clone()));
         let mut attendant = Attendant::new(output, command.talk.no_wait, trace);
         let (identity, mut exchange) = (device.identity(&name), client.exchange()?);
@@ -63,8 +63,8 @@ pub fn run(command: &Revoke, device: &Device, output: Output) -> Result<Exit, Fa
         CrlReason::RemoveFromCrl => "the CA has taken its certificate back into use",
         _ => "the CA has revoked its certificate",
     };
-    output.result("revoke", &format!("{name}: {done}"), json!({ "name": name }));
-    Ok(Exit::Done)
+    let exit = if is_lost(lost, output) { Exit::Hook } else { Exit::Done };
+    Ok(output.ended("revoke", exit, &format!("{name}: {done}"), json!({ "name": name })))
 }
 
 /// PKIFailureInfo certRevoked (RFC 9810 section 5.2.3), in an authentic answer.

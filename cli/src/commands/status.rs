@@ -97,6 +97,9 @@ pub fn line(device: &Device, name: &str) -> Result<String, Failure> {
     for state in exports.iter().filter(|state| state.due.is_some() || state.is_program_due) {
         words.push(format!("the export for {} to {} is due", state.export.layout, state.export.folder.display()));
     }
+    if device.is_changed_due(name).unwrap_or(false) {
+        words.push("the program of hooks.changed has not succeeded yet".to_owned());
+    }
     if let devid::client::renewal::Clock::Doubted { off_seconds, .. } = plan.clock {
         words.push(match off_seconds {
             0 => "the clock says a time before this software was written".to_owned(),

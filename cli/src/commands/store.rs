@@ -2,15 +2,16 @@
 
 use devid::client::abandon;
 use devid::client::status::forget_crl_numbers;
+use devid::store::{KeyReference, Store};
 use serde_json::json;
 
 use super::{factory_reset, status};
-use crate::arguments::{Store, StoreAction};
+use crate::arguments::{Store as Command, StoreAction};
 use crate::device::{Device, read_certificates};
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 
-pub fn run(command: &Store, device: &Device, output: Output) -> Result<Exit, Failure> {
+pub fn run(command: &Command, device: &Device, output: Output) -> Result<Exit, Failure> {
     let store = &device.store;
     let changed = match &command.action {
         StoreAction::Rollback { name }
@@ -48,7 +49,8 @@ pub fn run(command: &Store, device: &Device, output: Output) -> Result<Exit, Fai
             let open = problems.iter().filter(|problem| !problem.is_mended).count();
             let text = if lines.is_empty() { "device memory is as it should be".to_owned() } else { lines.join("\n") };
             let exit = if open > 0 { Exit::Store } else { Exit::Done };
-            return Ok(output.ended("store", exit, &text, json!({ "problems": lines, "open": open })));
+            let command = if is_repair { "store repair" } else { "store verify" };
+            return Ok(output.ended(command, exit, &text, json!({ "problems": lines, "open": open })));
         }
         StoreAction::Rollback { name } => {
             let kept = store.rollback(name)?;
@@ -74,9 +76,22 @@ pub fn run(command: &Store, device: &Device, output: Output) -> Result<Exit, Fai
             output.result("store forget-numbers", &format!("{count} forgotten"), json!({ "forgotten": count }));
         }
         StoreAction::Remove { name, .. } => {
+            // Best effort: what cannot be read names no key that could be looked for.
+            let keys = store.key_references().unwrap_or_default();
             store.remove_identity(name)?;
-            output.result("store remove", "", json!({ "name": name }));
+            let destroyed = destroy_keys(store, &keys, output);
+            output.result("store remove", "", json!({ "name": name, "keys_destroyed": destroyed }));
         }
     }
     Ok(Exit::Done)
+}
+
+/// Destroys the keys in tokens that renewals have made and that device memory does not name any more. Those that are out of reach are
+/// remembered, and destroyed by a later renewal.
+fn destroy_keys(store: &Store, keys: &[KeyReference], output: Output) -> usize {
+    let destroyed = store.destroy_forgotten_keys(keys);
+    if let Err(error) = &destroyed {
+        output.say(&format!("keys in a token stay: {error}"));
+    }
+    destroyed.unwrap_or(0)
 }

@@ -161,11 +161,7 @@ fn status(command: &Validate) -> Result<StatusSources, Failure> {
 
 /// A name that nobody can have is a mistake of this line, and says nothing of the certificate.
 fn asked_for(name: &str) -> Result<PeerName, Failure> {
-    let asked = peer_name(name)?;
-    match asked.may_be_asked_for() {
-        Ok(()) => Ok(asked),
-        Err(why) => Err(Failure::usage(format!("--name {}: {why}", name.escape_debug()))),
-    }
+    peer_name(name).map_err(|error| Failure::usage(format!("--name {}", error.message())))
 }
 
 fn names(command: &Validate) -> Result<NameCheck, Failure> {

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::keep::NO_LOGIN;
 use super::reading::{Reading, of};
 use super::settings::Identity;
-use super::{Device, tuning};
+use super::{Device, tuning, wrong};
 use crate::asn1::x509::Certificate;
 use crate::client::renewal::like;
 use crate::client::{Client, Config, Subject};
@@ -74,24 +75,37 @@ impl Device {
     }
 
     /// Who asks for the next certificate now, whether it is due or not: the identity itself; where its key is gone from its home, the login, for
-    /// what the settings name or else the certificate in use. Errors: those of [`Device::client_of`].
+    /// what the settings name or else the certificate in use. As a renewal that is due, it goes on beyond `ca.time-window`. Errors: those of [`Device::client_of`].
     pub fn next_client(&self, name: &str) -> Result<(Client, Option<Subject>), Error> {
         let error = match self.client_of(name) {
-            Ok(client) => return Ok((client, None)),
+            Ok(client) => return Ok((client.following_authentic_time(), None)),
             Err(error) => error,
         };
         if error.code() != Code::NotFound || !self.store.can_see_home_of_key(name) {
             return Err(error);
         }
+        match self.another_client(name) {
+            Err(missing) if missing.message() == NO_LOGIN => {
+                Err(error.followed_by("and no other credential is set (ca.login)"))
+            }
+            another => another.map(|(client, subject)| (client, Some(subject))),
+        }
+    }
+
+    /// Who asks for another first certificate in place of the one in use: the login of the settings, or the factory's identity; for
+    /// what the settings name, or else the certificate in use.
+    ///
+    /// Errors: [`Code::InvalidArgument`] where there is nothing to log in with; the settings are wrong.
+    pub fn another_client(&self, name: &str) -> Result<(Client, Subject), Error> {
         let subject = match self.subject(name, &self.identity(name))? {
             Some(subject) => subject,
             None => like(&self.store.in_use(name)?.certificate)?,
         };
         let config = self.config(true)?;
         if !config.has_credential() {
-            return Err(error.followed_by("and no other credential is set (ca.login)"));
+            return Err(wrong(NO_LOGIN));
         }
-        Ok((config.build()?, Some(subject)))
+        Ok((config.build()?.following_authentic_time(), subject))
     }
 
     /// Settings with whatever credential is at hand: the identity itself, or else the login.

@@ -41,6 +41,11 @@ pub fn chain_of(content: &[u8], shown: &str, told: &mut dyn FnMut(String)) -> Re
     held(content, shown, true, told)
 }
 
+/// All certificates of what was read already, as [`read_certificates`] takes them; `shown` says where from.
+pub fn certificates_of(content: &[u8], shown: &str, told: &mut dyn FnMut(String)) -> Result<Vec<Certificate>, Error> {
+    held(content, shown, false, told)
+}
+
 fn held(
     content: &[u8],
     shown: &str,

@@ -165,7 +165,12 @@ impl Kind {
             }
             (Kind::Paths | Kind::Texts, Value::String(text)) => {
                 let text: String = text.chars().take(MOST_SHOWN).collect();
-                format!("text, which stands in brackets where it is one of a list: [{}]", Value::from(text))
+                // A program and its arguments are one element each, and so are names; a path may have blanks.
+                let parts: Vec<String> = match self {
+                    Kind::Texts => text.split_whitespace().map(|part| Value::from(part).to_string()).collect(),
+                    _ => vec![Value::from(text).to_string()],
+                };
+                format!("text, which stands in brackets where it is a list: [{}]", parts.join(", "))
             }
             (_, Value::String(text)) => crate::words::quoted(&text.chars().take(MOST_SHOWN).collect::<String>()),
             (_, Value::Integer(_) | Value::Float(_) | Value::Boolean(_)) => value.to_string(),
@@ -241,5 +246,13 @@ mod tests {
             assert!(check(&text.parse().unwrap()).is_err(), "{text}");
         }
         assert!(check(&"[identity.a]\n[identity.b.renew]\nat = 0.5".parse().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn a_list_that_was_written_as_text_is_shown_as_it_is_meant() {
+        let told = |kind: Kind, text: &str| kind.refuses(&toml::Value::from(text)).unwrap();
+        let program = told(Kind::Texts, "systemctl reload nginx");
+        assert!(program.ends_with("[\"systemctl\", \"reload\", \"nginx\"]"), "{program}");
+        assert!(told(Kind::Paths, "/a b/c.pem").ends_with("[\"/a b/c.pem\"]"));
     }
 }

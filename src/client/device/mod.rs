@@ -23,9 +23,10 @@
 //! | `judging`, `idle` | everything that is wrong with settings; what has no effect beside the others |
 //! | `config` | from settings and device memory to a client |
 //! | `keep`, `busy` | whatever is due; one conversation at a time |
-//! | `exports` | what is written for other software, and whether it still stands |
+//! | `exports`, `hooks` | what is written for other software, and whether it still stands; the program behind an identity |
 //! | `peers` | whether a peer is to be believed |
 //! | `standing`, `waiting` | how identities stand, as JSON; what a request that is under way waits for |
+//! | `vouched` | whether those who are trusted to issue still vouch for it |
 
 mod as_settings;
 mod busy;
@@ -34,6 +35,7 @@ mod exports;
 mod files;
 mod fit;
 mod from_table;
+mod hooks;
 mod idle;
 mod judging;
 mod keep;
@@ -49,6 +51,7 @@ mod span;
 mod standing;
 mod tuning;
 mod values;
+mod vouched;
 mod waiting;
 mod wanted;
 
@@ -72,7 +75,7 @@ use crate::time::Time;
 pub use as_settings::in_settings;
 pub use busy::Busy;
 pub use exports::ExportState;
-pub use files::{chain_of, missing_program, read_certificates, read_chain, read_key};
+pub use files::{certificates_of, chain_of, missing_program, read_certificates, read_chain, read_key};
 pub use judging::{Judged, judge};
 pub use keep::Kept;
 pub use loading::{DEFAULT_FILE, Loaded, load, load_made};

@@ -14,16 +14,22 @@ use crate::validation::{
     Checks, NameCheck, PeerKey, PeerName, PeerRequest, Purpose, Report, StatusSources, TrustAnchors,
 };
 
-/// A name that a peer must carry: `dns:HOST`, `ip:ADDRESS`, `email:MAILBOX` or `uri:URI`.
+/// A name that a peer must carry: `dns:HOST`, `ip:ADDRESS`, `email:MAILBOX` or `uri:URI`. One that nobody can have says nothing of the
+/// peer: [`Code::InvalidArgument`](crate::codes::Code::InvalidArgument).
 pub fn peer_name(text: &str) -> Result<PeerName, Error> {
-    let other = || wrong(format!("{text}: dns:HOST, ip:ADDRESS, email:MAILBOX or uri:URI is expected, or any"));
-    Ok(match text.split_once(':').ok_or_else(other)? {
+    let shown = text.escape_debug();
+    let other = || wrong(format!("{shown}: dns:HOST, ip:ADDRESS, email:MAILBOX or uri:URI is expected, or any"));
+    let name = match text.split_once(':').ok_or_else(other)? {
         ("dns", host) => PeerName::Dns(host.to_owned()),
         ("ip", address) => PeerName::Ip(address.parse().map_err(|_| other())?),
         ("email", mailbox) => PeerName::Email(mailbox.to_owned()),
         ("uri", uri) => PeerName::Uri(uri.to_owned()),
         _ => return Err(other()),
-    })
+    };
+    match name.may_be_asked_for() {
+        Ok(()) => Ok(name),
+        Err(why) => Err(wrong(format!("{shown}: {why}")).with_source(why)),
+    }
 }
 
 impl Device {
@@ -99,5 +105,23 @@ impl Device {
         use crate::client::status::StatusMemory;
         let memory = std::sync::Arc::new(StatusMemory::new(default_provider(), Some(self.store.clone())));
         memory.open_peer(&default_provider(), request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codes::Code;
+
+    #[test]
+    fn a_name_that_nobody_can_have_is_a_mistake_of_who_asks() {
+        for good in ["dns:a.example", "ip:::1", "ip:192.0.2.1", "email:a@b.example", "uri:https://a.example/x"] {
+            assert!(peer_name(good).is_ok(), "{good}");
+        }
+        for wrong in
+            ["dns:*", "dns:", "dns:*.a.example", "dns:192.0.2.1", "dns:a b", "ip:x", "email:x", "uri:", "host", ""]
+        {
+            assert_eq!(peer_name(wrong).unwrap_err().code(), Code::InvalidArgument, "{wrong}");
+        }
     }
 }

@@ -77,7 +77,9 @@ impl Reason {
 impl Device {
     /// What is due for an identity.
     pub fn plan(&self, name: &str, clock: Option<Time>) -> Result<Plan, Error> {
-        self.planner(&self.identity(name)).plan(&self.store, name, clock)
+        let mut plan = self.planner(&self.identity(name)).plan(&self.store, name, clock)?;
+        self.heed_anchors(name, &mut plan);
+        Ok(plan)
     }
 
     /// How every identity stands: one JSON document. One that cannot be read has an entry with its `error`, and the others stand beside it.
@@ -137,6 +139,7 @@ impl Device {
                 "given_up": plan.has_given_up,
             },
             "exports": self.exports_json(name),
+            "hook": self.hook_json(name),
         }))
     }
 
@@ -161,6 +164,7 @@ impl Device {
             "certificate": null,
             "renewal": null,
             "exports": self.exports_json(name),
+            "hook": null,
             "error": error,
         })
     }
@@ -181,6 +185,19 @@ impl Device {
             export_json(&state.export, open.as_deref())
         };
         known.iter().map(told).collect()
+    }
+
+    /// How the program behind the identity stands; null where there is none to be run.
+    fn hook_json(&self, name: &str) -> Value {
+        if self.settings.hooks.changed.is_empty() || self.store.in_use(name).is_err() {
+            return Value::Null;
+        }
+        let open = match self.is_changed_due(name) {
+            Ok(false) => None,
+            Ok(true) => Some("the program has not succeeded yet".to_owned()),
+            Err(error) => Some(error.to_string()),
+        };
+        json!({ "ok": open.is_none(), "open": open })
     }
 
     /// A part of the identity in use, PEM.

@@ -197,7 +197,7 @@ impl Client {
 
     /// The same client for owners who keep account of their clock: see [`Context::follow_authentic_time`](crate::cmp::Context).
     #[must_use]
-    pub(super) fn following_authentic_time(&self) -> Client {
+    pub(in crate::client) fn following_authentic_time(&self) -> Client {
         let mut client = self.clone();
         Arc::make_mut(&mut client.context).follow_authentic_time = true;
         client

@@ -84,16 +84,16 @@ table! {
 }
 
 table! {
-    /// Programs that are told.
+    /// Programs that are told, as a list of the program and its arguments; no shell.
     open "hooks"
     pub struct Hooks {
         /// Run when an identity has changed.
         pub changed: Vec<String> = "none",
-        /// Run when the CA asks to wait.
+        /// Run by devid keep and devid run when the CA asks to wait.
         pub waiting: Vec<String> = "none",
-        /// Run when an attempt has failed.
+        /// Run by devid keep and devid run when an attempt has failed.
         pub failed: Vec<String> = "none",
-        /// Run when a renewal is late or there is no usable identity.
+        /// Run by devid keep and devid run when a renewal is late or there is no usable identity.
         pub alarm: Vec<String> = "none",
     }
 }
