@@ -134,8 +134,8 @@ def test_waits_are_measured_by_the_uptime_that_the_program_tells(devid_testca: T
     assert keeper(ca, uptime="system").due(store, None).step is not devid.Step.NOTHING
     with pytest.raises(TypeError, match="uptime"):
         keeper(ca, uptime=5)
-    with pytest.raises(ZeroDivisionError):
-        keeper(ca, uptime=lambda: 1 // 0).due(store, None)
+    # One that fails is one witness less, and hides nothing.
+    assert keeper(ca, uptime=lambda: 1 // 0).due(store, None).step is not devid.Step.NOTHING
 
 
 def test_messages_can_be_carried_by_the_program(devid_testca: TestCa, tmp_path: Path) -> None:
