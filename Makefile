@@ -64,7 +64,8 @@ help:
 	@echo "make mutants    one-line changes in decisions that no test notices: COUNT=40 SEED=1"
 	@echo "make sanitize   AddressSanitizer, ThreadSanitizer and Miri, with a nightly compiler; PART=address|thread|miri"
 	@echo "make adversary  the adversary over 20,000 PKIs"
-	@echo "make cross      the portable provider's tests on 32-bit and big-endian machines, under qemu; and baremetal"
+	@echo "make cross      the portable provider's tests on 32-bit and big-endian machines, C programs for armv7, aarch64, riscv64, i686 and"
+	@echo "                musl, all under qemu; and baremetal. TARGET=TRIPLE: C programs for that machine alone"
 	@echo "make tpm        a device whose keys are in a TPM 2.0 (swtpm)"
 	@echo "make msrv       compiles everything with Debian 13's own Rust, in a root made for it"
 	@echo "make baremetal  firmware for a Cortex-M4 enrols and validates under qemu; prints its flash, heap and stack"
@@ -256,8 +257,13 @@ sanitize: build-dir
 	bash scripts/sanitize.sh $(PART)
 
 # Not part of `make test`: it compiles everything once more for each machine.
-cross: build-dir baremetal
+# TARGET: C programs for that machine alone.
+cross: build-dir
+ifeq ($(TARGET),)
+	$(MAKE) baremetal
 	bash scripts/cross.sh
+endif
+	bash scripts/cross_c.sh $(TARGET)
 
 .PHONY: tpm msrv
 tpm: build-dir

@@ -22,10 +22,12 @@ if [ -n "${TARGET:-}" ]; then
     x86_64) machine=X86-64 ;; i?86) machine=80386 ;; aarch64) machine=AArch64 ;; arm*) machine=ARM ;; riscv*) machine=RISC-V ;;
     *) machine= ;;
     esac
-    found=$(LC_ALL=C readelf -h "$built/libdevid.so" 2> /dev/null | sed -n 's/^ *Machine: *//p')
+    library=libdevid.so
+    [ -e "$built/$library" ] || library=libdevid.a
+    found=$(LC_ALL=C readelf -h "$built/$library" 2> /dev/null | sed -n 's/^ *Machine: *//p' | sort -u)
     case $found in
     *"$machine"*) ;;
-    *) echo "install: $built/libdevid.so is for $found, not for $TARGET" >&2; exit 1 ;;
+    *) echo "install: $built/$library is for $found, not for $TARGET" >&2; exit 1 ;;
     esac
 fi
 
@@ -35,9 +37,16 @@ rm -f "$destdir$includedir"/devid/*.h "$destdir$includedir"/devid/unstable/*.h
 (cd "$root/include" && find . -name '*.h') | while read -r header; do
     install -m 644 "$root/include/$header" "$destdir$includedir/$header"
 done
-install -m 755 "$built/libdevid.so" "$destdir$libdir/$file"
-ln -sf "$file" "$destdir$libdir/libdevid.so.$abi"
-ln -sf "libdevid.so.$abi" "$destdir$libdir/libdevid.so"
+# For a C library that is linked whole, as musl is here, there is the static one alone.
+case ${TARGET:-} in
+*-musl) [ -e "$built/libdevid.so" ] && is_shared=1 || is_shared= ;;
+*) is_shared=1 ;;
+esac
+if [ -n "$is_shared" ]; then
+    install -m 755 "$built/libdevid.so" "$destdir$libdir/$file"
+    ln -sf "$file" "$destdir$libdir/libdevid.so.$abi"
+    ln -sf "libdevid.so.$abi" "$destdir$libdir/libdevid.so"
+fi
 sh "$root/bindings/c/pack.sh" "$built/libdevid.a" "$destdir$libdir/libdevid.a"
 chmod 644 "$destdir$libdir/libdevid.a"
 # Paths by way of the file itself where they lie below the prefix, so that the tree may be moved; spaces and all.
