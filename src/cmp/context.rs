@@ -13,6 +13,7 @@ use crate::crypto::Signer;
 use crate::crypto::keys::same_public_key;
 use crate::crypto::{DigestAlgorithm, Provider};
 use crate::error::Error;
+use crate::prelude::*;
 use crate::time::Time;
 use crate::validation::{Checks, Report, TrustAnchors, validate};
 

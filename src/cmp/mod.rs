@@ -94,6 +94,7 @@ pub use info::{Information, Question, RequestTemplate, RootUpdate};
 pub use issued::Issued;
 pub use nested::{Batch, Nested};
 pub use operation::Operation;
+#[cfg(feature = "settings")]
 pub(crate) use operation::check_present;
 pub use options::Options;
 pub use passphrase::SealedPassphrase;

@@ -341,7 +341,7 @@ impl Store {
 
     /// A key that signs: the one that device memory holds, or the one that it names, opened. `None` if nobody opens it.
     ///
-    /// Errors: the opener's; [`Code::KeyMismatch`](crate::Code::KeyMismatch) if another key than the one kept is there now.
+    /// Errors: the opener's; [`Code::KeyMismatch`] if another key than the one kept is there now.
     pub fn open_key(&self, key: &Signer) -> Result<Option<Arc<dyn PrivateKey>>, Error> {
         open_key(self.key_opener().as_ref(), key)
     }

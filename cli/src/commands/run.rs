@@ -31,8 +31,8 @@ const LAST_TRY_AGAIN: Duration = Duration::from_secs(3600);
 /// What the daemon remembers of an identity besides what device memory does.
 #[derive(Default)]
 struct Memory {
-    /// A device without a clock cannot count waits by it: the daemon does.
-    not_before: Option<Instant>,
+    /// A device without a clock cannot count waits by it: the daemon does, by how long the device has been up.
+    not_before: Option<Duration>,
     /// When exports and programs that failed are tried again, and how often they have.
     try_again: Option<Instant>,
     failures: u32,
@@ -120,6 +120,12 @@ pub fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// Since the device was started, the time included in which it was asleep.
+fn uptime() -> Duration {
+    let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::new(u64::try_from(up.tv_sec).unwrap_or_default(), u32::try_from(up.tv_nsec).unwrap_or_default())
+}
+
 /// Looks at each identity once. Answers the seconds to the next look.
 fn round(device: &Device, memories: &mut BTreeMap<String, Memory>, output: Output) -> u32 {
     let mut documents = Vec::new();
@@ -130,7 +136,7 @@ fn round(device: &Device, memories: &mut BTreeMap<String, Memory>, output: Outpu
             break;
         }
         let memory = memories.entry(name.clone()).or_default();
-        let left = memory.not_before.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()));
+        let left = memory.not_before.map_or(Duration::ZERO, |at| at.saturating_sub(uptime()));
         if left > Duration::ZERO {
             pause = pause.min(seconds_up(left).max(SHORTEST_SLEEP_SECONDS));
             documents.push(status::told(device, name).document);
@@ -146,7 +152,7 @@ fn round(device: &Device, memories: &mut BTreeMap<String, Memory>, output: Outpu
             seconds => seconds.max(SHORTEST_SLEEP_SECONDS),
         };
         if device.clock().is_none() {
-            memory.not_before = Some(Instant::now() + Duration::from_secs(u64::from(again)));
+            memory.not_before = Some(uptime() + Duration::from_secs(u64::from(again)));
         }
         let try_again = memory.try_again.map(|at| seconds_up(at.saturating_duration_since(Instant::now())));
         pause = pause.min(again).min(try_again.unwrap_or(u32::MAX).max(SHORTEST_SLEEP_SECONDS));
