@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,8 @@ def test_a_peer_is_judged_by_name(devid_testca: TestCa, tmp_path: Path) -> None:
         path.write_bytes(sent)
         pair = [ca.folder / "peer-good.pem", ca.read("issuing.pem")]
         certificates = devid.load_certificates(sent)
-        for form in (sent.decode("ascii"), path, pair, certificates, tuple(certificates), bytearray(sent)):
+        forms: "tuple[Any, ...]" = (sent.decode("ascii"), path, pair, certificates, tuple(certificates), bytearray(sent))
+        for form in forms:
             assert me.check(form, name="dns:good.peer.example").certificate == certificates[0]
         with pytest.raises(devid.UsageError, match="pathlib.Path"):
             me.check(str(path), name="any")

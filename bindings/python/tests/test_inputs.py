@@ -79,7 +79,8 @@ def test_settings_are_named_by_members_or_by_their_words() -> None:
 
 def test_certificates_come_in_a_list_of_whatever_each_of_them_is(devid_testca: TestCa) -> None:
     root, other = devid_testca.folder / "root.pem", devid_testca.folder / "supplier-root.pem"
-    for anchors in ([root, other], [root.read_text(), other.read_bytes()], (root, devid.Certificate.parse(other))):
+    forms: "tuple[Any, ...]" = ([root, other], [root.read_text(), other.read_bytes()], (root, devid.Certificate.parse(other)))
+    for anchors in forms:
         assert len(devid.Trust(anchors)) == 2
         devid.Config(cmp_anchors=anchors, enrolment_anchors=anchors, tls_anchors=anchors, intermediates=anchors)
     with pytest.raises(devid.UsageError, match="pathlib.Path"):

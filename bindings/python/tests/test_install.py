@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Iterator, List
+from typing import Iterator, List, Union
 
 import pytest
 
@@ -204,7 +204,7 @@ def test_a_revocation_is_asked_for_once_and_known_once_it_is_done(devid_testca: 
     def revoking(reason: devid.Reason = devid.Reason.CESSATION_OF_OPERATION) -> devid.support.Revoking:
         return renewing(devid_testca, store).revoke(own, reason).install_into(store, "device")
 
-    def standing() -> "tuple[devid.Standing, devid.Why]":
+    def standing() -> "tuple[devid.Standing, Union[devid.Why, int]]":
         with devid.Config(devid_testca.cmp_url) as config:
             plan = devid.Renewal(config, "device").due(store, int(time.time()))
             return plan.standing, plan.why

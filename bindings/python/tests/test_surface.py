@@ -164,7 +164,10 @@ def test_a_reason_is_one_of_a_few_kinds_and_names_what_is_there(rows: Dict[str, 
 def test_what_c_can_rust_can(rust: List[rust_surface.Shown], rows: Dict[str, Row]) -> None:
     named = {name for says in rows.values() for name in says.functions}
     said = named | {name for name, says in rows.items() if name.startswith("devid_")}
-    is_counted = lambda name: any(other.startswith(name[: -len("_count")]) for other in said - {name})
+
+    def is_counted(name: str) -> bool:
+        return any(other.startswith(name[: -len("_count")]) for other in said - {name})
+
     of_its_kind = {n for n in _abi.FUNCTIONS if n.endswith("_free") or (n.endswith("_count") and is_counted(n))}
     unsaid = sorted(set(_abi.FUNCTIONS) - said - of_its_kind)
     assert not unsaid, f"say in bindings/surface.txt what Rust has for {', '.join(unsaid)}: `of TYPE.PART`, or why there is nothing"
@@ -219,8 +222,8 @@ def test_names_of_settings_are_those_of_the_library(checkout: Path) -> None:
         for file in sorted(c.glob("*.rs"))
         for head in re.finditer(r"((?:^///[^\n]*\n)+)#\[export[^\n]*\nfn (\w+)", file.read_text(), re.M)
     }
-    table = (source / "limits.rs").read_text().split("\nlimits! {\n", 1)[1].split("\n}\n", 1)[0]
-    limits = re.findall(r"^        pub (\w+): \w+ = ", table, re.M)
+    rows = (source / "limits.rs").read_text().split("\nlimits! {\n", 1)[1].split("\n}\n", 1)[0]
+    limits = re.findall(r"^        pub (\w+): \w+ = ", rows, re.M)
     assert sorted(limits) == sorted(limit.value for limit in Limit), "class Limit of config.py has other names"
     assert sorted(limits) == sorted(names_in(documented["devid_config_set_limit"], "name")), "see devid_config_set_limit()"
 
