@@ -383,6 +383,8 @@ def test_what_a_lost_call_works_with_is_not_freed_under_it(silence: str, devid_t
     def begin(self: _blocking._Beside) -> None:
         real(self)
         begun.append(self)
+        while not self.is_begun:
+            time.sleep(0.001)
         raise Hurry
 
     monkeypatch.setattr(_blocking._Beside, "begin", begin)
