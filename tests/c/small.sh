@@ -61,7 +61,7 @@ for kind in shared static; do
     refused ./$kind/validate root.pem peer-good.pem another.example issuing.pem
     # What was left out says so.
     refused ./$kind/validate root.pem peer-good.pem good.peer.example issuing.pem fetch
-    expect DEVID_E_UNSUPPORTED
+    expect "without the feature .status-fetch."
 done
 SH
 PYTHONDONTWRITEBYTECODE=1 python3 scripts/with_testca.py "$testca" "$work/material" --waiting=1 -- sh "$work/all.sh" "$work"
