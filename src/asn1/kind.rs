@@ -7,8 +7,9 @@ use alloc::borrow::Cow;
 
 use ::der::Tag;
 
-use super::der::{Asn1Error, Cursor, Problem, as_text};
+use super::der::{Asn1Error, Cursor, Problem};
 use super::fields::read_oid;
+use super::not_der::as_text;
 use super::oid::{self, Oid};
 use super::pem::{self, Block};
 use crate::prelude::*;

@@ -20,12 +20,15 @@ pub mod distribution_point;
 pub(crate) mod documents;
 mod element;
 pub mod encrypted_key;
+mod error;
 pub(crate) mod fields;
 pub(crate) mod general_name;
+mod header;
 pub(crate) mod kind;
 pub(crate) mod known_as;
 pub mod name;
 mod name_text;
+pub(crate) mod not_der;
 mod object_identifier;
 pub mod ocsp;
 #[allow(missing_docs, reason = "the constants are named after the identifiers they are")]
@@ -37,4 +40,4 @@ pub mod pkcs8;
 pub mod serial;
 pub mod x509;
 
-pub use self::der::{Asn1Error, Problem};
+pub use self::error::{Asn1Error, Problem};

@@ -11,6 +11,7 @@ use super::pbes2::{Stretching, outdated, pbes2_decrypt, pbes2_encrypt};
 use super::{CryptoError, KeyIdentity, PrivateKey, Provider};
 use crate::asn1::der::{self, Cursor, element, sequence};
 use crate::asn1::kind::{self, Kind};
+use crate::asn1::not_der;
 use crate::asn1::oid;
 use crate::asn1::pem;
 use crate::asn1::pkcs8::{EcPrivateKey, EncryptedPrivateKeyInfo, PrivateKeyInfo, encode_private_key_info};
@@ -58,7 +59,7 @@ pub fn to_pkcs8(
             Some(words) => Err(CryptoError::BadKey(words)),
             // Text may begin as DER does: "0x30".
             None => der_to_pkcs8(provider, der, password)
-                .map_err(|error| der::as_text(der, "a private key").map_or(error, CryptoError::from)),
+                .map_err(|error| not_der::as_text(der, "a private key").map_or(error, CryptoError::from)),
         };
     }
     let all = pem::parse(input)?;

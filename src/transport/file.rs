@@ -137,7 +137,8 @@ fn check_extension(path: &Path) -> Result<(), TransportError> {
 }
 
 fn check_one_message(path: &Path, message: &[u8]) -> Result<(), TransportError> {
-    use crate::asn1::der::{Cursor, as_text};
+    use crate::asn1::der::Cursor;
+    use crate::asn1::not_der::as_text;
     // RFC 9483 6.4.1: one DER message only, no header or trailer around it. A line end that an editor has put behind it is
     // read over with the message.
     let length = Cursor::new(message, "PKIMessage").ok().and_then(|cursor| cursor.first_element_length());

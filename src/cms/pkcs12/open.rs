@@ -8,13 +8,13 @@ use zeroize::Zeroizing;
 
 use super::password::Password;
 use super::{Pkcs12, Pkcs12Key};
-use crate::asn1::der::{Asn1Error, Cursor, Tlv};
+use crate::asn1::der::{Asn1Error, Cursor, Tlv, context};
 use crate::asn1::kind::Kind;
 use crate::asn1::known_as::named;
 use crate::asn1::oid::{self, Oid};
 use crate::asn1::pkcs8::{EncryptedPrivateKeyInfo, PrivateKeyInfo, algorithm_identifier};
 use crate::asn1::x509::{Certificate, read_oid};
-use crate::asn1::{Problem, ber, der, directory_string, kind};
+use crate::asn1::{Problem, ber, directory_string, kind, not_der};
 use crate::cms::CmsError;
 use crate::crypto::algorithm::digest_identifier;
 use crate::crypto::pbe::{Purpose, derive};
@@ -89,7 +89,7 @@ fn read_armour(input: &[u8]) -> Result<Cow<'_, [u8]>, CmsError> {
         return Ok(der);
     }
     let refuse = |words: String| Err(Asn1Error::invalid(WHAT, words).into());
-    match (kind::other_than(Kind::Pkcs12, &der), der::as_text(&der, WHAT)) {
+    match (kind::other_than(Kind::Pkcs12, &der), not_der::as_text(&der, WHAT)) {
         (Some(words), _) => refuse(words),
         (None, Some(error)) => Err(error.into()),
         (None, None) if der.first() == Some(&0x30) => refuse("expected a PKCS#12 file, found other DER".to_owned()),
@@ -234,7 +234,7 @@ impl Reader<'_> {
                 }
                 joined
             }
-            None => info.expect(der::context(0, false), "encryptedContent")?.value.to_vec(),
+            None => info.expect(context(0, false), "encryptedContent")?.value.to_vec(),
         };
         info.finish()?;
         let opened = self.decrypt(algorithm, parameters, &ciphertext, |opened| {
@@ -254,7 +254,7 @@ impl Reader<'_> {
         while !bags.is_empty() {
             let mut bag = Cursor::new(bags.expect(Tag::Sequence, "a SafeBag")?.value, WHAT)?;
             let kind = read_oid(&mut bag)?;
-            let value = bag.expect(der::context(0, true), "bagValue")?.value;
+            let value = bag.expect(context(0, true), "bagValue")?.value;
             // Words for people decide nothing, however they are written.
             let friendly_name = bag.optional(Tag::Set)?.and_then(|set| friendly_name(set.value).ok().flatten());
             bag.finish()?;
@@ -318,7 +318,7 @@ impl Reader<'_> {
         if read_oid(&mut fields)? != oid::X509_CERTIFICATE_BAG {
             return Ok(());
         }
-        let content = fields.expect(der::context(0, true), "certValue")?.value;
+        let content = fields.expect(context(0, true), "certValue")?.value;
         fields.finish()?;
         let octets = Cursor::new(content, WHAT)?.expect(Tag::OctetString, "a certificate")?.value;
         let certificate = Certificate::from_der(octets)?;
@@ -405,7 +405,7 @@ fn pass_over(taken: Result<(), CmsError>, unread: &mut Option<CmsError>) -> Resu
 fn content_info(info: Tlv<'_>) -> Result<(Oid, &[u8]), Asn1Error> {
     let mut fields = Cursor::new(info.value, "ContentInfo")?;
     let kind = read_oid(&mut fields)?;
-    let content = fields.expect(der::context(0, true), "content")?.value;
+    let content = fields.expect(context(0, true), "content")?.value;
     fields.finish()?;
     Ok((kind, content))
 }
