@@ -95,7 +95,8 @@ impl Subject {
 
     /// Adds a key usage by its name in RFC 5280 section 4.2.1.3, such as `digitalSignature`.
     pub fn key_usage(mut self, usage: &str) -> Result<Self, Error> {
-        let usage = KeyUsage::from_name(usage).ok_or_else(|| unknown(usage, "a key usage of RFC 5280", &USAGES))?;
+        let usage = KeyUsage::from_name(usage)
+            .ok_or_else(|| unknown(usage, "a key usage of RFC 5280", &KeyUsage::ALL.map(KeyUsage::name)))?;
         self.key_usages |= 1 << usage as u8;
         Ok(self)
     }
@@ -259,19 +260,6 @@ pub(crate) fn parse_oid(dotted: &str) -> Result<Oid, Error> {
     Oid::new(dotted).map_err(|_| Error::new(Code::InvalidArgument, format!("\"{dotted}\" is not an object identifier")))
 }
 
-/// RFC 5280 section 4.2.1.3.
-const USAGES: [&str; 9] = [
-    "digitalSignature",
-    "contentCommitment",
-    "keyEncipherment",
-    "dataEncipherment",
-    "keyAgreement",
-    "keyCertSign",
-    "cRLSign",
-    "encipherOnly",
-    "decipherOnly",
-];
-
 /// Purposes by their names in RFC 5280 section 4.2.1.12 and RFC 6402 section 2.10.
 const PURPOSES: [(&str, Oid); 10] = [
     ("anyExtendedKeyUsage", oid::ANY_EXTENDED_KEY_USAGE),
@@ -399,7 +387,7 @@ mod tests {
 
     #[test]
     fn names_of_uses_are_told_where_one_is_not_known() {
-        for name in USAGES {
+        for name in KeyUsage::ALL.map(KeyUsage::name) {
             assert!(Subject::new().key_usage(name).is_ok(), "{name}");
         }
         let words = |outcome: Result<Subject, Error>| outcome.unwrap_err().message().to_owned();

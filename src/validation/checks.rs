@@ -197,20 +197,23 @@ pub enum KeyUsage {
 }
 
 impl KeyUsage {
+    /// All of them, in the order of their bits.
+    pub const ALL: [KeyUsage; 9] = [
+        KeyUsage::DigitalSignature,
+        KeyUsage::ContentCommitment,
+        KeyUsage::KeyEncipherment,
+        KeyUsage::DataEncipherment,
+        KeyUsage::KeyAgreement,
+        KeyUsage::KeyCertSign,
+        KeyUsage::CrlSign,
+        KeyUsage::EncipherOnly,
+        KeyUsage::DecipherOnly,
+    ];
+
     /// By the name RFC 5280 gives it; `nonRepudiation` is contentCommitment's old name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Some(match name {
-            "digitalSignature" => KeyUsage::DigitalSignature,
-            "contentCommitment" | "nonRepudiation" => KeyUsage::ContentCommitment,
-            "keyEncipherment" => KeyUsage::KeyEncipherment,
-            "dataEncipherment" => KeyUsage::DataEncipherment,
-            "keyAgreement" => KeyUsage::KeyAgreement,
-            "keyCertSign" => KeyUsage::KeyCertSign,
-            "cRLSign" => KeyUsage::CrlSign,
-            "encipherOnly" => KeyUsage::EncipherOnly,
-            "decipherOnly" => KeyUsage::DecipherOnly,
-            _ => return None,
-        })
+        let name = if name == "nonRepudiation" { "contentCommitment" } else { name };
+        KeyUsage::ALL.into_iter().find(|usage| usage.name() == name)
     }
 
     /// The name RFC 5280 gives it.

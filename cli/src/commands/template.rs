@@ -6,6 +6,7 @@ use devid::asn1::crmf::TemplateExtension;
 use devid::asn1::der::{Cursor, Tag, element, sequence};
 use devid::asn1::name::{Name, display};
 use devid::cmp::RequestTemplate;
+use devid::validation::KeyUsage;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -152,24 +153,15 @@ fn address(octets: &[u8]) -> String {
     }
 }
 
-/// KeyUsage by its bits (RFC 5280 section 4.2.1.3).
-const USAGES: [&str; 9] = [
-    "digitalSignature",
-    "nonRepudiation",
-    "keyEncipherment",
-    "dataEncipherment",
-    "keyAgreement",
-    "keyCertSign",
-    "cRLSign",
-    "encipherOnly",
-    "decipherOnly",
-];
-
+/// KeyUsage by its bits (RFC 5280 section 4.2.1.3), as settings name them.
 fn key_usages(value: &[u8]) -> Option<String> {
     let mut fields = Cursor::new(value, "KeyUsage").ok()?;
     let bits = fields.expect(Tag::BitString, "a BIT STRING").ok()?.value.get(1..)?;
-    let is_set = |bit: &usize| bits.get(bit / 8).is_some_and(|octet| octet & (0x80 >> (bit % 8)) != 0);
-    Some((0..USAGES.len()).filter(is_set).map(|bit| USAGES[bit]).collect::<Vec<_>>().join(" "))
+    let is_set = |usage: &KeyUsage| {
+        let bit = *usage as usize;
+        bits.get(bit / 8).is_some_and(|octet| octet & (0x80 >> (bit % 8)) != 0)
+    };
+    Some(KeyUsage::ALL.into_iter().filter(is_set).map(KeyUsage::name).collect::<Vec<_>>().join(" "))
 }
 
 fn purposes(value: &[u8]) -> Option<String> {
