@@ -41,7 +41,7 @@ pub struct StatusSources {
     /// Which bound ended the gathering before everything was asked for, such as `16 requests`; `None`: none did. What was
     /// not asked for may revoke: where the status is checked, the verdict is a refusal in every mode.
     pub cut_short: Option<String>,
-    /// What was given or is kept about the certificates and could not be read, in words; `None`: all was. It may revoke: a refusal where a
+    /// What was given or is kept about the certificates and could not be read, or fetched by this build, in words; `None`: all was. It may revoke: a refusal where a
     /// status is demanded, a finding where it is not.
     pub unread: Option<String>,
 }

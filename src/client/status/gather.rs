@@ -107,7 +107,7 @@ impl StatusFetcher {
             // As if there were nothing to be had: by the policy, what is at hand is judged or the status is unknown.
             self.recall_all(question, question.pool, &mut status);
             if question.checks.revocation.mode != RevocationMode::Off {
-                status.cut_short.get_or_insert(left_out.to_string());
+                status.unread.get_or_insert(left_out.to_string());
             }
             return Gathered { verdict: None, status, pool: question.pool.to_vec(), log: Vec::new() };
         }
