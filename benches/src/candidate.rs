@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use devid::asn1::x509::Certificate;
-use devid::client::{Config, Subject};
-use devid::cmp::{ActionKind, MacParameters, Signer};
+use devid::client::{Client, Config, Subject};
+use devid::cmp::{ActionKind, MacParameters, Operation, Signer};
 use devid::crypto::{DigestAlgorithm, PrivateKey, default_provider, keys};
 
 use crate::Result;
@@ -78,6 +78,21 @@ impl Ours {
             config.protect_with_certificate(Signer::Key(key(Item::DeviceKey)?), device, Vec::new());
         }
         Ok(Ours { config, new_key: key(Item::NewKey)?, subject })
+    }
+
+    /// Operations of one client that have sent their first request and wait for the answer: `count` of them.
+    pub fn in_flight(&self, client: &Client, count: usize) -> Result<Vec<Operation>> {
+        let begin = || {
+            let mut operation = client.enroll(Signer::Key(Arc::clone(&self.new_key)), &self.subject)?;
+            operation.step(system_time())?;
+            operation.output().ok_or("no request")?;
+            Ok(operation)
+        };
+        (0..count).map(|_| begin()).collect()
+    }
+
+    pub fn client(&self) -> Result<Client> {
+        Ok(self.config.build()?)
     }
 
     /// One enrolment, the client made anew as libcrypto's context is: CPU nanoseconds without those of `answer`.

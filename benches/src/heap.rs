@@ -6,7 +6,9 @@ use libloading::os::unix::Library;
 use serde_json::{Value, json};
 
 use crate::candidate::{Ours, Variant};
+use crate::clock::cpu_ns_of;
 use crate::openssl::{Exchange, KeyType};
+use crate::scale::Ra;
 use crate::{Result, Settings};
 
 /// As in `benches/heap.c`.
@@ -110,5 +112,81 @@ pub fn measure(settings: &Settings) -> Result<Value> {
         }
         rows.push(json!({ "key": "P-256", "protection": label, "heap": counts }));
     }
-    Ok(json!({ "rows": rows }))
+    Ok(json!({ "rows": rows, "in_flight": in_flight(settings, &counter)?, "ra": ra(settings, &counter)? }))
+}
+
+/// Operations that wait for their answers, all at one time: what each holds, and what beginning it costs.
+fn in_flight(settings: &Settings, counter: &Counter) -> Result<Value> {
+    let pki = settings.server().make_pki(KeyType::P256)?;
+    let ours = Ours::new(&pki, Variant { use_mac: false, is_implicit: false })?;
+    let client = ours.client()?;
+    drop(ours.in_flight(&client, 10)?);
+    let mut rows = Vec::new();
+    for count in [1_000, 10_000] {
+        let mut spent = 0;
+        let counts = counter.during(|| {
+            let (cpu_ns, operations) = cpu_ns_of(|| ours.in_flight(&client, count))?;
+            spent = cpu_ns;
+            // What they held is the most that was held: nothing is freed before.
+            counter.switch(false);
+            drop(operations);
+            Ok(cpu_ns)
+        })?;
+        let each = |sum: i64| sum as f64 / count as f64;
+        let row = json!({
+            "operations": count,
+            "bytes_each": each(counts.peak_live_bytes),
+            "microseconds_each": each(spent) / 1000.0,
+        });
+        eprintln!("in flight: {row}");
+        rows.push(row);
+    }
+    Ok(rows.into())
+}
+
+/// What a registration authority holds for each device whose secret it knows, and what one enrolment through it takes, beside
+/// libcrypto's server for the same enrolment.
+fn ra(settings: &Settings, counter: &Counter) -> Result<Value> {
+    const DEVICES: usize = 100_000;
+    let server = settings.server();
+    let pki = server.make_pki(KeyType::P256)?;
+    let device = Ours::new(&pki, Variant { use_mac: true, is_implicit: false })?;
+    let (behind, direct) = (server.make_ca(&pki, false, false)?, server.make_ca(&pki, true, false)?);
+    let mut known = None;
+    let resting = counter.during(|| {
+        known = Some(Ra::new(&pki, DEVICES)?);
+        Ok(0)
+    })?;
+    let authority = known.ok_or("no RA")?;
+    let apart = |work: &dyn Fn() -> Result<Vec<u8>>, is_on| {
+        counter.switch(is_on);
+        let outcome = work();
+        counter.switch(!is_on);
+        outcome
+    };
+    let through = || {
+        let mut began = None;
+        device.enrol(|request| {
+            counter.switch(true);
+            let answer = authority.relay(request, &mut began, |request| apart(&|| behind.answer(request), false));
+            counter.switch(false);
+            answer
+        })
+    };
+    let counted = |enrol: &dyn Fn() -> Result<i64>| -> Result<Counts> {
+        enrol()?;
+        counter.take();
+        enrol()?;
+        Ok(counter.take())
+    };
+    let ours = counted(&through)?;
+    let theirs = counted(&|| device.enrol(|request| apart(&|| direct.answer(request), true)))?;
+    let figures = |counts: &Counts| json!({ "allocations": counts.allocations, "bytes": counts.bytes });
+    let made = json!({
+        "bytes_of_a_device": resting.peak_live_bytes as f64 / DEVICES as f64,
+        "devid": figures(&ours),
+        "mock server": figures(&theirs),
+    });
+    eprintln!("ra: {made}");
+    Ok(made)
 }

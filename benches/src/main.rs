@@ -3,7 +3,7 @@
 //! `benches/run.py` builds this program and the shared objects it loads, runs it and writes `docs/performance.md`.
 //!
 //! ```text
-//! devid-bench [--short] --openssl NAME=SHARED_OBJECT... enrol|heap|validation|crl
+//! devid-bench [--short] --openssl NAME=SHARED_OBJECT... enrol|heap|validation|crl|scale
 //! devid-bench --openssl NAME=SHARED_OBJECT serve DIRECTORY
 //! devid-bench --openssl NAME=SHARED_OBJECT enrol-times signature|MAC devid|cryptography COUNT
 //! ```
@@ -16,6 +16,7 @@ mod crl;
 mod enrol;
 mod heap;
 mod openssl;
+mod scale;
 mod serve;
 mod validation;
 
@@ -69,10 +70,11 @@ fn main() -> Result<()> {
         ["heap"] => heap::measure(&settings)?,
         ["validation"] => validation::measure(&settings)?,
         ["crl"] => crl::measure(&settings)?,
+        ["scale"] => scale::measure(&settings)?,
         ["crl-once", candidate, directory] => crl::once(&settings, candidate, directory)?,
         ["enrol-times", protection, what, count] => return enrol::times(&settings, protection, what, count.parse()?),
         ["serve", directory] => return serve::serve(&settings, directory),
-        _ => return Err("usage: devid-bench [--short] --openssl NAME=FILE... enrol|heap|validation|crl".into()),
+        _ => return Err("usage: devid-bench [--short] --openssl NAME=FILE... enrol|heap|validation|crl|scale".into()),
     };
     println!("{result:#}");
     Ok(())

@@ -8,6 +8,7 @@
 //!   device <- refuse()                                                      the RA says no, or the CA is away
 //! ```
 
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use core::fmt;
 
@@ -64,7 +65,8 @@ const SHORTEST_NONCE_BYTES: usize = 16;
 pub struct RegistrationAuthority {
     pub(super) context: Arc<Context>,
     pub(super) devices: TrustAnchors,
-    secrets: Vec<(Vec<u8>, SharedSecret)>,
+    /// By reference value: a fleet has a hundred thousand.
+    secrets: BTreeMap<Vec<u8>, SharedSecret>,
     about_others: bool,
 }
 
@@ -121,7 +123,7 @@ impl RegistrationAuthority {
         }
         match &context.credential {
             Credential::Signature { signer: Signer::Key(_), .. } => {
-                Ok(RegistrationAuthority { context, devices, secrets: Vec::new(), about_others: false })
+                Ok(RegistrationAuthority { context, devices, secrets: BTreeMap::new(), about_others: false })
             }
             _ => Err(Error::new(Code::InvalidArgument, "an RA needs a certificate and a key that signs here")),
         }
@@ -137,8 +139,7 @@ impl RegistrationAuthority {
             let words = "the reference value is empty: it tells which device's secret this is";
             return Err(Error::new(Code::InvalidArgument, words));
         }
-        self.secrets.retain(|(known, _)| known != reference);
-        self.secrets.push((reference.to_vec(), secret));
+        self.secrets.insert(reference.to_vec(), secret);
         Ok(())
     }
 
@@ -349,7 +350,7 @@ impl RegistrationAuthority {
             return Ok((Device::Certificate(self.check_signature(message, algorithm, known, act, now)?), None));
         }
         let Some(kid) = &message.header().sender_kid else { return refuse("a MAC without senderKID: which secret?") };
-        let Some((reference, secret)) = self.secrets.iter().find(|(known, _)| known == kid) else {
+        let Some((reference, secret)) = self.secrets.get_key_value(kid) else {
             return refuse("no secret is known for the request's reference value");
         };
         let known = earlier.and_then(|earlier| earlier.mac.clone()).filter(|key| key.algorithm() == algorithm);
