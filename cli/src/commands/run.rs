@@ -31,8 +31,6 @@ const LAST_TRY_AGAIN: Duration = Duration::from_secs(3600);
 /// What the daemon remembers of an identity besides what device memory does.
 #[derive(Default)]
 struct Memory {
-    /// A device without a clock cannot count waits by it: the daemon does, by how long the device has been up.
-    not_before: Option<Duration>,
     /// When exports and programs that failed are tried again, and how often they have.
     try_again: Option<Instant>,
     failures: u32,
@@ -120,13 +118,8 @@ pub fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Since the device was started, the time included in which it was asleep.
-fn uptime() -> Duration {
-    let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    Duration::new(u64::try_from(up.tv_sec).unwrap_or_default(), u32::try_from(up.tv_nsec).unwrap_or_default())
-}
-
-/// Looks at each identity once. Answers the seconds to the next look.
+/// Looks at each identity once. Answers the seconds to the next look. How long a wait has lasted is known to the plan, without a clock
+/// too; programs, exports and what other processes have done are looked at each time.
 fn round(device: &Device, memories: &mut BTreeMap<String, Memory>, output: Output) -> u32 {
     let mut documents = Vec::new();
     let mut pause = LONGEST_SLEEP_SECONDS;
@@ -136,12 +129,6 @@ fn round(device: &Device, memories: &mut BTreeMap<String, Memory>, output: Outpu
             break;
         }
         let memory = memories.entry(name.clone()).or_default();
-        let left = memory.not_before.map_or(Duration::ZERO, |at| at.saturating_sub(uptime()));
-        if left > Duration::ZERO {
-            pause = pause.min(seconds_up(left).max(SHORTEST_SLEEP_SECONDS));
-            documents.push(status::told(device, name).document);
-            continue;
-        }
         let looked = keep::keep_one(device, name, &memory.held(), output, None);
         if let Some(failure) = &looked.failure {
             output.say(&format!("{name}: {}", failure.report()));
@@ -151,9 +138,6 @@ fn round(device: &Device, memories: &mut BTreeMap<String, Memory>, output: Outpu
             0 if looked.failure.is_some() => LONGEST_SLEEP_SECONDS,
             seconds => seconds.max(SHORTEST_SLEEP_SECONDS),
         };
-        if device.clock().is_none() {
-            memory.not_before = Some(uptime() + Duration::from_secs(u64::from(again)));
-        }
         let try_again = memory.try_again.map(|at| seconds_up(at.saturating_duration_since(Instant::now())));
         pause = pause.min(again).min(try_again.unwrap_or(u32::MAX).max(SHORTEST_SLEEP_SECONDS));
         documents.push(looked.document);
