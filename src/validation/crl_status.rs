@@ -13,7 +13,7 @@ use super::names::{hash_cost, same_name};
 use super::revoked::{GoodWord, ListPlace};
 use super::status::{Entitling, Revocation, Speaker, Spoken, Standing, Status, StatusSearch, Word};
 use super::unusable::Unusable;
-use crate::asn1::crl::{CrlNumber, CrlReason};
+use crate::asn1::crl::CrlReason;
 use crate::asn1::distribution_point::ReasonSet;
 use crate::asn1::name::display;
 use crate::asn1::x509::Certificate;
@@ -192,15 +192,15 @@ impl StatusSearch<'_> {
             (None, Ok(listed)) => listed,
             // It clears nobody; whom it names is revoked (X.509 section 7.3).
             (Some(_), Ok(Some(entry))) if crl.revokes(&entry) && !self.is_lifted(crl, signer, &entry, lists) => {
-                return Ok(Said::Revoked(self.revocation(crl, &entry, signer, above)));
+                return Ok(Said::Revoked(self.revocation((crl, crl), &entry, signer, above)));
             }
             (Some(why), _) | (None, Err(why)) => {
                 lists.blind.push(authentic);
                 return Err(why);
             }
         };
-        let mut window = Window { this_update: crl.this_update(), next_update: crl.next_update() };
-        let mut number = crl.number();
+        // The list itself, or the delta that makes it one of today.
+        let mut latest = crl;
         let mut removed = false;
         let mut unread = None;
         for delta in self.deltas(crl) {
@@ -229,27 +229,27 @@ impl StatusSearch<'_> {
                     let is_hold = |entry: &FoundEntry| entry.reason == CrlReason::CertificateHold;
                     let by_list = listed.filter(|listed| crl.revokes(listed) && !is_hold(listed) && is_hold(&entry));
                     let (by, entry) = by_list.map_or((delta, entry), |listed| (crl, listed));
-                    return Ok(Said::Revoked(self.revocation(by, &entry, signer, above)));
+                    return Ok(Said::Revoked(self.revocation((by, by), &entry, signer, above)));
                 }
                 Some(_) if usable => removed = true,
                 _ => {}
             }
             if usable {
                 lists.clear.push(Authentic { crl: delta, signer, standing, doubt: None });
-                window = Window { this_update: delta.this_update(), next_update: delta.next_update() };
-                number = delta.number();
+                latest = delta;
                 break;
             }
         }
         let is_early = self.is_from_the_future(crl.this_update());
         // Before the verdict: a list that revokes must not be followed by an older one that does not. A list of next month is
         // not noted: until then the present one is the newest.
-        let older = if is_early { None } else { self.guard(crl, number, signer, (standing, above))? };
+        let older = if is_early { None } else { self.guard(crl, latest.number(), signer, (standing, above))? };
         if let Some(entry) = listed {
             // RFC 5280 section 5.3.1: removeFromCRL takes back a hold. Of a certificate that has expired it says nothing that counts.
             let is_lifted = removed && entry.reason == CrlReason::CertificateHold;
             if !is_lifted && crl.revokes(&entry) && !self.is_lifted(crl, signer, &entry, lists) {
-                return Ok(Said::Revoked(self.revocation(crl, &entry, signer, above)));
+                // A delta that does not take a hold back, as it has to (section 5.2.4), holds as of its own day.
+                return Ok(Said::Revoked(self.revocation((crl, latest), &entry, signer, above)));
             }
         }
         let blind =
@@ -257,28 +257,30 @@ impl StatusSearch<'_> {
         if !is_early {
             lists.clear.push(authentic);
         }
-        let usable = match (older, unread) {
-            (Some(rollback), _) => Err(rollback),
-            (None, Some(why)) => Err(why),
-            (None, None) if blind => Err("a newer list of its series is at hand and cannot be read".into()),
-            (None, None) if standing == Standing::RevocationsOnly => {
+        let usable = match (older, unread, standing) {
+            (Some(rollback), ..) => Err(rollback),
+            (None, Some(why), _) => Err(why),
+            (None, None, _) if blind => Err("a newer list of its series is at hand and cannot be read".into()),
+            (None, None, Standing::RevocationsOnly) => {
                 let why = "its signer clears nobody here: it is accused or has no usable status of its own, its certificate \
                            is over, or another anchor or issuer certified it";
                 Err(doubt.unwrap_or_else(|| why.into()))
             }
-            (None, None) => self.reliance(crl, window, number, signer),
+            (None, None, Standing::Full { until }) => self.reliance(crl, latest, until, signer),
         };
         Ok(Said::NotListed(usable))
     }
 
-    /// How far a list can be relied upon for those whom it does not list.
+    /// How far a list can be relied upon for those whom it does not list; `latest`: itself, or the delta that goes with it. `signer_until`:
+    /// how long its signer may clear anybody.
     fn reliance(
         &self,
         crl: &Crl,
-        window: Window,
-        number: Option<&CrlNumber>,
+        latest: &Crl,
+        signer_until: Time,
         signer: &Certificate,
     ) -> Result<Reliance, Unusable> {
+        let window = Window { this_update: latest.this_update(), next_update: latest.next_update() };
         let from = window.this_update;
         if self.checks.profile == Profile::Strict {
             if let Some(duty) = crl.broken_duty() {
@@ -293,7 +295,8 @@ impl StatusSearch<'_> {
             }
             Freshness::Refused(why) => return Err(why.into()),
         };
-        Ok(Reliance { from, until, note, list: self.place_of(crl, number, signer), signer: signer.clone() })
+        let list = self.place_of(crl, latest.number(), signer);
+        Ok(Reliance { from, until: until.min(signer_until), note, list, signer: signer.clone() })
     }
 
     /// Whether a hold (RFC 5280 section 5.3.1) was lifted by a later list of the same series and signer; a delta tells of
@@ -337,7 +340,7 @@ impl StatusSearch<'_> {
                 _ => continue,
             };
             if !self.is_lifted(delta, authentic.signer, &entry, lists) {
-                let found = self.revocation(delta, &entry, authentic.signer, above);
+                let found = self.revocation((delta, delta), &entry, authentic.signer, above);
                 all = Revocation::of(all.into_iter().chain([found]));
             }
         }
@@ -397,19 +400,26 @@ impl StatusSearch<'_> {
         format!("revoked {since}, reason {}, by the {}", entry.reason, self.describe(crl))
     }
 
-    fn revocation(&self, crl: &Crl, entry: &FoundEntry, signer: &Certificate, above: &[Certificate]) -> Revocation {
+    /// What a list's entry says; a hold as of `latest`, the list itself or the delta that goes with it and leaves the hold as it is.
+    fn revocation(
+        &self,
+        (crl, latest): (&Crl, &Crl),
+        entry: &FoundEntry,
+        signer: &Certificate,
+        above: &[Certificate],
+    ) -> Revocation {
         let text = self.words_of_entry(crl, entry);
         let source = self.key_of(signer).into_owned();
+        let is_hold = entry.reason == CrlReason::CertificateHold;
         let word = (!entry.is_issuer_unknown).then(|| Word {
             since: entry.revocation_date,
             reason: entry.reason,
-            made: crl.this_update(),
-            list: self.place_of(crl, crl.number().filter(|_| entry.reason == CrlReason::CertificateHold), signer),
+            made: if is_hold { latest.this_update() } else { crl.this_update() },
+            list: self.place_of(crl, latest.number().filter(|_| is_hold), signer),
             source: source.clone(),
             entitled: self.entitling_to_revoke(signer, above),
         });
-        let is_final = entry.reason != CrlReason::CertificateHold
-            && word.as_ref().is_some_and(|word| word.entitled.contains(&Entitling::Issuer));
+        let is_final = !is_hold && word.as_ref().is_some_and(|word| word.entitled.contains(&Entitling::Issuer));
         Revocation { word, source: Some(source), since: entry.revocation_date, is_final, ..Revocation::passing(text) }
     }
 

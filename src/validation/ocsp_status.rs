@@ -6,6 +6,7 @@ use super::names::{name_hash, same_name};
 use super::ocsp::{OcspResponse, forms_at_hand, key_bits, key_forms};
 use super::revoked::GoodWord;
 use super::status::{Entitling, Revocation, Speaker, Spoken, Status, StatusSearch, Word};
+use super::status_signers::Delegated;
 use super::unusable::Unusable;
 use crate::asn1::crl::{CrlReason, shortest_integer};
 use crate::asn1::ocsp::{BasicResponse, CertStatus, ResponderId, SingleResponse};
@@ -17,10 +18,10 @@ use crate::time::Time;
 /// Who signed a response and may.
 struct Responder<'a> {
     key: KeyIdentity<'a>,
-    /// A check on it that could not be made.
-    note: Option<String>,
     /// On what its word rests.
     entitled: Vec<Entitling>,
+    /// How far it can be relied upon.
+    reliance: Delegated,
 }
 
 /// Which response revokes it, for reports.
@@ -134,7 +135,7 @@ impl StatusSearch<'_> {
             return unknown("the responder does not know the certificate");
         }
         let window = Window { this_update: newest.this_update, next_update: newest.next_update };
-        let mut notes: Vec<String> = responder.note.into_iter().collect();
+        let mut notes: Vec<String> = responder.reliance.note.into_iter().collect();
         let until = match self.judge(window, "OCSP response") {
             Freshness::Current { until } => until,
             Freshness::Grace { until, text } => {
@@ -149,6 +150,7 @@ impl StatusSearch<'_> {
         };
         let key = responder.key.clone().into_owned();
         let (word, by) = (GoodWord { from, lists: Vec::new() }, vec![Speaker::Responder(key, responder.entitled)]);
+        let until = until.min(responder.reliance.until);
         Ok((from, Status::Good { until, words: vec![Spoken { word, by }], notes }))
     }
 
@@ -233,7 +235,7 @@ impl StatusSearch<'_> {
                 continue;
             }
             match self.entitle(candidate, above, made) {
-                Ok((note, entitled)) => {
+                Ok((reliance, entitled)) => {
                     let is_trusted_by_owner = !entitled.contains(&Entitling::Issuer);
                     if !self.is_in_progress(candidate) {
                         let is_enclosed = candidate == issuer || basic.certificates.contains(candidate);
@@ -245,7 +247,7 @@ impl StatusSearch<'_> {
                         };
                         response.entitled.note(signers, line);
                     }
-                    return Ok(Responder { key, note, entitled });
+                    return Ok(Responder { key, entitled, reliance });
                 }
                 Err(reason) => why = reason,
             }
@@ -253,21 +255,22 @@ impl StatusSearch<'_> {
         Err(why)
     }
 
-    /// Whether the responder whose signature it is may speak about the certificates of this issuer: with a note about a check
-    /// on it that could not be made, and on what that rests: whether it is the owner's trust alone that says so.
+    /// Whether the responder whose signature it is may speak about the certificates of this issuer: how far it can be relied upon, and on
+    /// what that rests: whether it is the owner's trust alone that says so.
     fn entitle(
         &self,
         candidate: &Certificate,
         above: &[Certificate],
         made: Option<Time>,
-    ) -> Result<(Option<String>, Vec<Entitling>), Unusable> {
+    ) -> Result<(Delegated, Vec<Entitling>), Unusable> {
         let is_issuer = |issuer: &Certificate| {
             candidate == issuer
                 || (KeyIdentity::of(candidate) == KeyIdentity::of(issuer)
                     && same_name(candidate.subject(), issuer.subject()))
         };
         if above.first().is_some_and(is_issuer) {
-            return Ok((None, vec![Entitling::Issuer]));
+            // The end of the path's own certificates is the path's affair.
+            return Ok((Delegated { until: Time::FOREVER, note: None }, vec![Entitling::Issuer]));
         }
         if self.policy().trusted_responders.contains(candidate) {
             // Section 4.2.2.2, first case: by our own configuration, whoever made its certificate.
@@ -277,12 +280,13 @@ impl StatusSearch<'_> {
                     let is_delegated = made.is_some() && self.authorise_responder(candidate, above, made).is_ok();
                     let owner = Entitling::Owner(KeyIdentity::of(candidate).into_owned());
                     let issuer = is_delegated.then_some(Entitling::Issuer);
-                    Ok((None, core::iter::once(owner).chain(issuer).collect()))
+                    let reliance = Delegated { until: candidate.not_after(), note: None };
+                    Ok((reliance, core::iter::once(owner).chain(issuer).collect()))
                 }
                 Some(found) => Err(format!("the trusted responder's certificate: {}", found.text).into()),
             };
         }
-        self.authorise_responder(candidate, above, made).map(|note| (note, vec![Entitling::Issuer]))
+        self.authorise_responder(candidate, above, made).map(|reliance| (reliance, vec![Entitling::Issuer]))
     }
 
     /// Whether a response names this certificate's holder; an error where the budget ended.

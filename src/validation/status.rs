@@ -179,8 +179,8 @@ impl Entitling {
 /// What a signer of CRLs may say about certificates of an issuer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// Who is revoked and who is not.
-    Full,
+    /// Who is revoked and who is not, as long as its own certificates and their status last.
+    Full { until: Time },
     /// Who is revoked: it has authority, but not on this path.
     RevocationsOnly,
 }
@@ -191,19 +191,18 @@ pub(super) struct SignerChain {
     pub chain: Vec<Certificate>,
     /// Whether it ends at the anchor of the path that is checked.
     pub same_anchor: bool,
-    /// Whether the status of what is on it is known as far as the policy asks. Without, it has the power to revoke and not
-    /// the power to clear: a doubt about the signer is no good news about a peer.
-    pub has_status: bool,
+    /// How long the status of what is on it is known as far as the policy asks, and its certificates are valid. Without, it has the power to
+    /// revoke and not the power to clear: a doubt about the signer is no good news about a peer.
+    pub good_until: Option<Time>,
     /// The signer is itself revoked: what it has said before stands against those of whom it was said.
     pub revoked: Option<Revocation>,
 }
 
 impl SignerChain {
     pub fn standing(&self) -> Standing {
-        if self.same_anchor && self.has_status && self.revoked.is_none() {
-            Standing::Full
-        } else {
-            Standing::RevocationsOnly
+        match self.good_until.filter(|_| self.same_anchor && self.revoked.is_none()) {
+            Some(until) => Standing::Full { until },
+            None => Standing::RevocationsOnly,
         }
     }
 }

@@ -27,12 +27,22 @@ use crate::time::Time;
 
 /// The status of a certificate on the path of a signer.
 pub(super) enum SignerStatus {
-    /// Good, or not known where the policy does without.
-    Enough,
+    /// Good until then, or not known where the policy does without.
+    Enough {
+        until: Time,
+    },
     /// Not known where the policy asks for it, or accused by a signer who may be accused itself: two that revoke each other clear
     /// nobody, and whom either revokes is revoked, whichever is asked first.
     Missing,
     Revoked(Box<Revocation>),
+}
+
+/// How far a responder that the issuer has certified can be relied upon.
+pub(super) struct Delegated {
+    /// Its certificate and what is known of its status last so long.
+    pub until: Time,
+    /// A check on it that could not be made.
+    pub note: Option<String>,
 }
 
 /// What the path of a status signer costs, in signatures: it may take as many, and searches besides.
@@ -85,7 +95,12 @@ impl<'a> StatusSearch<'a> {
         };
         if self.is_in_progress(signer) {
             // The list that covers its own signer: it may say that the signer is revoked, and then says nothing else.
-            return Ok(if self.may_clear_itself(signer) { Standing::Full } else { Standing::RevocationsOnly });
+            let until = signer.not_after();
+            return Ok(if self.may_clear_itself(signer) {
+                Standing::Full { until }
+            } else {
+                Standing::RevocationsOnly
+            });
         }
         // Another certificate of the issuer's own key: what that has revoked rests on nobody else.
         let is_issuers = self.is_same_key(signer, issuer);
@@ -157,7 +172,7 @@ impl<'a> StatusSearch<'a> {
         let outcome = self.while_in_progress(signer, Source::Crl, || {
             if let Some(made) = then {
                 let found = self.unrevoked_chain(signer, self.anchors, CheckTime::At(made))?;
-                return Ok(SignerChain { same_anchor: false, has_status: false, ..found });
+                return Ok(SignerChain { same_anchor: false, good_until: None, ..found });
             }
             let own: TrustAnchors = core::iter::once(anchor.clone()).collect();
             match self.unrevoked_chain(signer, &own, self.checks.at) {
@@ -196,7 +211,7 @@ impl<'a> StatusSearch<'a> {
         anchors: &TrustAnchors,
         at: CheckTime,
     ) -> Result<SignerChain, Unusable> {
-        let chained = |chain, has_status, revoked| SignerChain { chain, same_anchor: true, has_status, revoked };
+        let chained = |chain, good_until, revoked| SignerChain { chain, same_anchor: true, good_until, revoked };
         let mut aside: Vec<Certificate> = Vec::new();
         let mut revoked = None;
         let mut without_status = None;
@@ -206,19 +221,22 @@ impl<'a> StatusSearch<'a> {
                     without_status = known;
                     chain
                 }
-                (Err(_), Some(chain)) => return Ok(chained(chain, false, None)),
+                (Err(_), Some(chain)) => return Ok(chained(chain, None, None)),
                 (Err(why), None) => return Err(revoked.map_or(why, |found: Revocation| found.text.into())),
             };
             let mut in_doubt = None;
             let mut bad = None;
+            // What it rests on ends, and with it what it clears.
+            let below_anchor = chain.iter().take(chain.len() - 1);
+            let mut good_until = below_anchor.map(Certificate::not_after).fold(Time::FOREVER, Time::min);
             for (index, certificate) in chain.iter().enumerate().take(chain.len() - 1) {
                 if self.path.contains(certificate) && certificate != signer {
                     continue;
                 }
                 match self.signer_status(certificate, &chain[index + 1..]) {
-                    SignerStatus::Enough => {}
+                    SignerStatus::Enough { until } => good_until = good_until.min(until),
                     SignerStatus::Missing => in_doubt = Some(index),
-                    SignerStatus::Revoked(found) if index == 0 => return Ok(chained(chain, false, Some(*found))),
+                    SignerStatus::Revoked(found) if index == 0 => return Ok(chained(chain, None, Some(*found))),
                     SignerStatus::Revoked(found) => {
                         bad = Some(index);
                         revoked.get_or_insert(*found);
@@ -226,8 +244,8 @@ impl<'a> StatusSearch<'a> {
                 }
             }
             match (bad, in_doubt) {
-                (None, None) => return Ok(chained(chain, true, None)),
-                (None, Some(0)) => return Ok(chained(chain, false, None)),
+                (None, None) => return Ok(chained(chain, Some(good_until), None)),
+                (None, Some(0)) => return Ok(chained(chain, None, None)),
                 (Some(index), _) => aside.push(chain[index].clone()),
                 (None, Some(index)) => {
                     aside.push(chain[index].clone());
@@ -237,15 +255,16 @@ impl<'a> StatusSearch<'a> {
         }
     }
 
-    /// RFC 6960 section 4.2.2.2: a responder that the issuer itself has certified for this purpose. Answers with a note
-    /// where the responder's own status is not known. `made`: when the response was, if it revokes.
+    /// RFC 6960 section 4.2.2.2: a responder that the issuer itself has certified for this purpose. `made`: when the response was, if
+    /// it revokes.
     pub(super) fn authorise_responder(
         &self,
         responder: &Certificate,
         above: &[Certificate],
         made: Option<Time>,
-    ) -> Result<Option<String>, Unusable> {
+    ) -> Result<Delegated, Unusable> {
         let issuer = above.first().ok_or("the certificate has no issuer")?;
+        let lasting = |until: Time| Delegated { until: until.min(responder.not_after()), note: None };
         let facts = Facts::read_but_names(responder).map_err(|e| format!("the responder's certificate: {e}"))?;
         // Explicitly: no extendedKeyUsage, or anyExtendedKeyUsage, delegates nothing.
         let delegated = facts.purposes().is_some_and(|mut p| p.any(|found| found == oid::KP_OCSP_SIGNING.as_bytes()));
@@ -258,7 +277,7 @@ impl<'a> StatusSearch<'a> {
         if self.is_in_progress(responder) {
             // Of itself it may say that it is revoked; that it is not, others have to say.
             return match made {
-                Some(_) => Ok(None),
+                Some(_) => Ok(lasting(Time::FOREVER)),
                 None => Err("a responder says of itself that it is good".into()),
             };
         }
@@ -270,23 +289,24 @@ impl<'a> StatusSearch<'a> {
         self.issued_directly(responder, issuer, made).map_err(|why| why.of("the responder's certificate"))?;
         self.while_in_progress(responder, Source::Ocsp, || {
             match self.status(responder, above) {
-                Status::Good { .. } => Ok(None),
+                Status::Good { until, .. } => Ok(lasting(until)),
                 // Accused by one who may be accused itself: whom it revokes is revoked all the same.
                 Status::Revoked(why) if made.is_some() && !why.is_settled(issuer) => {
                     self.has_accused.set(true);
-                    Ok(None)
+                    Ok(lasting(Time::FOREVER))
                 }
-                Status::Revoked(why) if made.is_some_and(|made| why.came_after(made)) => Ok(None),
+                Status::Revoked(why) if made.is_some_and(|made| why.came_after(made)) => Ok(lasting(Time::FOREVER)),
                 Status::Revoked(why) => Err(format!("the responder's certificate is revoked: {}", why.text).into()),
                 Status::Unknown(_) if made.is_none() && self.is_unasked() && self.is_demanded() => {
                     Err("what is known against the responder from before cannot be told".into())
                 }
                 // It does without a status; one that is known counts all the same.
-                Status::Unknown(_) if responder.extension(oid::OCSP_NOCHECK).is_some() => Ok(None),
+                Status::Unknown(_) if responder.extension(oid::OCSP_NOCHECK).is_some() => Ok(lasting(Time::FOREVER)),
                 // Section 4.2.2.2.1: neither nocheck nor a status leaves it to the reader.
                 Status::Unknown(_) => {
                     self.note_unknown_signer(responder, above);
-                    Ok(Some("the status of the OCSP responder's certificate is not known".to_owned()))
+                    let note = "the status of the OCSP responder's certificate is not known".to_owned();
+                    Ok(Delegated { note: Some(note), ..lasting(Time::FOREVER) })
                 }
             }
         })
@@ -411,7 +431,7 @@ impl<'a> StatusSearch<'a> {
     pub(super) fn signer_status(&self, certificate: &Certificate, above: &[Certificate]) -> SignerStatus {
         let needed = self.is_demanded() && self.policy().scope == RevocationScope::WholeChain;
         match self.status(certificate, above) {
-            Status::Good { .. } => SignerStatus::Enough,
+            Status::Good { until, .. } => SignerStatus::Enough { until },
             Status::Revoked(found) if !above.first().is_none_or(|issuer| found.is_settled(issuer)) => {
                 self.has_accused.set(true);
                 SignerStatus::Missing
@@ -424,7 +444,7 @@ impl<'a> StatusSearch<'a> {
             Status::Unknown(_) => {
                 self.note_unknown_signer(certificate, above);
                 let is_missing = needed || (self.is_unasked() && self.is_demanded());
-                if is_missing { SignerStatus::Missing } else { SignerStatus::Enough }
+                if is_missing { SignerStatus::Missing } else { SignerStatus::Enough { until: Time::FOREVER } }
             }
         }
     }

@@ -4,6 +4,7 @@
 mod authority;
 mod forms;
 mod held;
+mod lasting;
 mod limits;
 mod properties;
 mod ra;

@@ -275,6 +275,33 @@ fn a_delta_revokes_and_releases_on_top_of_its_base() {
     assert_unknown(&world.by_crls(&[CrlBuilder::of(&world.ca).number(12).delta_to(10).build()]), "");
 }
 
+/// RFC 5280 section 5.2.4: a delta has to list whom it releases. One that is silent holds whom the list holds, and neither an older list
+/// with which it is good, nor the order, takes anything of that back.
+#[test]
+fn a_silent_delta_releases_nobody_whatever_older_list_is_at_hand() {
+    let world = World::new();
+    let of_hour = |number, ago: i64| {
+        CrlBuilder::of(&world.ca).number(number).times(now().plus(-3600 * ago), Some(now().plus(86_400)))
+    };
+    let older: Vec<_> = [(8, 4), (9, 3)].map(|(number, ago)| of_hour(number, ago).build()).to_vec();
+    let held = of_hour(10, 2).revokes_for(&world.device, HOLD).build();
+    let delta = of_hour(12, 1).delta_to(8);
+    let silent = delta.clone().build();
+    let releasing = delta.revokes_for(&world.device, REMOVE_FROM_CRL).build();
+    let newer = of_hour(11, 1).build();
+    for with in [&[][..], &older[..1], &older[1..], &older[..]] {
+        let mut lists = [with, &[held.clone(), silent.clone()]].concat();
+        for _ in 0..lists.len() {
+            lists.rotate_left(1);
+            assert_revoked(&world.by_crls(&lists));
+        }
+        // The list that follows it, or the delta itself, does.
+        assert_good(&world.by_crls(&[with, &[held.clone(), releasing.clone()]].concat()));
+        assert_good(&world.by_crls(&[with, &[held.clone(), silent.clone(), newer.clone()]].concat()));
+    }
+    assert_good(&world.by_crls(&[older[1].clone(), silent]));
+}
+
 #[test]
 fn a_delta_that_does_not_belong_to_the_base_releases_nobody() {
     let world = World::new();

@@ -21,7 +21,7 @@ impl StatusSearch<'_> {
         signer: &Certificate,
         (standing, above): (Standing, &[Certificate]),
     ) -> Result<Option<Unusable>, Unusable> {
-        if standing != Standing::Full {
+        if standing == Standing::RevocationsOnly {
             return Ok(None);
         }
         let remembered = self.sources.crl_numbers.iter().map(|numbers| &**numbers);

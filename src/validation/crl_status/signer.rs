@@ -5,6 +5,7 @@ use crate::asn1::der::Cursor;
 use crate::asn1::name::display;
 use crate::asn1::x509::Certificate;
 use crate::prelude::*;
+use crate::time::Time;
 use crate::validation::checks::KeyUsage;
 use crate::validation::crl::Crl;
 use crate::validation::crl_scope::Points;
@@ -48,7 +49,8 @@ impl StatusSearch<'_> {
             };
             let is_issuers = in_chain || above.first().is_some_and(|issuer| self.is_same_key(issuer, candidate));
             let (authorised, doubt) = match allowed {
-                Ok(()) if in_chain => (Ok(Standing::Full), None),
+                // The end of the path's own certificates is the path's affair.
+                Ok(()) if in_chain => (Ok(Standing::Full { until: Time::FOREVER }), None),
                 Ok(()) => (self.authorise_crl_signer(candidate, above, is_named, crl.this_update()), None),
                 // A CA has more certificates than one, and which of them is at hand is the choice of whoever sends it: what is
                 // wrong with that takes away the power to clear, and nothing of what the CA's key has revoked.
@@ -57,7 +59,7 @@ impl StatusSearch<'_> {
             };
             // What rests on nothing but the name that a distribution point gives is not kept: anybody below an anchor may take that.
             let is_somebodys = match &authorised {
-                Ok(Standing::Full) => true,
+                Ok(Standing::Full { .. }) => true,
                 Ok(Standing::RevocationsOnly) => in_chain || !self.entitling(candidate, above).is_empty(),
                 Err(_) => false,
             };
@@ -66,7 +68,9 @@ impl StatusSearch<'_> {
                 crl.entitled().note(&signers, self.line_of_signer(candidate, above));
             }
             match authorised {
-                Ok(standing @ Standing::Full) => return Ok(Authentic { crl, signer: candidate, standing, doubt }),
+                Ok(standing @ Standing::Full { .. }) => {
+                    return Ok(Authentic { crl, signer: candidate, standing, doubt });
+                }
                 Ok(standing) => lesser = Some(Authentic { crl, signer: candidate, standing, doubt }),
                 Err(reason) => (why, is_telling) = (Some(reason), true),
             }
