@@ -154,7 +154,8 @@ impl<'a> StatusSearch<'a> {
         Ok(certificate::against_signature(self.provider, issuer, ca.spki(), self.checks.allow_weak).is_none())
     }
 
-    /// The path of a signer to the anchor of the path that is checked, else to another one.
+    /// The path of a signer to the anchor of the path that is checked, else to another one. A signer without one that a key of the path has
+    /// certified stands below that, see [`Self::certified_on_the_path`].
     ///
     /// A signer whose certificate is over by now is judged as of when it signed: it clears nobody any more, but whom it has
     /// revoked is not forgotten with its certificate.
@@ -171,17 +172,22 @@ impl<'a> StatusSearch<'a> {
         }
         let outcome = self.while_in_progress(signer, Source::Crl, || {
             if let Some(made) = then {
-                let found = self.unrevoked_chain(signer, self.anchors, CheckTime::At(made))?;
+                let at = CheckTime::At(made);
+                let found = self.unrevoked_chain(signer, self.anchors, at);
+                let found = found.or_else(|why| self.certified_on_the_path(signer, at, why))?;
                 return Ok(SignerChain { same_anchor: false, good_until: None, ..found });
             }
             let own: TrustAnchors = core::iter::once(anchor.clone()).collect();
-            match self.unrevoked_chain(signer, &own, self.checks.at) {
+            let at = self.checks.at;
+            match self.unrevoked_chain(signer, &own, at) {
                 Ok(found) => Ok(found),
-                Err(why) if self.anchors.len() < 2 => Err(why),
-                Err(why) => {
-                    let found = self.unrevoked_chain(signer, self.anchors, self.checks.at).map_err(|_| why)?;
+                Err(why) => self.certified_on_the_path(signer, at, why).or_else(|why| {
+                    if self.anchors.len() < 2 {
+                        return Err(why);
+                    }
+                    let found = self.unrevoked_chain(signer, self.anchors, at).map_err(|_| why)?;
                     Ok(SignerChain { same_anchor: false, ..found })
-                }
+                }),
             }
         });
         // What was found while another signer is still in question rests on that one.
@@ -189,6 +195,34 @@ impl<'a> StatusSearch<'a> {
             self.authorised.borrow_mut().push((signer.clone(), then, outcome.clone()));
         }
         outcome
+    }
+
+    /// A signer that a key of the path has certified, and that has no path of its own to the anchor: policies and name constraints on the
+    /// way ask for what it does not have. They are those of the certificates that the peer has sent, of which a CA has several, and they are for
+    /// whom certificates are about: it clears nobody, and whom it has revoked is revoked. `why`: what speaks against its path.
+    fn certified_on_the_path(
+        &self,
+        signer: &Certificate,
+        at: CheckTime,
+        why: Unusable,
+    ) -> Result<SignerChain, Unusable> {
+        let checks = Checks { at, ..self.checks.clone() };
+        if certificate::against_validity(signer, &checks).is_some() {
+            return Err(why);
+        }
+        for index in 1..self.path.len() {
+            if !self.has_certified(&self.path[index], signer)? {
+                continue;
+            }
+            let rest = &self.path[index..];
+            let revoked = match self.signer_status(signer, rest) {
+                SignerStatus::Revoked(found) => Some(*found),
+                SignerStatus::Enough { .. } | SignerStatus::Missing => None,
+            };
+            let chain = core::iter::once(signer).chain(rest).cloned().collect();
+            return Ok(SignerChain { chain, same_anchor: true, good_until: None, revoked });
+        }
+        Err(why)
     }
 
     /// The signer and the certificates between it and its anchor, as they were found.

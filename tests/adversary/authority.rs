@@ -216,3 +216,79 @@ fn what_an_issuer_of_lists_has_revoked_outlives_its_root() {
         assert_eq!(!report.is_valid(), counts, "{:?}", report.findings());
     }
 }
+
+/// Policies and name constraints are for whom certificates are about. A CA has several certificates, the peer sends the one that its signer
+/// of lists does not fit below: whom that has revoked is revoked there too, and it clears nobody by it.
+#[test]
+fn no_constraint_above_takes_anything_back_of_what_a_signer_has_revoked() {
+    use crate::certificates::{common_name, directory, dns};
+    type Constraint = (&'static str, fn(Builder) -> Builder);
+    let constraints: [Constraint; 6] = [
+        ("a policy now", |ca| ca.policy_constraints(Some(0), None)),
+        ("a policy one below", |ca| ca.policy_constraints(Some(1), None)),
+        ("permitted directory names", |ca| ca.constraints(&[directory(&common_name("peer"))], &[])),
+        ("excluded directory names", |ca| ca.constraints(&[], &[directory(&common_name("CA"))])),
+        ("excluded hosts as well", |ca| ca.constraints(&[], &[directory(&common_name("CA")), dns("bad.example")])),
+        ("no CA below", |ca| ca.path_len(0)),
+    ];
+    let policy = oid::ANY_POLICY;
+    for (what, constrain) in constraints {
+        for is_on_root in [false, true] {
+            let root = if is_on_root { constrain(Builder::ca("Root")) } else { Builder::ca("Root") }.self_signed();
+            let ca = Builder::ca("CA").policies(&[policy]).signed_by(&root);
+            let other = constrain(Builder::ca("CA").policies(&[policy]).key(&ca.key)).signed_by(&root);
+            let peer = Builder::leaf("peer").policies(&[policy]).signed_by(&ca);
+            for certifier in [&ca, &root] {
+                let genuine = signer("CA").signed_by(certifier);
+                let revoking = list(&genuine, 1).revokes_for(&peer, 1).build();
+                let clean = list(&ca, 3).build();
+                for sent in [[&peer, &ca], [&peer, &other]] {
+                    let sent = [&sent[..], &[&genuine]].concat();
+                    let says = |lists: &[Arc<Crl>]| Device::new().meets(&[&root], &sent, lists, &[], &[]);
+                    // A root without any CA below it is a path for nobody.
+                    if says(std::slice::from_ref(&clean)).is_valid() {
+                        for lists in [&[revoking.clone(), clean.clone()][..], &[revoking.clone()]] {
+                            let code = says(lists).error().map(|error| error.code());
+                            assert_eq!(code, Some(devid::Code::Revoked), "{what}, on the root: {is_on_root}");
+                        }
+                    }
+                    // Without a path of its own it clears nobody: the CA's word is needed.
+                    let alone = says(&[list(&genuine, 1).build()]);
+                    let has_path = says(std::slice::from_ref(&clean)).is_valid()
+                        && validate(
+                            &**provider(),
+                            &std::iter::once(root.certificate.clone()).collect(),
+                            &genuine.certificate,
+                            &sent[1..].iter().map(|p| p.certificate.clone()).collect::<Vec<_>>(),
+                            &StatusSources::none(),
+                            &checks(RevocationMode::Off),
+                        )
+                        .is_valid();
+                    assert_eq!(alone.is_valid(), has_path, "{what}: {:?}", alone.findings());
+                }
+            }
+        }
+    }
+}
+
+/// The same by a signer that is revoked itself, or was never certified by a key of the path: nobody's word.
+#[test]
+fn a_signer_without_a_path_and_without_a_certifier_on_it_revokes_nobody() {
+    let root = Party::root("Root");
+    let ca = Builder::ca("CA").policies(&[oid::ANY_POLICY]).policy_constraints(Some(0), None).signed_by(&root);
+    let peer = Builder::leaf("peer").policies(&[oid::ANY_POLICY]).signed_by(&ca);
+    let genuine = signer("CA").signed_by(&ca);
+    let clean = list(&ca, 3).build();
+    let stranger = signer("CA").signed_by(&Party::root("Root"));
+    let says = |by: &Party, lists: &[Arc<Crl>]| {
+        let lists = [&[list(by, 1).revokes_for(&peer, 1).build(), clean.clone()][..], lists].concat();
+        Device::new().meets(&[&root], &[&peer, &ca, by], &lists, &[], &[])
+    };
+    assert_eq!(says(&genuine, &[]).error().map(|error| error.code()), Some(devid::Code::Revoked));
+    assert!(says(&stranger, &[]).is_valid());
+    // Revoked before it said so.
+    let over = signer("CA").valid(crate::certificates::date(2020, 1, 1), now().plus(-30 * DAY)).signed_by(&ca);
+    assert!(says(&over, &[]).is_valid());
+    let revoked = list(&ca, 2).entry(genuine.certificate.serial(), &[crate::status::reason_code(1)]).build();
+    assert!(says(&genuine, &[revoked]).is_valid(), "its key was stolen before");
+}
