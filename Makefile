@@ -117,7 +117,7 @@ command: setup-build
 
 # What `make` has built with the same words is installed as it is: nothing is compiled as root.
 install:
-	@[ -e "$(RELEASE)/libdevid.so" ] || { echo "make install: there is no $(RELEASE)/libdevid.so: make first, with the same words" >&2; exit 1; }
+	@[ -e "$(RELEASE)/libdevid.a" ] || { echo "make install: there is no $(RELEASE)/libdevid.a: make first, with the same words" >&2; exit 1; }
 	PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" MANDIR="$(MANDIR)" DOCDIR="$(DOCDIR)" TARGET="$(TARGET)" \
 		sh bindings/c/install.sh "$(RELEASE)"
 

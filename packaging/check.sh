@@ -10,7 +10,7 @@ grep -q "^PKG_VERSION:=$version$" packaging/openwrt/devid/Makefile || fail "Open
 for name in APACHE MIT; do
     grep -q "$(md5sum < "LICENSE-$name" | cut -d' ' -f1)" packaging/yocto/recipes-support/devid/devid-licences.inc || fail "LICENSE-$name has another md5"
 done
-for script in packaging/*.sh packaging/openwrt/devid/files/devid.init packaging/debian/tests/tutorial packaging/debian/tests/units packaging/debian/devid.prerm bindings/c/install.sh; do
+for script in packaging/*.sh scripts/*.sh packaging/openwrt/devid/files/devid.init packaging/debian/tests/tutorial packaging/debian/tests/units packaging/debian/devid.prerm bindings/c/*.sh; do
     sh -n "$script" 2> /dev/null || bash -n "$script" || fail "$script: syntax"
 done
 for recipe in packaging/conan/conanfile.py packaging/conan/test_package/conanfile.py; do
@@ -29,6 +29,31 @@ done
 for package in $(grep -hoE -- '-p devid-[a-z]+' packaging/yocto/recipes-support/devid/*.bb packaging/buildroot/devid/devid.mk packaging/debian/rules | sort -u | cut -c4-); do
     grep -qr "^name = \"$package\"" --include=Cargo.toml cli testca bindings || fail "no package $package"
 done
+recipes=(packaging/yocto/recipes-support/devid/*.bb packaging/buildroot/devid/devid.mk packaging/openwrt/devid/Makefile packaging/conan/conanfile.py packaging/debian/rules)
+# What they take from the tree is there,
+for named in $(grep -hoE '(\$\{S\}|\$\(@D\))/[a-z][a-zA-Z0-9_./*-]*' "${recipes[@]}" | sed -E 's#^[^/]*/##' | grep -v '^target/' | sort -u) \
+    $(grep -hoE 'sh bindings/[a-z/.]*|python3 [a-z]*/[a-z]*\.py|[ "](packaging|docs|scripts)/[a-z0-9_./-]*' "${recipes[@]}" | sed -E 's/^(sh|python3)//' | sort -u); do
+    compgen -G "${named//\"/}" > /dev/null || fail "a recipe names $named, which is not in the tree"
+done
+[ -e packaging/openwrt/devid/files/devid.init ] || fail "OpenWrt: no files/devid.init"
+# the features are those of the C face,
+declared=$(sed -n '/^\[features\]/,/^\[[a-eg-z]/s/^\([a-z0-9-]*\) = .*/\1/p' bindings/c/Cargo.toml)
+for feature in $(grep -hoE -- '--features "?(devid-capi/)?[a-z0-9,/-]+|= "crypto-rust[a-z0-9,-]*"' "${recipes[@]}" Makefile docs/book/src/cross.md docs/book/src/building.md | sed -E 's/^--features |^= //; s/"//g; s#devid-capi/##g' | tr , '\n' | grep -v / | sort -u); do
+    [ "$feature" = default ] || grep -qx -- "$feature" <<< "$declared" || fail "no feature $feature in bindings/c/Cargo.toml"
+done
+# Conan's portable build has all that the default has, but for what stands on AWS-LC,
+portable=$(sed -n '/^default = \[/,/^\]/p' bindings/c/Cargo.toml | grep -oE '"[a-z0-9-]+"' | tr -d '"' | sed 's/crypto-awslc/crypto-rust/' | grep -vx tls | sort)
+[ "$portable" = "$(sed -n 's/^ *all_of_rust = "\(.*\)"/\1/p' packaging/conan/conanfile.py | tr , '\n' | sort)" ] || fail "Conan: all_of_rust is not the default without AWS-LC: $(tr '\n' , <<< "$portable")"
+# and where cargo does not read the tree's own settings, the recipe has them.
+for recipe in packaging/yocto/recipes-support/devid/*.bb packaging/buildroot/devid/devid.mk packaging/openwrt/devid/Makefile; do
+    for setting in $(sed -n '/^\[env\]/,$s/^\([A-Z_]*\) = "\(.*\)"/\1=\2/p' .cargo/config.toml); do
+        tr -d ' "' < "$recipe" | grep -q "$setting" || fail "$recipe does not say $setting, as .cargo/config.toml does"
+    done
+done
+# The machines that the book names are those for which C programs are tried.
+tried=$(sed -n 's/^known=(\(.*\))/\1/p' scripts/cross_c.sh | tr ' ' '\n' | sort)
+named=$(sed -n '/^| machine/,/^$/s/.*`\([a-z0-9_]*-unknown-linux-[a-z]*\)` |$/\1/p' docs/book/src/cross.md | sort)
+[ "$tried" = "$named" ] || fail "docs/book/src/cross.md names other machines than scripts/cross_c.sh tries"
 # No unit forbids what the tutorial does under it: an export below /etc, a key in a TPM.
 for unit in packaging/systemd/*.service; do
     folder=$(sed -n 's/^folder = "\(.*\)"/\1/p' docs/book/src/tutorial.md | head -1)

@@ -3,14 +3,15 @@
 # user mode against a test CA on this machine: one enrols step by step, one keeps a device by its settings.
 #   cross_c.sh [TARGET...]      all of the list below
 # What a target needs and cannot get is printed, and the target left out; that at least one ran is for the caller to see in the last line.
-#   PROFILE=small               as it would be shipped; the default is quick to build
+#   PROFILE=small FEATURES=crypto-rust-p256,http,settings,export       as it would be shipped. A debug build is quicker to compile and cannot
+#                               be packed: it has 300,000 sections, and binutils for ARM take time by the square of them
 set -euo pipefail
 cd "$(dirname "$0")/.."
 known=(armv7-unknown-linux-gnueabihf aarch64-unknown-linux-gnu riscv64gc-unknown-linux-gnu i686-unknown-linux-gnu x86_64-unknown-linux-musl)
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] || targets=("${known[@]}")
-profile=${PROFILE:-dev}
-features=crypto-rust,http,settings,export
+profile=${PROFILE:-small}
+features=${FEATURES:-crypto-rust-p256,http,settings,export}
 out=build/cross-c
 mkdir -p "$out"
 
@@ -66,12 +67,6 @@ for target in "${targets[@]}"; do
     image=$PWD/$out/$target
     rm -rf "$image"
     [ "$prefix" = - ] && prefix=
-    # What is for a debugger alone makes an archive that takes minutes to pack.
-    mkdir -p "$image/built"
-    for library in "$built"/libdevid.so "$built"/libdevid.a; do
-        [ ! -e "$library" ] || "${prefix}objcopy" --strip-debug "$library" "$image/built/$(basename "$library")"
-    done
-    built=$image/built
     PREFIX=/usr DESTDIR=$image TARGET=$target CROSS_COMPILE=$prefix sh bindings/c/install.sh "$built" > /dev/null
     export PKG_CONFIG_LIBDIR=$image/usr/lib/pkgconfig
     for source in enroll device; do

@@ -17,19 +17,7 @@ abi=$(constant DEVID_ABI_VERSION)
 file=libdevid.so.$abi.$(constant DEVID_VERSION_MINOR).$(constant DEVID_VERSION_PATCH)
 
 # A library for another machine than was asked for is nobody's.
-if [ -n "${TARGET:-}" ]; then
-    case ${TARGET%%-*} in
-    x86_64) machine=X86-64 ;; i?86) machine=80386 ;; aarch64) machine=AArch64 ;; arm*) machine=ARM ;; riscv*) machine=RISC-V ;;
-    *) machine= ;;
-    esac
-    library=libdevid.so
-    [ -e "$built/$library" ] || library=libdevid.a
-    found=$(LC_ALL=C readelf -h "$built/$library" 2> /dev/null | sed -n 's/^ *Machine: *//p' | sort -u)
-    case $found in
-    *"$machine"*) ;;
-    *) echo "install: $built/$library is for $found, not for $TARGET" >&2; exit 1 ;;
-    esac
-fi
+[ -z "${TARGET:-}" ] || sh "$root/bindings/c/machine.sh" "$TARGET" "$built/libdevid.so" "$built/libdevid.a"
 
 install -d "$destdir$libdir/pkgconfig" "$destdir$includedir/devid/unstable"
 # Those of an older release may have other names.
@@ -37,6 +25,9 @@ rm -f "$destdir$includedir"/devid/*.h "$destdir$includedir"/devid/unstable/*.h
 (cd "$root/include" && find . -name '*.h') | while read -r header; do
     install -m 644 "$root/include/$header" "$destdir$includedir/$header"
 done
+# Before the shared one: where it cannot be packed, nothing is installed.
+sh "$root/bindings/c/pack.sh" "$built/libdevid.a" "$destdir$libdir/libdevid.a"
+chmod 644 "$destdir$libdir/libdevid.a"
 # For a C library that is linked whole, as musl is here, there is the static one alone.
 case ${TARGET:-} in
 *-musl) [ -e "$built/libdevid.so" ] && is_shared=1 || is_shared= ;;
@@ -47,8 +38,6 @@ if [ -n "$is_shared" ]; then
     ln -sf "$file" "$destdir$libdir/libdevid.so.$abi"
     ln -sf "libdevid.so.$abi" "$destdir$libdir/libdevid.so"
 fi
-sh "$root/bindings/c/pack.sh" "$built/libdevid.a" "$destdir$libdir/libdevid.a"
-chmod 644 "$destdir$libdir/libdevid.a"
 # Paths by way of the file itself where they lie below the prefix, so that the tree may be moved; spaces and all.
 # (pkg-config escapes the spaces of its own place; those of other paths are escaped here.)
 below() { case $1 in "$prefix"/*) printf '${prefix}/%s' "${1#"$prefix"/}" ;; *) printf '%s' "$1" | sed 's/ /\\ /g' ;; esac; }

@@ -19,8 +19,12 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # Everything as one object, then nothing is seen from outside but what the headers declare. Groups are dissolved: one that a second
 # library has as well would throw this one's out.
-"$ld" -r --whole-archive --force-group-allocation "$library" -o "$work/devid.o"
+"$ld" -r --whole-archive --force-group-allocation "$library" -o "$work/devid.o" || {
+    echo "pack: $ld cannot read $library: for another machine CROSS_COMPILE names its binutils, CROSS_COMPILE=aarch64-linux-gnu-" >&2
+    exit 1
+}
 "$objcopy" --wildcard --keep-global-symbol='devid_*' --remove-section=.llvmbc --remove-section=.llvmcmd "$work/devid.o"
 rm -f "$work/libdevid.a"
-"$ar" rcs "$work/libdevid.a" "$work/devid.o"
+# Equal libraries make equal archives: no times, no owners.
+"$ar" rcsD "$work/libdevid.a" "$work/devid.o"
 cp "$work/libdevid.a" "$packed"

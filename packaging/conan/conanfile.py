@@ -68,7 +68,7 @@ class Devid(ConanFile):
 
     @property
     def _features(self):
-        all_of_rust = "crypto-rust,http,coap,legacy-ciphers,unicode-names,identifier-names,settings,enveloped,pkcs12,inspect,ra,status-fetch,import,export,probe"
+        all_of_rust = "crypto-rust,http,coap,ldap,legacy-ciphers,unicode-names,identifier-names,settings,enveloped,pkcs12,inspect,ra,status-fetch,import,export,probe"
         few = "crypto-rust-p256,http,settings"
         rust = few if self.options.profile == "small" else all_of_rust
         words = ["--no-default-features", "--features", rust] if self.options.provider == "rust" else ["--features", "default"]

@@ -13,7 +13,9 @@ DEVID_INSTALL_STAGING = YES
 DEVID_DEPENDENCIES = host-pkgconf
 
 DEVID_CARGO_BUILD_OPTS = -p devid-capi
-DEVID_BUILT = $(@D)/target/$(RUSTC_TARGET_NAME)/release
+# Of .cargo/config.toml, in whose place Buildroot puts one of its own.
+DEVID_CARGO_ENV = AWS_LC_SYS_NO_JITTER_ENTROPY=1
+DEVID_BUILT = $(@D)/target/$(RUSTC_TARGET_NAME)/$(if $(BR2_ENABLE_DEBUG),debug,release)
 
 ifeq ($(BR2_PACKAGE_DEVID_SMALL),y)
 DEVID_CARGO_BUILD_OPTS += --no-default-features --features crypto-rust,http
