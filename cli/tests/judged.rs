@@ -29,7 +29,7 @@ fn enrols(loaded: &Loaded) -> Result<(), Error> {
         };
         client.enroll(Signer::Key(key), &subject)?.step(system_time())?;
         for export in &identity.export {
-            device.export_of(export)?;
+            device.export_of(|key| format!("identity.{name}.export.{key}"), export)?;
         }
         device.plan(&name, device.clock())?;
     }

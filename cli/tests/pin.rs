@@ -3,37 +3,10 @@
 
 mod common;
 
-use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use common::Story;
 use serde_json::Value;
-
-const PLACES: [&str; 4] = [
-    "/usr/lib/softhsm/libsofthsm2.so",
-    "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
-    "/usr/lib64/pkcs11/libsofthsm2.so",
-    "/usr/local/lib/softhsm/libsofthsm2.so",
-];
-
-/// Makes a token of the story's own and names its module in the settings. `false` where there is no SoftHSM.
-fn has_token(story: &Story) -> bool {
-    let Some(module) = PLACES.into_iter().find(|place| Path::new(place).exists()) else { return false };
-    std::fs::create_dir_all(story.path("tokens")).unwrap();
-    let text = format!("directories.tokendir = {}\nobjectstore.backend = file\n", story.path("tokens"));
-    std::fs::write(story.path("softhsm2.conf"), text).unwrap();
-    let made = Command::new("softhsm2-util")
-        .args(["--init-token", "--free", "--label", "device", "--so-pin", "567890", "--pin", "1234"])
-        .env("SOFTHSM2_CONF", story.path("softhsm2.conf"))
-        .output();
-    if !made.is_ok_and(|made| made.status.success()) {
-        return false;
-    }
-    let settings = std::fs::read_to_string(story.path("devid.toml")).unwrap();
-    let token = format!("[device.pkcs11]\nmodule = {module:?}\npin = \"file:{}\"\n", story.path("pin.txt"));
-    std::fs::write(story.path("devid.toml"), format!("{settings}\n{token}")).unwrap();
-    true
-}
 
 fn give(story: &Story, pin: &str) {
     std::fs::write(story.path("pin.txt"), pin).unwrap();
@@ -41,7 +14,7 @@ fn give(story: &Story, pin: &str) {
 }
 
 fn run(story: &Story, arguments: &[&str]) -> Output {
-    story.command(arguments).env("SOFTHSM2_CONF", story.path("softhsm2.conf")).output().unwrap()
+    story.run(arguments)
 }
 
 fn row(story: &Story) -> Option<Value> {
@@ -54,7 +27,7 @@ fn row(story: &Story) -> Option<Value> {
 fn keys_outside_device_memory_are_opened_by_the_door_that_knows_refused_pins() {
     let story = Story::new("pin");
     story.init_with_secret();
-    if !has_token(&story) {
+    if !story.has_token() {
         eprintln!("no SoftHSM: nothing is tested with keys in a token");
         return;
     }
@@ -86,7 +59,7 @@ fn keys_outside_device_memory_are_opened_by_the_door_that_knows_refused_pins() {
 fn an_identity_that_is_removed_leaves_no_key_of_its_own_in_the_token() {
     let story = Story::new("token-removed");
     story.init_with_secret();
-    if !has_token(&story) {
+    if !story.has_token() {
         eprintln!("no SoftHSM: nothing is tested with keys in a token");
         return;
     }

@@ -25,6 +25,8 @@ pub enum CryptoError {
     WrongSecret,
     /// It is encrypted, and no password was given.
     NoSecret,
+    /// Where the secret is kept it cannot be had: the code of that, and which place it is.
+    SecretAway(Code, String),
     /// The random generator failed.
     Random,
     /// An external key did not sign: its number (at or below -10000 the application's own), and what happened.
@@ -41,6 +43,7 @@ impl fmt::Display for CryptoError {
             CryptoError::Decrypt => f.write_str("decryption failed"),
             CryptoError::WrongSecret => f.write_str("the secret does not open it"),
             CryptoError::NoSecret => f.write_str("it is encrypted, and no password was given"),
+            CryptoError::SecretAway(_, why) => f.write_str(why),
             CryptoError::Random => f.write_str("the random generator failed"),
             CryptoError::External(_, what) => write!(f, "the external key did not sign: {what}"),
         }
@@ -67,6 +70,7 @@ impl From<CryptoError> for Error {
             CryptoError::KeyCannot(_) => Code::Unsupported,
             CryptoError::Decrypt => Code::Decrypt,
             CryptoError::WrongSecret | CryptoError::NoSecret => Code::WrongSecret,
+            CryptoError::SecretAway(code, _) => code,
             CryptoError::Random => Code::Random,
             CryptoError::External(..) => Code::Signer,
         };

@@ -111,7 +111,7 @@ impl Home<'_> {
                 match self.load(&name, number) {
                     Ok(identity) => latest = latest.max(Some(identity.certificate.not_before())),
                     Err(error) if error.is_damage() => {}
-                    Err(error) if matches!(error.kind, StoreErrorKind::Secret | StoreErrorKind::Version) => {}
+                    Err(error) if error.is_sealed() || error.kind == StoreErrorKind::Version => {}
                     // Readable perhaps later: the time must not begin too early for good.
                     Err(error) => return Err(error),
                 }

@@ -50,8 +50,10 @@ pub enum StoreErrorKind {
     KeyMismatch,
     /// The private key cannot be used.
     Key,
-    /// The secret for keys at rest is missing or wrong.
+    /// The secret for keys at rest is not given, or is another one.
     Secret,
+    /// The secret for keys at rest cannot be had where it is kept: the code of that.
+    SecretAway(Code),
     /// The chain does not link up.
     Chain,
     /// Larger than what is kept.
@@ -96,6 +98,7 @@ impl StoreError {
     pub(super) fn key(place: &str, error: &CryptoError) -> Self {
         let kind = match error {
             CryptoError::WrongSecret | CryptoError::NoSecret | CryptoError::Decrypt => StoreErrorKind::Secret,
+            CryptoError::SecretAway(code, _) => StoreErrorKind::SecretAway(*code),
             CryptoError::Random => StoreErrorKind::Random,
             _ => StoreErrorKind::Key,
         };
@@ -110,6 +113,11 @@ impl StoreError {
     pub fn is_damage(&self) -> bool {
         use StoreErrorKind as Kind;
         matches!(self.kind, Kind::Corrupt | Kind::KeyMismatch | Kind::Key | Kind::Chain | Kind::Limit)
+    }
+
+    /// Whether a key does not open as the secret that it is sealed under is not at hand, or another one is: nothing is lost.
+    pub fn is_sealed(&self) -> bool {
+        matches!(self.kind, StoreErrorKind::Secret | StoreErrorKind::SecretAway(_))
     }
 
     /// Whether nothing can be read there, now or later, by this version of the library: there is no record, it is damaged, or a newer
@@ -134,6 +142,7 @@ impl StoreError {
             StoreErrorKind::KeyMismatch => Code::KeyMismatch,
             StoreErrorKind::Key => Code::BadKey,
             StoreErrorKind::Secret => Code::WrongSecret,
+            StoreErrorKind::SecretAway(code) => code,
             StoreErrorKind::Chain => Code::NoPath,
             StoreErrorKind::Limit => Code::Limit,
             StoreErrorKind::Random => Code::Random,
@@ -151,6 +160,12 @@ impl fmt::Display for StoreError {
 }
 
 impl std::error::Error for StoreError {}
+
+/// Whether an error of device memory is about the secret that a key is sealed under.
+pub(crate) fn is_sealed(error: &Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<StoreError>());
+    cause.is_some_and(StoreError::is_sealed)
+}
 
 /// Whether an error came because somebody else is in a conversation about the identity, in this process or in another: what is due is
 /// being done. [`Code::Locked`] alone also says that nothing can be done.

@@ -52,6 +52,7 @@ pub use change::{Change, ChangeKind};
 pub use conversation::Conversation;
 #[cfg(unix)]
 pub use dir::{DirectoryBackend, DirectoryOptions};
+pub(crate) use error::is_sealed;
 pub use error::{StoreError, StoreErrorKind, is_at_work};
 pub use identity::{
     AnchorSet, Identity, IdentityState, KeySecret, NewIdentity, NewKey, PendingKey, PublicPart, StoreOptions,

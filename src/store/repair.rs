@@ -148,7 +148,7 @@ fn damage_of(home: &mut Home<'_>, name: &str, number: u32, problems: &mut Vec<Pr
 /// What cannot be read now and is no damage.
 pub(super) fn left_alone(error: &StoreError) -> Problem {
     let kind = match error.kind {
-        StoreErrorKind::Secret => ProblemKind::Sealed,
+        StoreErrorKind::Secret | StoreErrorKind::SecretAway(_) => ProblemKind::Sealed,
         StoreErrorKind::Version => ProblemKind::Newer,
         _ => ProblemKind::Access,
     };

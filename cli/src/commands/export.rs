@@ -21,7 +21,7 @@ pub fn run(command: &Export, device: &Device, output: Output) -> Result<Exit, Fa
         then: Vec::new(),
     };
     device.check_known(&command.name)?;
-    let mut plan = device.export_of(&wanted)?;
+    let mut plan = device.export_of(|key| format!("--{key}"), &wanted)?;
     plan.anchors = read_certificates(&command.anchors, output)?;
     let exported = device.store.export(&command.name, &plan)?;
     let files: Vec<String> = exported.files.iter().map(|path| path.display().to_string()).collect();

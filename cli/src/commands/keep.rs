@@ -6,7 +6,7 @@ use devid::client::renewal::{Done, Plan, Reason, Report};
 use devid::client::run::sleep_unless;
 use devid::client::{Client, Step, Subject};
 use devid::crypto::PrivateKey;
-use devid::store::{Identity as Kept, ProblemKind, StoreErrorKind};
+use devid::store::{Identity as Kept, ProblemKind};
 use devid::{Code, Error};
 use serde_json::{Value, json};
 
@@ -41,14 +41,13 @@ pub fn enroll(command: &Enroll, device: &Device, output: Output) -> Result<Exit,
     let name = device.name(command.name.as_deref())?;
     let has_one = device.store.state(&name)?.current.is_some();
     if has_one && !command.again {
-        let words = match device.store.current(&name) {
-            Err(error) if error.kind == StoreErrorKind::Secret => {
-                format!("\"{name}\" has a certificate already, and its key does not open: {error}")
-            }
-            _ => format!(
-                "\"{name}\" has a certificate already: devid renew gets the next one, devid enroll --again another first one by ca.login"
-            ),
-        };
+        if let Err(error) = device.store.current(&name).map_err(Error::from) {
+            let words = format!("\"{name}\" has a certificate already, and its key does not open");
+            return Err(error.context(&words).into());
+        }
+        let words = format!(
+            "\"{name}\" has a certificate already: devid renew gets the next one, devid enroll --again another first one by ca.login"
+        );
         return Err(Failure::Own(Exit::Store, words));
     }
     if command.dry_run {
@@ -254,6 +253,8 @@ pub fn renew(command: &Renew, device: &Device, output: Output) -> Result<Exit, F
     let is_unfinished = is_under_way(device, &name)?;
     let is_waiting = matches!(plan.reason, Reason::Retrying | Reason::GivenUp | Reason::DayUsedUp | Reason::Revoked);
     if !command.now && !is_unfinished && !is_waiting && plan.step == Step::Nothing {
+        // One whose key does not open is not as it should be.
+        device.store.current(&name)?;
         let when = plan.renewal_at.map_or_else(|| "never".to_owned(), date);
         output.result(
             "renew",

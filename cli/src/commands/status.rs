@@ -147,7 +147,8 @@ pub fn under_way(request: &UnderWay) -> Vec<String> {
 /// A part of an identity. The private key is no part that is printed: `export` writes it where it belongs.
 pub fn show(command: &Show, device: &Device, output: Output) -> Result<Exit, Failure> {
     device.check_known(&command.name)?;
-    let identity = device.store.current(&command.name)?;
+    // Nothing private is shown: the key need not open for it.
+    let identity = device.store.in_use(&command.name)?;
     let certificate = pem_of(&identity.certificate);
     let chain: String = identity.chain.iter().map(pem_of).collect();
     match command.part {
@@ -156,7 +157,7 @@ pub fn show(command: &Show, device: &Device, output: Output) -> Result<Exit, Fai
         Part::Cert => part(&certificate, output),
         Part::Chain => part(&chain, output),
         Part::Fullchain => part(&format!("{certificate}{chain}"), output),
-        Part::PublicKey => part(&pem::encode("PUBLIC KEY", identity.key.spki()), output),
+        Part::PublicKey => part(&pem::encode("PUBLIC KEY", device.store.current(&command.name)?.key.spki()), output),
     }
     Ok(Exit::Done)
 }

@@ -6,6 +6,14 @@ use std::process::{Command, Output};
 
 use devid_testca::{Options, Server, TestCa};
 
+/// Where systems have the module of SoftHSM.
+const MODULES: [&str; 4] = [
+    "/usr/lib/softhsm/libsofthsm2.so",
+    "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+    "/usr/lib64/pkcs11/libsofthsm2.so",
+    "/usr/local/lib/softhsm/libsofthsm2.so",
+];
+
 /// A device in a folder of its own, and the CA that it talks to.
 pub struct Story {
     pub folder: PathBuf,
@@ -32,11 +40,30 @@ impl Story {
         let memory = self.path("memory");
         let mut command = Command::new(env!("CARGO_BIN_EXE_devid"));
         command.args(["--config", &settings, "--memory", &memory]).args(arguments).stdin(std::process::Stdio::null());
+        command.env("SOFTHSM2_CONF", self.path("softhsm2.conf"));
         command
     }
 
     pub fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
+    }
+
+    /// Makes a token of the story's own, whose PIN 1234 is to stand in `pin.txt`, and names its module in the settings. `false` where there is
+    /// no SoftHSM.
+    pub fn has_token(&self) -> bool {
+        let Some(module) = MODULES.into_iter().find(|place| Path::new(place).exists()) else { return false };
+        std::fs::create_dir_all(self.path("tokens")).unwrap();
+        let text = format!("directories.tokendir = {}\nobjectstore.backend = file\n", self.path("tokens"));
+        std::fs::write(self.path("softhsm2.conf"), text).unwrap();
+        let made = Command::new("softhsm2-util")
+            .args(["--init-token", "--free", "--label", "device", "--so-pin", "567890", "--pin", "1234"])
+            .env("SOFTHSM2_CONF", self.path("softhsm2.conf"))
+            .output();
+        if !made.is_ok_and(|made| made.status.success()) {
+            return false;
+        }
+        self.set(&format!("[device.pkcs11]\nmodule = {module:?}\npin = \"file:{}\"", self.path("pin.txt")));
+        true
     }
 
     /// Adds to the settings file.

@@ -88,7 +88,7 @@ impl Device {
     /// Writes an export and remembers it. Where a program is to run behind it, that is due then:
     /// [`Device::note_program`] says that it has succeeded.
     pub fn write_export(&self, name: &str, state: &ExportState) -> Result<Vec<PathBuf>, Error> {
-        let written = self.store.export(name, &self.export_of(&state.export)?)?;
+        let written = self.store.export(name, &self.export_of(setting_of(name), &state.export)?)?;
         let mut mark = Mark {
             identity: name.to_owned(),
             digest: state.digest.clone(),
@@ -248,24 +248,29 @@ fn path_of(digits: &str) -> Option<PathBuf> {
     Some(std::ffi::OsString::from_vec(bytes?).into())
 }
 
+/// The name of a setting of an identity's exports.
+pub(super) fn setting_of(name: &str) -> impl Fn(&str) -> String {
+    move |key| format!("identity.{name}.export.{key}")
+}
+
 impl Reading<'_> {
     /// How an identity is written for other software.
-    pub(super) fn export_of(&self, export: &Export) -> Result<ExportPlan, Error> {
+    pub(super) fn export_of(&self, named: &dyn Fn(&str) -> String, export: &Export) -> Result<ExportPlan, Error> {
         let layout = Layout::from_name(&export.layout).ok_or_else(|| {
             let words = "pem, openssl, nginx, strongswan, mosquitto and pkcs12 are layouts";
-            wrong(format!("\"{}\" is not a layout: {words}", export.layout))
+            wrong(format!("{}: {} is not a layout: {words}", named("layout"), crate::words::quoted(&export.layout)))
         })?;
         let mut out = ExportPlan::new(layout, &export.folder);
-        out.anchors = self.certificates("anchors", &export.anchors)?;
+        out.anchors = self.certificates(&named("anchors"), &export.anchors)?;
         let source = export.password.as_ref();
         if layout == Layout::Pkcs12 && source.is_none() {
-            return Err(wrong("a PKCS#12 file needs a password"));
+            return Err(wrong(format!("{} is not set: a PKCS#12 file needs a password", named("password"))));
         }
         let what = format!("the password of the export to {}", crate::files::shown(&export.folder));
-        let password = source.map(|source| self.text("password", source, &what)).transpose()?;
+        let password = source.map(|source| self.text(&named("password"), source, &what)).transpose()?;
         out.password = password.flatten();
         out.scrypt = export.scrypt.then_some(SCRYPT_COST);
-        out.key_owner = of("owner", export.owner.as_deref().map(owner_of).transpose())?;
+        out.key_owner = of(&named("owner"), export.owner.as_deref().map(owner_of).transpose())?;
         Ok(out)
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::error::Error as _;
 
-use super::exports::owner_of;
+use super::exports::{owner_of, setting_of};
 use super::keep::NO_LOGIN;
 use super::loading::{self, Loaded};
 use super::reading::{Reading, login_kind, of};
@@ -197,8 +197,8 @@ fn identity(reading: &Reading<'_>, name: &str, identity: &Identity, found: &mut 
         let owner = export.owner.as_deref().map_or(Ok(None), |owner| owner_of(owner).map(Some));
         found.take(of(&format!("identity.{name}.export.owner"), owner));
         let rest = Export { owner: None, ..export.clone() };
-        found.take(of(&format!("identity.{name}.export"), reading.export_of(&rest)));
-        told.take().iter().for_each(|words: &String| found.warn(format!("identity.{name}.export.{words}")));
+        found.take(reading.export_of(&setting_of(name), &rest));
+        told.take().into_iter().for_each(|words: String| found.warn(words));
     }
 }
 

@@ -11,7 +11,7 @@ use crate::cmp::{SavedCredential, check_present};
 use crate::codes::{Class, Code};
 use crate::crypto::{DigestAlgorithm, default_provider};
 use crate::error::Error;
-use crate::store::Problem;
+use crate::store::{Problem, ProblemKind};
 use crate::time::Time;
 use crate::transport::Cancel;
 
@@ -180,6 +180,11 @@ impl Device {
         };
         let mut report = self.run(&renewal, clock, owner)?;
         report.plan.findings.splice(0..0, mended);
+        // Nothing else is due that it could do; whoever is silent about it leaves the device without an identity that signs.
+        let is_sealed = report.plan.findings.iter().any(|found| found.kind == ProblemKind::Sealed);
+        if is_sealed && matches!(report.outcome, Ok(Done::Nothing)) {
+            report.outcome = self.store.current(name).map(|_| Done::Nothing).map_err(Error::from);
+        }
         report.outcome = report.outcome.map_err(|error| with_differences(name, &differs, self.with_oddities(error)));
         Ok(report)
     }

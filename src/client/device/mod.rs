@@ -167,7 +167,7 @@ impl Device {
                 let what = format!("the secret that seals keys in {}", crate::files::shown(memory));
                 let secret: crate::store::KeySecret = Arc::new(move || {
                     let read = source.read(&what);
-                    read.map_err(|e| StoreError::new(StoreErrorKind::Secret, "device.seal", e.to_string()))
+                    read.map_err(|e| StoreError::new(StoreErrorKind::SecretAway(e.code()), "device.seal", e.message()))
                 });
                 secret
             }),
@@ -336,9 +336,9 @@ impl Device {
         })
     }
 
-    /// How an identity is written for other software.
-    pub fn export_of(&self, export: &Export) -> Result<ExportPlan, Error> {
-        self.reading().export_of(export)
+    /// How an identity is written for other software. `named` says what each key of it is called where it is said, for what is wrong.
+    pub fn export_of(&self, named: impl Fn(&str) -> String, export: &Export) -> Result<ExportPlan, Error> {
+        self.reading().export_of(&named, export)
     }
 }
 
@@ -393,8 +393,12 @@ fn pin_of(pkcs11: &Pkcs11) -> crate::crypto::pkcs11::PinSource {
     let source = pkcs11.pin.clone();
     Arc::new(move |asked| {
         let what = format!("the PIN of the token {}", crate::words::quoted(&asked.token));
-        let missing = || crate::crypto::CryptoError::WrongSecret;
-        source.as_ref().ok_or_else(missing)?.read_text(&what).map_err(|_| missing())
+        let missing = || wrong("it is not set, and the token asks for a PIN");
+        let read = source.as_ref().ok_or_else(missing).and_then(|source| source.read_text(&what));
+        // Whoever signs much later is still told which setting it is.
+        let away =
+            |e: Error| crate::crypto::CryptoError::SecretAway(e.code(), format!("device.pkcs11.pin: {}", e.message()));
+        read.map_err(away)
     })
 }
 

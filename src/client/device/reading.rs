@@ -251,6 +251,9 @@ impl Reading<'_> {
             None if error.code() == Code::WrongSecret => {
                 error.followed_by(&format!("{table}.password says where it is"))
             }
+            Some(source) if error.code() == Code::WrongSecret => {
+                error.followed_by(&format!("{table}.password ({source}) gives another one"))
+            }
             _ => error,
         })
     }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use zeroize::Zeroizing;
 
+use super::span::whole_number;
 use super::{away, wrong as settings};
 use crate::codes::Code;
 use crate::error::Error;
@@ -41,7 +42,7 @@ impl Source {
         let other = || settings("a secret is named by its source: file:PATH, fd:NUMBER, cred:NAME, env:NAME or prompt");
         match text.split_once(':') {
             Some(("file", path)) if !path.is_empty() => Ok(Source::File(path.into())),
-            Some(("fd", number)) => number.parse().map(Source::Descriptor).map_err(|_| other()),
+            Some(("fd", number)) => whole_number(number).map(Source::Descriptor).ok_or_else(other),
             Some(("cred", name)) if !name.is_empty() && !name.contains('/') => Ok(Source::Credential(name.to_owned())),
             Some(("env", name)) if !name.is_empty() => Ok(Source::Environment(name.to_owned())),
             None if text == "prompt" => Ok(Source::Prompt),
@@ -149,12 +150,14 @@ impl<'de> Deserialize<'de> for Source {
     }
 }
 
-/// The file's name, where it looks like one: people write the secret itself behind `file:`.
+/// The file's name, where it looks like one: people write the secret itself behind `file:`. What stands in a settings file has the folder
+/// before it.
 fn shown(path: &Path) -> String {
     let text = crate::files::shown(path);
     match text.contains(['/', '.']) || path.exists() {
         true => text,
-        false => "(a name that no file has)".to_owned(),
+        false => "(one word, which no file here has as its name: it may be the secret itself, and is not repeated)"
+            .to_owned(),
     }
 }
 
@@ -352,7 +355,7 @@ mod tests {
         assert_eq!(Source::parse("fd:3"), Ok(Source::Descriptor(3)));
         let named = Source::parse("file:correct-horse").unwrap();
         assert!(!named.read("the secret").unwrap_err().to_string().contains("correct-horse"));
-        for wrong in ["hunter2", "pass:hunter2", "file:", "fd:x", "cred:../x", ""] {
+        for wrong in ["hunter2", "pass:hunter2", "file:", "fd:x", "fd:+3", "fd:", "cred:../x", ""] {
             let words = Source::parse(wrong).unwrap_err().message().to_owned();
             assert!(!words.contains("hunter2"), "{words}");
         }

@@ -27,7 +27,7 @@ impl Span {
             ))
         };
         let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let number: u64 = digits.parse().map_err(|_| other())?;
+        let number: u64 = whole_number(digits).ok_or_else(other)?;
         let unit = match &text[digits.len()..] {
             "s" => 1,
             "m" => 60,
@@ -41,6 +41,11 @@ impl Span {
         }
         Ok(Span(Duration::from_secs(seconds)))
     }
+}
+
+/// A number of digits alone: the language's own reader takes a plus before them.
+pub(super) fn whole_number<T: std::str::FromStr>(digits: &str) -> Option<T> {
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
 }
 
 impl<'de> Deserialize<'de> for Span {
@@ -57,7 +62,8 @@ mod tests {
     fn spans_have_units() {
         assert_eq!(Span::parse("15m"), Ok(Span(Duration::from_secs(900))));
         assert_eq!(Span::parse("7d").unwrap().seconds(), 604_800);
-        for wrong in ["", "15", "m", "1.5h", "-3s", "15 m", "1w", "99999999999999999999s", "999999999999999999d"] {
+        for wrong in ["", "15", "m", "1.5h", "-3s", "+3s", "15 m", "1w", "99999999999999999999s", "999999999999999999d"]
+        {
             assert!(Span::parse(wrong).is_err(), "{wrong}");
         }
         // What is read is what counts, to the second.

@@ -241,7 +241,7 @@ impl Device {
             owner: None,
             then: Vec::new(),
         };
-        Ok(self.store.export(name, &self.export_of(&wanted)?)?.files)
+        Ok(self.store.export(name, &self.export_of(str::to_owned, &wanted)?)?.files)
     }
 }
 

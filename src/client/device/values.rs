@@ -51,9 +51,7 @@ pub(crate) fn put(table: &mut toml::Table, key: &str, given: &str) -> Result<(),
 
 /// Puts relative paths of a settings file where they are meant: beside it, from wherever the program is started.
 pub(super) fn place(table: &mut toml::Table, folder: &Path) {
-    if !folder.as_os_str().is_empty() {
-        place_below(table, folder, "");
-    }
+    place_below(table, folder, "");
 }
 
 /// Refuses files to be read that others than root and this process's user may write, or may put another in the place of. A file that is not
@@ -87,14 +85,17 @@ fn each_path(value: &toml::Value, at: &str, show: &mut dyn FnMut(&str, &Path)) {
     }
 }
 
+/// What stands before the path where something else may stand.
+const FILE: &str = "file:";
+
 /// The path in a setting's text, with what stands before it; `None` where it is none.
 fn path_in<'t>(at: &str, text: &'t str) -> Option<(&'static str, &'t str)> {
     let (before, path) = match keys::find(at).map(|key| key.kind) {
         // The system looks for a library that is named without a folder.
         Some(Kind::Path) if at == "device.pkcs11.module" && !text.contains('/') => return None,
         Some(Kind::Path | Kind::Paths) => ("", text),
-        Some(Kind::Secret) => ("file:", text.strip_prefix("file:")?),
-        Some(Kind::Text) if at == "device.id" => ("file:", text.strip_prefix("file:")?),
+        Some(Kind::Secret) => (FILE, text.strip_prefix(FILE)?),
+        Some(Kind::Text) if at == "device.id" => (FILE, text.strip_prefix(FILE)?),
         _ => return None,
     };
     // A key in a token stands where a file with a key could.
@@ -119,6 +120,9 @@ fn place_value(value: &mut toml::Value, folder: &Path, at: &str) {
         toml::Value::Array(items) => items.iter_mut().for_each(|item| place_value(item, folder, at)),
         toml::Value::String(text) => {
             let Some((before, path)) = path_in(at, text) else { return };
+            // One word without a folder may be the secret itself, and would not be shown.
+            let here = before == FILE && folder.as_os_str().is_empty();
+            let folder = if here { Path::new(".") } else { folder };
             if let Some(placed) = folder.join(path).to_str() {
                 *text = format!("{before}{placed}");
             }

@@ -42,7 +42,7 @@ impl Renewal<'_> {
                 Ok(identity) => identity,
                 Err(error) if error.kind == StoreErrorKind::NotFound || error.is_damage() => continue,
                 // Its key may open again, or another one is wanted.
-                Err(error) if error.kind == StoreErrorKind::Secret => continue,
+                Err(error) if error.is_sealed() => continue,
                 Err(error) => return Err(error.into()),
             };
             if SavedCredential::of_certificate(identity.certificate.as_der(), provider)? == *wanted {

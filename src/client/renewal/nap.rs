@@ -7,6 +7,7 @@ use crate::client::run::{Decision, Event, Owner};
 use crate::cmp::{Issued, Operation, SignRequest};
 use crate::codes::{Class, Code};
 use crate::error::Error;
+use crate::store::is_sealed;
 use crate::time::Time;
 
 /// What the owner was asked while a step ran.
@@ -48,6 +49,7 @@ impl Napped {
             // The secret that it is sealed under may come back.
             Code::WrongSecret => self.obstacle.set(Some(Obstacle::Credential)),
             Code::UnknownVersion => self.obstacle.set(Some(Obstacle::Newer)),
+            _ if is_sealed(error) => self.obstacle.set(Some(Obstacle::Credential)),
             _ if is_damage(error) => self.obstacle.set(Some(Obstacle::Records)),
             _ => {}
         })

@@ -298,7 +298,7 @@ pub(super) fn in_use_of(store: &Store, name: &str) -> Result<(Option<PublicPart>
         Ok(identity) => Ok((Some(identity.into()), None)),
         Err(error) if error.kind == StoreErrorKind::NotFound => Ok((None, None)),
         Err(error) if error.is_damage() => Ok((None, Some(error))),
-        Err(error) if error.kind == StoreErrorKind::Secret => Ok((Some(store.in_use(name)?), Some(error))),
+        Err(error) if error.is_sealed() => Ok((Some(store.in_use(name)?), Some(error))),
         Err(error) => Err(error.into()),
     }
 }
