@@ -75,7 +75,7 @@ fn other_value(scene: &Scene, key: &keys::Key) -> Option<toml::Value> {
         _ => match key.kind {
             Kind::Number(least) => return Some((least + 777).into()),
             Kind::Switch => return Some(true.into()),
-            Kind::Span(_) => "77s",
+            Kind::Span(..) => "77s",
             Kind::Paths => &root,
             _ => return None,
         },

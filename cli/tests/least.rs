@@ -13,7 +13,7 @@ use scene::{Scene, put};
 /// What a value is written as, and what the next smaller one is.
 fn written(kind: Kind, value: u32) -> toml::Value {
     match kind {
-        Kind::Span(_) => format!("{value}s").into(),
+        Kind::Span(..) => format!("{value}s").into(),
         _ => i64::from(value).into(),
     }
 }
@@ -29,7 +29,7 @@ fn the_least_of_each_number_enrols_and_with_less_nothing_is_sent() {
     server.with(|ca| ca.knobs.set("no-extra-certs", "1")).unwrap();
     let mut tried = 0;
     for key in keys::ALL {
-        let (Kind::Number(least) | Kind::Span(least)) = key.kind else { continue };
+        let (Kind::Number(least) | Kind::Span(least, _)) = key.kind else { continue };
         let name = key.path.replace('*', "device");
         let settings = |value: u32| {
             let mut table = scene.good();

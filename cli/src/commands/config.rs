@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
+use super::settings_schema;
 use crate::arguments::{Arguments, Config, ConfigAction};
 use crate::failure::{Exit, Failure};
 use crate::output::{Output, print};
-use crate::settings::{Loaded, judge, keys, keys::Kind};
+use crate::settings::{Loaded, judge, keys};
 
 pub fn run(command: &Config, arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
     let loaded = || arguments.load();
@@ -33,7 +34,7 @@ pub fn run(command: &Config, arguments: &Arguments, output: Output) -> Result<Ex
             }
             output.result("config explain", &text, told(key));
         }
-        ConfigAction::Schema { output: false } => print(&format!("{:#}\n", schema())),
+        ConfigAction::Schema { output: false } => print(&format!("{:#}\n", settings_schema::schema())),
         ConfigAction::Schema { output: true } => print(OUTPUT_SCHEMA),
     }
     Ok(Exit::Done)
@@ -70,54 +71,4 @@ const OUTPUT_SCHEMA: &str = include_str!("../../../docs/schema/output.json");
 fn told(key: &keys::Key) -> Value {
     let needs = (key.needs != keys::Need::Nothing).then(|| key.needs.words());
     json!({ "key": key.path, "meaning": key.meaning, "value": key.kind.words(), "default": key.default, "needs": needs })
-}
-
-/// JSON Schema of devid.toml, from the table of settings.
-pub fn schema() -> Value {
-    let mut root = object();
-    for key in keys::ALL {
-        insert(&mut root, &key.path.split('.').collect::<Vec<_>>(), key);
-    }
-    root["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
-    root["title"] = json!("devid.toml");
-    root
-}
-
-fn object() -> Value {
-    json!({ "type": "object", "additionalProperties": false, "properties": {} })
-}
-
-fn insert(into: &mut Value, path: &[&str], key: &keys::Key) {
-    let [first, rest @ ..] = path else { return };
-    if *first == "*" {
-        if !into["additionalProperties"].is_object() {
-            into["additionalProperties"] = object();
-        }
-        return insert(&mut into["additionalProperties"], rest, key);
-    }
-    let Some(properties) = into["properties"].as_object_mut() else { return };
-    if rest.is_empty() {
-        properties.insert((*first).to_owned(), value_schema(key));
-        return;
-    }
-    if key.is_listed && rest.len() == 1 {
-        let list = properties.entry(*first).or_insert_with(|| json!({ "type": "array", "items": object() }));
-        return insert(&mut list["items"], rest, key);
-    }
-    insert(properties.entry(*first).or_insert_with(object), rest, key);
-}
-
-fn value_schema(key: &keys::Key) -> Value {
-    let mut schema = match key.kind {
-        Kind::Text | Kind::Path => json!({ "type": "string" }),
-        Kind::Span(_) => json!({ "type": "string", "pattern": "^[0-9]+[smhd]$" }),
-        Kind::Secret => json!({ "type": "string", "pattern": "^(file:.+|fd:[0-9]+|cred:[^/]+|env:.+|prompt)$" }),
-        Kind::Number(least) => json!({ "type": "integer", "minimum": least }),
-        Kind::Share => json!({ "type": "number", "minimum": 0, "exclusiveMaximum": 1 }),
-        Kind::Switch => json!({ "type": "boolean" }),
-        Kind::Paths | Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
-        Kind::OneOf(names) => json!({ "enum": names }),
-    };
-    schema["description"] = json!(key.meaning);
-    schema
 }

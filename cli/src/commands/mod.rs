@@ -17,6 +17,7 @@ pub mod key;
 pub mod offline;
 pub mod revoke;
 pub mod run;
+pub mod settings_schema;
 pub mod status;
 pub mod store;
 pub mod template;
@@ -37,9 +38,12 @@ pub fn traced<T>(
 ) -> Result<(T, Option<Failure>), Failure> {
     let Some(path) = path else { return Ok((work(None)?, None)) };
     let mut trace = Trace::new(path, command);
-    trace.write(None)?;
+    trace.write()?;
     let outcome = work(Some(&mut trace));
-    let written = trace.write(outcome.as_ref().err());
+    if let Err(failure) = &outcome {
+        trace.failed(failure);
+    }
+    let written = trace.write();
     Ok((outcome?, written.err()))
 }
 

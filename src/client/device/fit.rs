@@ -15,6 +15,9 @@ pub(crate) fn check(table: &toml::Table) -> Result<(), Misfit> {
 fn unknown(table: &toml::Table, at: &str) -> Option<Misfit> {
     table.iter().find_map(|(name, value)| {
         let path = below(at, name);
+        if let Some(words) = (at == "identity" && value.is_table()).then(|| misnamed(name)).flatten() {
+            return Some(Misfit::of_name(words).below(name));
+        }
         if !is_known(&path, true) && !is_known(&path, false) {
             let near = nearest(&path).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
             let words = format!("unknown setting {}{near} (devid config explain lists all)", shown(&path));
@@ -81,16 +84,15 @@ fn in_table(table: &toml::Table, at: &str) -> Option<Misfit> {
     let missing = needed(at).find(|name| !table.contains_key(*name));
     let told = |name: &str| Misfit::new(format!("{at}.{name} is missing: what stands beside it needs it"));
     missing.map(told).or_else(|| {
-        table.iter().find_map(|(name, value)| {
-            let is_bad_name = at == "identity" && value.is_table();
-            let misnamed = if is_bad_name { misnamed(name).map(Misfit::of_name) } else { None };
-            misnamed.or_else(|| look(value, &below(at, name))).map(|misfit| misfit.below(name))
-        })
+        table.iter().find_map(|(name, value)| look(value, &below(at, name)).map(|misfit| misfit.below(name)))
     })
 }
 
-/// Why an identity cannot have this name.
+/// Why an identity of the settings cannot have this name. Dots are between the parts of a setting's name.
 pub(super) fn misnamed(name: &str) -> Option<String> {
+    if name.contains('.') && crate::store::check_name(name).is_ok() {
+        return Some(format!("identity.{name}: \"{name}\" is not a name in settings: one without a dot is expected"));
+    }
     let refused = crate::store::check_name(name).err()?;
     let short: String = name.chars().take(MOST_SHOWN).collect();
     Some(format!("identity.{}: {}", short.escape_debug(), crate::Error::from(refused).message()))
@@ -150,17 +152,21 @@ impl Kind {
             (Kind::Text | Kind::Path, Value::String(_) | Value::Datetime(_)) | (Kind::Switch, Value::Boolean(_)) => {
                 true
             }
+            (Kind::Name, Value::String(text)) => crate::store::check_name(text).is_ok(),
             (Kind::Number(least), Value::Integer(number)) => u32::try_from(*number).is_ok_and(|number| number >= least),
             (Kind::Share, Value::Float(_) | Value::Integer(_)) => true,
-            (Kind::Span(least), Value::String(text)) => Span::parse(text).is_ok_and(|span| span.seconds() >= least),
+            (Kind::NumberOf(numbers), Value::Integer(number)) => numbers.iter().any(|one| i64::from(*one) == *number),
+            (Kind::Span(least, most), Value::String(text)) => {
+                Span::parse(text).is_ok_and(|span| (least..=most).contains(&span.seconds()))
+            }
             (Kind::Secret, Value::String(text)) => super::secret::Source::parse(text).is_ok(),
             (Kind::Paths | Kind::Texts, Value::Array(items)) => items.iter().all(Value::is_str),
-            (Kind::OneOf(names), Value::String(text)) => names.iter().any(|name| name.eq_ignore_ascii_case(text)),
+            (Kind::OneOf(names), Value::String(text)) => names.contains(&text.as_str()),
             _ => false,
         };
         (!is_good).then(|| match (self, value) {
             (Kind::Secret, _) => "something else, which is not repeated here".to_owned(),
-            (Kind::Text | Kind::Path, Value::Integer(_) | Value::Float(_) | Value::Boolean(_)) => {
+            (Kind::Text | Kind::Name | Kind::Path, Value::Integer(_) | Value::Float(_) | Value::Boolean(_)) => {
                 format!("{value}, which stands in quotes where it is text: \"{value}\"")
             }
             (Kind::Paths | Kind::Texts, Value::String(text)) => {
@@ -193,11 +199,12 @@ mod tests {
     fn every_setting_of_the_table_is_read() {
         for key in ALL {
             let value = match key.kind {
-                Kind::Text | Kind::Path => "\"x\"",
+                Kind::Text | Kind::Name | Kind::Path => "\"x\"",
                 Kind::Number(least) => &least.max(3).to_string(),
                 Kind::Share => "0.5",
                 Kind::Switch => "true",
-                Kind::Span(_) => "\"15m\"",
+                Kind::NumberOf(numbers) => &numbers[0].to_string(),
+                Kind::Span(..) => "\"15m\"",
                 Kind::Secret => "\"file:/x\"",
                 Kind::Paths | Kind::Texts => "[\"x\"]",
                 Kind::OneOf(names) => &format!("\"{}\"", names[0]),

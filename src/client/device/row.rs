@@ -29,9 +29,9 @@ pub struct Key {
     /// Whether its table is one of a list of tables.
     pub is_listed: bool,
     /// Whether what stands beside it is of no use without it.
-    pub(super) is_required: bool,
+    pub is_required: bool,
     /// Whether its list may hold nothing.
-    pub(super) may_be_empty: bool,
+    pub may_be_empty: bool,
     /// What the library's words for programs call it.
     pub(super) said: Option<&'static str>,
 }
@@ -87,8 +87,17 @@ impl Key {
     pub(super) const fn least(self, least: u32) -> Self {
         let kind = match self.kind {
             Kind::Number(_) => Kind::Number(least),
-            Kind::Span(_) => Kind::Span(least),
+            Kind::Span(_, most) => Kind::Span(least, most),
             _ => panic!("only numbers and spans have a least"),
+        };
+        Key { kind, ..self }
+    }
+
+    /// The longest that a span may be, in seconds.
+    pub(super) const fn most(self, most: u32) -> Self {
+        let kind = match self.kind {
+            Kind::Span(least, _) => Kind::Span(least, most),
+            _ => panic!("only spans have a most"),
         };
         Key { kind, ..self }
     }
@@ -109,14 +118,18 @@ impl Key {
 pub enum Kind {
     /// Text.
     Text,
+    /// What something is called in device memory.
+    Name,
     /// A whole number, this or more: with less, no enrolment succeeds.
     Number(u32),
     /// A number from 0 to below 1.
     Share,
     /// True or false.
     Switch,
-    /// A span of time with its unit, of so many seconds or more.
-    Span(u32),
+    /// One of these numbers.
+    NumberOf(&'static [u32]),
+    /// A span of time with its unit, of so many seconds or more, up to so many.
+    Span(u32, u32),
     /// The source of a secret.
     Secret,
     /// A path.
@@ -134,12 +147,17 @@ impl Kind {
     pub fn words(self) -> String {
         match self {
             Kind::Text => "text".to_owned(),
+            Kind::Name => NAME_WORDS.to_owned(),
             Kind::Number(0) => "a whole number".to_owned(),
             Kind::Number(least) => format!("a whole number, {least} or more"),
             Kind::Share => "a number from 0 to below 1".to_owned(),
             Kind::Switch => "true or false".to_owned(),
-            Kind::Span(0) => "a span of time with its unit: 90s, 15m, 12h, 7d".to_owned(),
-            Kind::Span(least) => format!("a span of time with its unit, {least}s or more: 90s, 15m, 12h, 7d"),
+            Kind::NumberOf(numbers) => numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(", "),
+            Kind::Span(least, most) => {
+                let least = if least > 0 { format!(", {least}s or more") } else { String::new() };
+                let most = if most < u32::MAX { format!(", {most}s at most") } else { String::new() };
+                format!("a span of time with its unit{least}{most}: 90s, 15m, 12h, 7d")
+            }
             Kind::Secret => "the source of a secret: file:PATH, fd:NUMBER, cred:NAME, env:NAME, prompt".to_owned(),
             Kind::Path => "a path".to_owned(),
             Kind::Paths => "a list of paths".to_owned(),
@@ -148,6 +166,9 @@ impl Kind {
         }
     }
 }
+
+/// What a name is, for people. [`crate::store::check_name`] decides.
+const NAME_WORDS: &str = "a name: 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot or a dash";
 
 /// What must stand beside a setting for it to have an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -311,7 +332,7 @@ scalars! {
     usize: Kind::Number(0),
     f64: Kind::Share,
     bool: Kind::Switch,
-    Span: Kind::Span(0),
+    Span: Kind::Span(0, u32::MAX),
     Source: Kind::Secret,
     PathBuf: Kind::Path,
 }

@@ -25,7 +25,7 @@ pub(crate) fn put(table: &mut toml::Table, key: &str, given: &str) -> Result<(),
     match keys::find(key).map(|key| key.kind) {
         Some(Kind::Paths | Kind::Texts) if !value.is_array() => value = toml::Value::Array(vec![value]),
         // A reference value of digits is text all the same.
-        Some(Kind::Text | Kind::Path | Kind::Secret | Kind::Span(_) | Kind::OneOf(_)) if !value.is_str() => {
+        Some(Kind::Text | Kind::Path | Kind::Secret | Kind::Span(..) | Kind::OneOf(_)) if !value.is_str() => {
             value = toml::Value::from(given);
         }
         _ => {}

@@ -11,6 +11,7 @@ use crate::client::device::secret::Source;
 use crate::client::device::span::Span;
 use crate::cmp::Acceptance;
 use crate::error::Error;
+use crate::limits::MAX_CLOCK_SKEW_SECONDS;
 
 /// Sets something of CoAP, where this build has it.
 #[cfg(feature = "coap")]
@@ -76,7 +77,7 @@ table! {
         /// Send messageTime.
         pub send_time: Option<bool> = "true" => |config, on| config.send_message_time = *on,
         /// How far two clocks may be apart wherever they meet: thisUpdate of status data, notBefore of peers and TLS servers.
-        pub clock_skew: Option<Span> = "5m".said("clock_skew_seconds") => |config, span| config.set_clock_skew(span.seconds()),
+        pub clock_skew: Option<Span> = "5m".most(MAX_CLOCK_SKEW_SECONDS).said("clock_skew_seconds") => |config, span| config.set_clock_skew(span.seconds()),
         /// How possession of new keys is proved (RFC 9810 section 5.2.8).
         pub possession: Option<String> = "signature".kind(Kind::OneOf(&["signature", "encrCert", "challengeResp"]))
             => |config, name| config.set_possession(name),
@@ -181,8 +182,8 @@ table! {
     open "ca.coap"
     pub struct Coap {
         /// Largest block sent and wished for: 16, 32, ... 1024 bytes.
-        pub block: Option<u32> = "1024".least(16).needs(Need::Coap)
-            => |config, bytes| read::coap_block(*bytes).map(|size| if_coap!(config.block_bytes = size)),
+        pub block: Option<u32> = "1024".kind(Kind::NumberOf(&read::COAP_BLOCKS)).needs(Need::Coap)
+            => |config, bytes| if_coap!(config.block_bytes = u16::try_from(*bytes).unwrap_or(u16::MAX)),
         /// Time to the first repetition of a message; each further one takes twice as long.
         pub ack: Option<Span> = "2s".least(1).needs(Need::Coap) => |config, span| if_coap!(config.ack_timeout = span.0),
         /// How often a message is repeated.

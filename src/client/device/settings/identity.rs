@@ -15,7 +15,7 @@ table! {
     open "identity.*"
     pub struct Identity {
         /// What the identity is for: a plain name kept beside it.
-        pub purpose: String = "ldevid" ("ldevid".to_owned()),
+        pub purpose: String = "ldevid" ("ldevid".to_owned()).kind(Kind::Name),
         /// The subject to ask for, such as CN=router-7,O=Example. ${id} stands for device.id.
         pub subject: Option<String> = "none",
         /// Ask for no name at all: the CA knows the device by its credential and chooses (3GPP TS 33.310 section 9.5.4.2).

@@ -87,7 +87,7 @@ table! {
         /// Algorithm that signs messages of the login, such as RSA-PSS-SHA256.
         pub signature: Option<String> = "by the key".needs(Need::SignedLogin),
         /// Name of the factory's identity in device memory.
-        pub factory: Option<String> = "idevid".needs(Need::FactoryLogin),
+        pub factory: Option<String> = "idevid".kind(Kind::Name).needs(Need::FactoryLogin),
         /// File with the private key to log in with, or its pkcs11: URI in the token of device.pkcs11.
         pub key: Option<PathBuf> = "none".needs(Need::FileLogin),
         /// File with its certificate first, and its issuers.

@@ -59,10 +59,7 @@ pub(super) fn http_version(config: &mut Config, name: &str) -> Result<(), Error>
 }
 
 /// RFC 7959 section 2.2: SZX.
-pub(super) fn coap_block(bytes: u32) -> Result<u16, Error> {
-    let known = [16u16, 32, 64, 128, 256, 512, 1024].into_iter().find(|size| u32::from(*size) == bytes);
-    known.ok_or_else(|| wrong(format!("expected 16, 32, 64, 128, 256, 512 or 1024, found {bytes}")))
-}
+pub(super) const COAP_BLOCKS: [u32; 7] = [16, 32, 64, 128, 256, 512, 1024];
 
 pub(super) fn tls_name(config: &mut Config, name: &str) -> Result<(), Error> {
     let judged = PeerName::host(name).may_be_asked_for();
