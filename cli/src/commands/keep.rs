@@ -67,39 +67,37 @@ pub fn enroll(command: &Enroll, device: &Device, output: Output) -> Result<Exit,
 /// Whatever is due, once, for each identity.
 pub fn keep(command: &Keep, device: &Device, output: Output) -> Result<Exit, Failure> {
     watch_signals();
+    let names = device.names(&command.names)?;
+    if command.dry_run {
+        return told_of(&names, command, device, output);
+    }
     let mut documents = Vec::new();
     let (mut exit, mut first_failure) = (Exit::NothingDue, None);
-    for name in device.names(&command.names)? {
-        if cancel().is_cancelled() {
-            first_failure.get_or_insert(interrupted(&format!("\"{name}\" was not looked at")));
-            break;
-        }
-        if command.dry_run {
-            let told = status::told(device, &name);
-            documents.push(told.document);
-            output.say(&told.line);
-            first_failure = first_failure.or(told.failure);
-            continue;
-        }
-        let mut looked = None;
-        traced(command.trace.as_deref(), "devid keep", |trace| {
-            let one = looked.insert(keep_one(device, &name, &Failed::new(), output, trace));
-            // The trace says how it ended; whoever reads it finds the failure there too.
-            one.failure.take().map_or(Ok(()), Err)
-        })
-        .map(|((), lost)| {
-            if is_lost(lost, output) {
-                exit = Exit::Hook
+    let ((), lost) = traced(command.trace.as_deref(), "devid keep", |mut trace| {
+        for name in &names {
+            if cancel().is_cancelled() {
+                first_failure.get_or_insert(interrupted(&format!("\"{name}\" was not looked at")));
+                break;
             }
-        })
-        .unwrap_or_else(|failure| {
-            output.say(&format!("{name}: {}", failure.report()));
-            first_failure.get_or_insert(failure);
-        });
-        if let Some(looked) = looked {
+            if let Some(trace) = &mut trace {
+                trace.about(name);
+            }
+            let mut looked = keep_one(device, name, &Failed::new(), output, trace.as_deref_mut());
+            if let Some(failure) = looked.failure.take() {
+                output.say(&format!("{name}: {}", failure.report()));
+                // Whoever reads the trace finds it there too.
+                if let Some(trace) = &mut trace {
+                    trace.failed(&failure);
+                }
+                first_failure.get_or_insert(failure);
+            }
             documents.push(looked.document);
             exit = worse(exit, looked.exit);
         }
+        Ok(())
+    })?;
+    if is_lost(lost, output) {
+        exit = Exit::Hook;
     }
     if let Some(failure) = first_failure {
         return Err(failure);
@@ -112,6 +110,22 @@ pub fn keep(command: &Keep, device: &Device, output: Output) -> Result<Exit, Fai
         _ => Exit::Done,
     };
     Ok(output.ended("keep", exit, "", json!({ "changed": changed, "identities": documents })))
+}
+
+/// What would be due.
+fn told_of(names: &[String], command: &Keep, device: &Device, output: Output) -> Result<Exit, Failure> {
+    let (mut documents, mut first) = (Vec::new(), None);
+    for name in names {
+        let told = status::told(device, name);
+        output.say(&told.line);
+        documents.push(told.document);
+        first = first.or(told.failure);
+    }
+    if let Some(failure) = first {
+        return Err(failure);
+    }
+    let exit = if command.exit_code { Exit::NothingDue } else { Exit::Done };
+    Ok(output.ended("keep", exit, "", json!({ "changed": false, "identities": documents })))
 }
 
 /// What a look at one identity came to.

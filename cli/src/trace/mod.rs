@@ -1,6 +1,8 @@
-//! `--trace FILE`: what went over the wire, message by message. The file's ending decides: `.html` is one page that
-//! needs nothing else, `.jsonl` one event per line, `.txt` a sequence diagram in plain text, and a folder gets the messages
-//! as DER, numbered on from those that lie there.
+//! `--trace FILE`: what went over the wire, message by message, each conversation under the identity that it is about. The file's ending
+//! decides: `.html` is one page that needs nothing else, `.jsonl` one event per line, `.txt` a sequence diagram in plain text, and a folder
+//! gets the messages as DER, numbered on from those that lie there.
+
+mod page;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -8,8 +10,7 @@ use std::time::Instant;
 
 use devid::client::Event;
 use devid::files::replace;
-use devid::inspect::{Format, inspect};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::attendant::{describe, millis};
 use crate::failure::Failure;
@@ -22,9 +23,25 @@ pub struct Trace {
     path: PathBuf,
     begun: Instant,
     command: String,
-    steps: Vec<Step>,
+    conversations: Vec<Conversation>,
     /// Of a folder: the number before that of the first message.
     before: Option<usize>,
+}
+
+/// What was said about one identity.
+#[derive(Default)]
+struct Conversation {
+    /// Its name; `None` where the command is about one alone.
+    about: Option<String>,
+    steps: Vec<Step>,
+    /// What went wrong, for people and for programs.
+    failure: Option<(String, Value)>,
+}
+
+impl Conversation {
+    fn outcome(&self) -> &str {
+        self.failure.as_ref().map_or("done", |(words, _)| words)
+    }
 }
 
 struct Step {
@@ -48,8 +65,21 @@ impl Trace {
             path: path.to_owned(),
             begun: Instant::now(),
             command: command.to_owned(),
-            steps: Vec::new(),
+            conversations: vec![Conversation::default()],
             before: None,
+        }
+    }
+
+    /// What comes from here on is about this identity.
+    pub fn about(&mut self, name: &str) {
+        self.conversations.retain(|one| one.about.is_some());
+        self.conversations.push(Conversation { about: Some(name.to_owned()), ..Conversation::default() });
+    }
+
+    /// What is about this identity has come to this.
+    pub fn failed(&mut self, failure: &Failure) {
+        if let Some(last) = self.conversations.last_mut() {
+            last.failure = Some((failure.report(), failure.json()));
         }
     }
 
@@ -72,16 +102,19 @@ impl Trace {
     }
 
     fn push(&mut self, kind: Kind, title: String, message: Vec<u8>) {
-        self.steps.push(Step { at_ms: self.begun.elapsed().as_millis(), kind, title, message });
+        let at_ms = self.begun.elapsed().as_millis();
+        if let Some(last) = self.conversations.last_mut() {
+            last.steps.push(Step { at_ms, kind, title, message });
+        }
     }
 
-    /// Writes the file. `outcome`: what went wrong, if something did.
-    pub fn write(&mut self, outcome: Option<&Failure>) -> Result<(), Failure> {
+    /// Writes the file.
+    pub fn write(&mut self) -> Result<(), Failure> {
         let ending = self.path.extension().and_then(|e| e.to_str()).unwrap_or_default();
         let text = match ending {
-            "html" => self.html(outcome),
-            "jsonl" => self.json_lines(outcome),
-            "txt" => self.text(outcome),
+            "html" => page::page(&self.command, &self.conversations),
+            "jsonl" => self.json_lines(),
+            "txt" => self.text(),
             _ => return self.messages(),
         };
         replace(&self.path, text.as_bytes(), OWNER_ONLY).map_err(|e| Failure::file(&self.path, &e))
@@ -99,7 +132,8 @@ impl Trace {
             }
         };
         self.before = Some(before);
-        for (number, step) in self.steps.iter().filter(|step| !step.message.is_empty()).enumerate() {
+        let steps = self.conversations.iter().flat_map(|one| &one.steps);
+        for (number, step) in steps.filter(|step| !step.message.is_empty()).enumerate() {
             let way = if step.kind == Kind::Sent { "sent" } else { "received" };
             let path = self.path.join(format!("{:03}-{way}.der", before + number + 1));
             replace(&path, &step.message, OWNER_ONLY).map_err(|e| Failure::file(&path, &e))?;
@@ -107,100 +141,46 @@ impl Trace {
         Ok(())
     }
 
-    fn json_lines(&self, outcome: Option<&Failure>) -> String {
+    fn json_lines(&self) -> String {
         let mut out = String::new();
-        for step in &self.steps {
-            let event = match step.kind {
-                Kind::Sent => "sent",
-                Kind::Received => "received",
-                Kind::Note => "note",
-            };
-            let line = json!({ "t_ms": step.at_ms, "event": event, "words": step.title, "der": hex(&step.message) });
-            let _ = writeln!(out, "{line}");
-        }
-        let _ = writeln!(out, "{}", json!({ "event": "end", "error": outcome.map(Failure::json) }));
-        out
-    }
-
-    fn text(&self, outcome: Option<&Failure>) -> String {
-        let mut out = format!("{}\n\ndevice{:>60}\n", self.command, "server");
-        for step in &self.steps {
-            let arrow = match step.kind {
-                Kind::Sent => format!("--- {} ({} bytes) -->", step.title, step.message.len()),
-                Kind::Received => format!("<-- {} ({} bytes) ---", step.title, step.message.len()),
-                Kind::Note => format!("    {}", step.title),
-            };
-            let _ = writeln!(out, "{:>7} ms  {arrow}", step.at_ms);
-        }
-        let _ = writeln!(out, "\n{}", outcome.map_or_else(|| "done".to_owned(), Failure::report));
-        out
-    }
-
-    fn html(&self, outcome: Option<&Failure>) -> String {
-        let mut rows = String::new();
-        let mut details = String::new();
-        for (number, step) in self.steps.iter().enumerate() {
-            let y = 60 + number * 44;
-            let (title, id) = (escape(&step.title), number + 1);
-            match step.kind {
-                Kind::Note => {
-                    let _ = writeln!(
-                        rows,
-                        "<text class=\"note\" x=\"450\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-                        y + 4,
-                        escape(&cut(&step.title, 110))
-                    );
-                    continue;
+        for one in &self.conversations {
+            let mut line = |mut line: Value| {
+                if let Some(name) = &one.about {
+                    line["identity"] = json!(name);
                 }
-                Kind::Sent | Kind::Received => {
-                    let (from, to, class) =
-                        if step.kind == Kind::Sent { (120, 780, "sent") } else { (780, 120, "received") };
-                    // What fits on an arrow; the rest stands over the opened message.
-                    let short = escape(&cut(step.title.split(',').next().unwrap_or_default(), 80));
-                    let _ = writeln!(
-                        rows,
-                        "<a href=\"#m{id}\"><title>{title}</title><text x=\"450\" y=\"{}\" text-anchor=\"middle\">{short}</text>\
-                         <line class=\"{class}\" x1=\"{from}\" y1=\"{y}\" x2=\"{to}\" y2=\"{y}\" marker-end=\"url(#tip)\"/></a>\
-                         <text class=\"time\" x=\"20\" y=\"{y}\">{} ms</text>",
-                        y - 7,
-                        step.at_ms
-                    );
-                }
+                let _ = writeln!(out, "{line}");
+            };
+            for step in &one.steps {
+                let event = match step.kind {
+                    Kind::Sent => "sent",
+                    Kind::Received => "received",
+                    Kind::Note => "note",
+                };
+                line(json!({ "t_ms": step.at_ms, "event": event, "words": step.title, "der": hex(&step.message) }));
             }
-            let opened = inspect(&step.message, Format::Text).unwrap_or_else(|e| format!("cannot be read: {e}"));
-            let way = if step.kind == Kind::Sent { "sent" } else { "received, shown as it came" };
-            let _ = writeln!(
-                details,
-                "<details><summary>{id}. {title} <span>{way}, {} bytes, at {} ms</span></summary>\
-                 <pre id=\"m{id}\">{}</pre><p>DER: <a download=\"message-{id}.der\" href=\"data:application/pkixcmp;base64,{}\">save</a></p></details>",
-                step.message.len(),
-                step.at_ms,
-                escape(&opened),
-                base64(&step.message)
-            );
+            line(json!({ "event": "end", "error": one.failure.as_ref().map(|(_, json)| json) }));
         }
-        let end = 60 + self.steps.len() * 44;
-        let (class, words) = match outcome {
-            None => ("good", "done".to_owned()),
-            Some(failure) => ("bad", failure.report()),
-        };
-        let first = escape(words.lines().next().unwrap_or_default());
-        format!(
-            "<!DOCTYPE html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>devid: trace</title>\n<style>{STYLE}</style>\n\
-             <h1>{}</h1>\n<p>devid {}</p>\n<p class=\"{class}\" id=\"outcome\">{first}</p>\n\
-             <svg viewBox=\"0 0 900 {}\" role=\"img\" aria-label=\"messages between device and server\">\
-             <defs><marker id=\"tip\" viewBox=\"0 0 10 10\" refX=\"9\" refY=\"5\" markerWidth=\"8\" markerHeight=\"8\" orient=\"auto\">\
-             <path d=\"M0 0L10 5L0 10z\"/></marker></defs>\
-             <text x=\"120\" y=\"22\" text-anchor=\"middle\">device</text><text x=\"780\" y=\"22\" text-anchor=\"middle\">server</text>\
-             <line class=\"life\" x1=\"120\" y1=\"30\" x2=\"120\" y2=\"{end}\"/><line class=\"life\" x1=\"780\" y1=\"30\" x2=\"780\" y2=\"{end}\"/>\n\
-             {rows}<text class=\"{class}\" x=\"120\" y=\"{}\">{}</text></svg>\n<h2>Messages</h2>\n{details}<h2>Outcome</h2>\n<pre class=\"{class}\">{}</pre>\n</html>\n",
-            escape(&self.command),
-            env!("CARGO_PKG_VERSION"),
-            end + 40,
-            end + 22,
-            escape(&cut(words.lines().next().unwrap_or_default(), 90)),
-            escape(&words)
-        )
+        out
+    }
+
+    fn text(&self) -> String {
+        let mut out = format!("{}\n", self.command);
+        for one in &self.conversations {
+            if let Some(name) = &one.about {
+                let _ = writeln!(out, "\nidentity {name}");
+            }
+            let _ = writeln!(out, "\ndevice{:>60}", "server");
+            for step in &one.steps {
+                let arrow = match step.kind {
+                    Kind::Sent => format!("--- {} ({} bytes) -->", step.title, step.message.len()),
+                    Kind::Received => format!("<-- {} ({} bytes) ---", step.title, step.message.len()),
+                    Kind::Note => format!("    {}", step.title),
+                };
+                let _ = writeln!(out, "{:>7} ms  {arrow}", step.at_ms);
+            }
+            let _ = writeln!(out, "\n{}", one.outcome());
+        }
+        out
     }
 }
 
@@ -210,57 +190,9 @@ fn number_of(file: &str) -> Option<usize> {
     matches!(way, "sent" | "received").then(|| number.parse().ok()).flatten()
 }
 
-const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c1c1c;background:#fff}\
-h1{font-size:1.3rem}h2{font-size:1.1rem}svg{width:100%;font-size:13px}line{stroke-width:1.5}.life{stroke:#bbb}.sent{stroke:#1f6fb4}\
-.received{stroke:#2a7d3f}.note,.time{fill:#666;font-size:12px}pre{overflow:auto;background:#f6f6f6;padding:.8rem;font-size:12.5px}\
-summary{cursor:pointer}summary span{color:#666;font-size:.85em}.good{color:#2a7d3f;fill:#2a7d3f}.bad{color:#b3261e;fill:#b3261e}";
-
-/// What fits into the diagram; the whole stands below it.
-fn cut(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}\u{2026}", &text[..end]),
-    }
-}
-
-/// Text that others wrote, for a page.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c if c.is_control() && c != '\n' && c != '\t' => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
         let _ = write!(out, "{byte:02x}");
         out
     })
-}
-
-/// The body of a PEM block without its lines.
-fn base64(bytes: &[u8]) -> String {
-    devid::asn1::pem::encode("X", bytes).lines().filter(|line| !line.starts_with('-')).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_page_shows_words_of_others_as_words() {
-        let mut trace = Trace::new(Path::new("x.html"), "devid enroll");
-        trace.waited(3, "<script>alert(1)</script>");
-        let page = trace.html(Some(&Failure::usage("a & b")));
-        assert!(!page.contains("<script>") && page.contains("&lt;script&gt;") && page.contains("a &amp; b"));
-    }
 }
