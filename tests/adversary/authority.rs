@@ -247,7 +247,7 @@ fn no_constraint_above_takes_anything_back_of_what_a_signer_has_revoked() {
                     let says = |lists: &[Arc<Crl>]| Device::new().meets(&[&root], &sent, lists, &[], &[]);
                     // A root without any CA below it is a path for nobody.
                     if says(std::slice::from_ref(&clean)).is_valid() {
-                        for lists in [&[revoking.clone(), clean.clone()][..], &[revoking.clone()]] {
+                        for lists in [&[revoking.clone(), clean.clone()][..], std::slice::from_ref(&revoking)] {
                             let code = says(lists).error().map(|error| error.code());
                             assert_eq!(code, Some(devid::Code::Revoked), "{what}, on the root: {is_on_root}");
                         }
