@@ -292,3 +292,50 @@ fn a_signer_without_a_path_and_without_a_certifier_on_it_revokes_nobody() {
     let revoked = list(&ca, 2).entry(genuine.certificate.serial(), &[crate::status::reason_code(1)]).build();
     assert!(says(&genuine, &[revoked]).is_valid(), "its key was stolen before");
 }
+
+/// The CA, or the root, has a newer certificate over the same key, and the certificate of the signer is over since; or the owner is strict, and
+/// the signer's certificate lacks what the profile asks for.
+#[test]
+fn what_a_signer_has_revoked_outlives_the_certificates_above_it_and_stands_under_a_strict_profile() {
+    use crate::certificates::date;
+    let old = date(2020, 1, 1);
+    for is_over in [false, true] {
+        for by_root in [false, true] {
+            let root = Party::root("Root");
+            let ca = root.ca("CA");
+            let peer = ca.leaf("peer");
+            let end = if is_over { now().plus(-HOUR) } else { now().plus(DAY) };
+            let certifier = if by_root { &root } else { &ca };
+            let genuine = signer("CA").valid(old, end).signed_by(certifier);
+            let revoking = list(&genuine, 30).revokes_for(&peer, 1).build();
+            let lists = [revoking, list(&ca, 40).build()];
+            let since = now().plus(-2 * HOUR);
+            let new_root = Builder::ca("Root").key(&root.key).valid(since, now().plus(99 * DAY)).self_signed();
+            let new_ca = Builder::ca("CA").key(&ca.key).valid(since, now().plus(99 * DAY)).signed_by(&root);
+            for anchor in [&root, &new_root] {
+                for issuer in [&ca, &new_ca] {
+                    let report = Device::new().meets(&[anchor], &[&peer, issuer, &genuine], &lists, &[], &[]);
+                    let code = report.error().map(|error| error.code());
+                    assert_eq!(code, Some(devid::Code::Revoked), "over: {is_over}, by the root: {by_root}");
+                }
+            }
+        }
+    }
+    let root = Party::root("Root");
+    let ca = root.ca("CA");
+    let peer = ca.leaf("peer");
+    let genuine = signer("CA").without_key_identifiers().signed_by(&root);
+    let status = StatusSources {
+        crls: vec![list(&genuine, 1).revokes_for(&peer, 1).build(), list(&ca, 2).build()],
+        ..StatusSources::none()
+    };
+    let mut checks = checks(RevocationMode::HardFail);
+    checks.revocation.scope = devid::validation::RevocationScope::LeafOnly;
+    for profile in [devid::validation::Profile::Default, devid::validation::Profile::Strict] {
+        checks.profile = profile;
+        let anchors: TrustAnchors = std::iter::once(root.certificate.clone()).collect();
+        let pool = [&ca, &genuine].map(|p| p.certificate.clone());
+        let report = validate(&**provider(), &anchors, &peer.certificate, &pool, &status, &checks);
+        assert_eq!(report.error().map(|error| error.code()), Some(devid::Code::Revoked), "{profile:?}");
+    }
+}
