@@ -1,6 +1,8 @@
 //! Whose signature is under an answer, and whether he may sign it. senderKID and sender say where to look; the signature says who it
 //! is; `authority` says whether he may.
 
+use core::cell::OnceCell;
+
 use super::authority::{Act, may_sign, own_certificates};
 use super::bearer::Bearer;
 use super::context::{Context, Trust};
@@ -198,13 +200,15 @@ fn candidates(
         (None, None) => true,
         (Some(_), None) | (None, Some(_)) => tolerance.loose_sender_kid || tolerance.wrong_sender_kid,
     };
-    // Prepared once, as each certificate's name is: how long they are is the sender's choice.
-    let sender_hash = header.sender.as_deref().map(name_hash);
+    // Prepared once, as each certificate's name is: how long they are is the sender's choice. Mostly they are the same bytes.
+    let sender_hash = OnceCell::new();
     let is_named = |certificate: &Certificate| match header.sender.as_deref() {
         None | Some([0x30, 0x00]) => tolerance.null_sender,
         Some(sender) => {
-            let is_alike = Some(certificate.subject_hash(name_hash)) == sender_hash;
-            tolerance.other_sender_name || (is_alike && same_name(sender, certificate.subject()))
+            let is_alike = || certificate.subject_hash(name_hash) == *sender_hash.get_or_init(|| name_hash(sender));
+            let is_same =
+                || *sender == *certificate.subject() || (is_alike() && same_name(sender, certificate.subject()));
+            tolerance.other_sender_name || is_same()
         }
     };
     let is_bound = |certificate: &Certificate| match &transaction.bound_signer {

@@ -329,7 +329,9 @@ fn path(
     let decides = |error: &Error| matches!(error.code(), Code::Revoked | Code::Budget);
     let mut pool: Vec<Certificate> = own_certificates(context).cloned().collect();
     // Where nobody at hand has its issuer's name there is no path with one's own alone, and nothing to be found out.
-    let is_issuer = |other: &Certificate| other.subject_hash(name_hash) == certificate.issuer_hash(name_hash);
+    let is_issuer = |other: &Certificate| {
+        other.subject() == certificate.issuer() || other.subject_hash(name_hash) == certificate.issuer_hash(name_hash)
+    };
     let may_have_path = !context.signer_status.is_empty()
         || came.is_empty()
         || pool.iter().any(is_issuer)

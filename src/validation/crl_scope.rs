@@ -76,7 +76,7 @@ struct ScopedList<'c> {
 }
 
 impl<'a> Points<'a> {
-    pub(super) fn of(certificate: &'a Certificate) -> Result<Self, Asn1Error> {
+    pub(super) fn of(certificate: &'a Certificate, issuer: Option<&Certificate>) -> Result<Self, Asn1Error> {
         let points = match certificate.extension(oid::CE_CRL_DISTRIBUTION_POINTS) {
             Some(extension) => distribution_points(extension.value)?,
             None => Vec::new(),
@@ -86,7 +86,7 @@ impl<'a> Points<'a> {
             let mut outer = Cursor::new(extension.value, "IssuerAltName")?;
             names.extend(general_names(outer.expect(::der::Tag::Sequence, "GeneralNames")?.value)?);
         }
-        let issuer = OwnedName::issuer_of(certificate);
+        let issuer = OwnedName::issuer_of(certificate, issuer);
         let points: Vec<Point<'_>> = points.into_iter().map(|point| Point::new(point, certificate)).collect();
         let names_issuer = |point: &Point<'_>| {
             point.point.crl_issuer.is_empty() || point.crl_issuers.iter().any(|named| named.same(&issuer))
@@ -103,12 +103,12 @@ impl<'a> Points<'a> {
 
     /// The issuer's own lists alone, for a certificate whose distribution points cannot be read: what they do not list
     /// proves nothing, though what they list is revoked.
-    pub(super) fn of_issuer_alone(certificate: &'a Certificate) -> Self {
+    pub(super) fn of_issuer_alone(certificate: &'a Certificate, issuer: Option<&Certificate>) -> Self {
         let names = vec![GeneralName::Directory(certificate.issuer())];
         Points {
             certificate,
             is_ca: is_ca(certificate).unwrap_or(false),
-            issuer: OwnedName::issuer_of(certificate),
+            issuer: OwnedName::issuer_of(certificate, issuer),
             points: Vec::new(),
             issuer_point: Point::of_issuer(names, certificate),
             handed_over: true,
@@ -255,9 +255,13 @@ impl OwnedName {
         OwnedName::Directory(name.to_vec(), OnceCell::new())
     }
 
-    /// The certificate knows the hash.
-    fn issuer_of(certificate: &Certificate) -> Self {
-        OwnedName::Directory(certificate.issuer().to_vec(), OnceCell::from(certificate.issuer_hash(name_hash)))
+    /// The issuer's certificate knows the hash, which is kept; or the certificate itself.
+    fn issuer_of(certificate: &Certificate, issuer: Option<&Certificate>) -> Self {
+        let hash = match issuer.filter(|issuer| issuer.subject() == certificate.issuer()) {
+            Some(issuer) => issuer.subject_hash(name_hash),
+            None => certificate.issuer_hash(name_hash),
+        };
+        OwnedName::Directory(certificate.issuer().to_vec(), OnceCell::from(hash))
     }
 
     fn is_issuer_of(&self, crl: &Crl) -> bool {

@@ -62,10 +62,12 @@ impl StatusSearch<'_> {
     /// The certificate's status by the CRLs at hand; `above` is its chain from its issuer to the anchor. All lists that
     /// speak about it are asked, whatever their numbers, and one that revokes decides.
     pub(super) fn crl_status(&self, certificate: &Certificate, above: &[Certificate]) -> Status {
-        let (points, unreadable) = match Points::of(certificate) {
+        let (points, unreadable) = match Points::of(certificate, above.first()) {
             Ok(points) => (points, None),
             // Which lists clear it cannot be told; its issuer's lists revoke it all the same.
-            Err(error) => (Points::of_issuer_alone(certificate), Some(Unusable::from(error.to_string()))),
+            Err(error) => {
+                (Points::of_issuer_alone(certificate, above.first()), Some(Unusable::from(error.to_string())))
+            }
         };
         let mut lists = Lists::default();
         let mut covered = ReasonSet::NONE;

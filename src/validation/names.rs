@@ -71,7 +71,8 @@ impl<'a> Hashed<'a> {
     }
 
     pub fn is_subject_of(self, certificate: &Certificate) -> bool {
-        self.hash == certificate.subject_hash(name_hash) && same_name(self.name, certificate.subject())
+        let is_alike = || self.hash == certificate.subject_hash(name_hash);
+        *self.name == *certificate.subject() || (is_alike() && same_name(self.name, certificate.subject()))
     }
 }
 
@@ -405,12 +406,12 @@ fn hash_name<H: Hasher>(der: &[u8], start: &impl Fn() -> H) -> Result<u64, Asn1E
             one.write_usize(attribute.oid.len());
             one.write(attribute.oid);
             match decode_text(&attribute.value) {
-                Some(text) if text.is_ascii() => prepare_ascii(&text).for_each(|byte| one.write(&[byte])),
+                Some(text) if text.is_ascii() => write_all(&mut one, prepare_ascii(&text)),
                 Some(text) => match prepare(&text, &mut fuel) {
-                    Some(prepared) => prepared.bytes().for_each(|byte| one.write(&[byte])),
-                    None => attribute.value.bytes().iter().for_each(|byte| one.write(&[*byte])),
+                    Some(prepared) => one.write(prepared.as_bytes()),
+                    None => one.write(attribute.value.bytes()),
                 },
-                None => attribute.value.bytes().iter().for_each(|byte| one.write(&[*byte])),
+                None => one.write(attribute.value.bytes()),
             }
             // A sum: the order of attributes in a set means nothing.
             rdn = rdn.wrapping_add(one.finish());
@@ -418,6 +419,21 @@ fn hash_name<H: Hasher>(der: &[u8], start: &impl Fn() -> H) -> Result<u64, Asn1E
         hash.write(&rdn.to_be_bytes());
     }
     Ok(hash.finish())
+}
+
+/// The same as one byte after the other, in pieces.
+fn write_all(hash: &mut impl Hasher, mut bytes: impl Iterator<Item = u8>) {
+    let mut piece = [0; 64];
+    loop {
+        let mut len = 0;
+        for (place, byte) in piece.iter_mut().zip(&mut bytes) {
+            (*place, len) = (byte, len + 1);
+        }
+        hash.write(&piece[..len]);
+        if len < piece.len() {
+            return;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -442,6 +458,20 @@ mod tests {
             let text = format!("{c}A{c}{c}b {c}", c = char::from(byte));
             let short: Vec<u8> = prepare_ascii(&text).collect();
             assert_eq!(prepare(&text, &mut 100).map(String::into_bytes), Some(short), "{text:?}");
+        }
+    }
+
+    /// What was written down by an older version is found again.
+    #[test]
+    fn the_hash_that_is_written_down_is_that_of_one_byte_after_the_other() {
+        for length in [0, 1, 63, 64, 65, 128, 200] {
+            let text = "a".repeat(length);
+            let mut rdn = Fnv(FNV_START);
+            rdn.write_usize(3);
+            [0x55, 0x04, 0x03].iter().chain(text.as_bytes()).for_each(|byte| rdn.write(&[*byte]));
+            let mut whole = Fnv(FNV_START);
+            rdn.finish().to_be_bytes().iter().for_each(|byte| whole.write(&[*byte]));
+            assert_eq!(place_hash(&name(&[&[&text]])), whole.finish(), "{length}");
         }
     }
 
