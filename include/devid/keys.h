@@ -22,8 +22,10 @@ extern "C" {
  * Decrypts with an RSA key that lives elsewhere: a key for content (RFC 5652 section 6.2.1), or a challenge of a CA.
  *
  * scheme: "RSA-OAEP-SHA256" (RSAES-OAEP with that digest for label and MGF1, empty label), "RSA-OAEP-SHA256-MGF1-SHA1" (another digest in
- * MGF1), "RSA-PKCS1" (RSAES-PKCS1-v1_5), the same with other digests. plaintext: give the result with devid_bytes_append(). Return 0, or a negative
- * number to fail; a program that says apart from other failures that a padding is wrong helps who attacks the key.
+ * MGF1), "RSA-PKCS1" (RSAES-PKCS1-v1_5), the same with other digests. plaintext: give the result with devid_bytes_append(). Return 0;
+ * DEVID_E_DECRYPT where the key has answered that it does not open this; or another negative number where the key could not be asked: then an
+ * operation stands where it stood, says nothing to the CA, and asks again with its next step. A program that says apart from other failures that
+ * a padding is wrong helps who attacks the key.
  */
 typedef int32_t (*devid_decrypt_fn)(void *user,
                                     const char *scheme,
@@ -33,8 +35,8 @@ typedef int32_t (*devid_decrypt_fn)(void *user,
 
 /**
  * Agrees on a secret with an EC or X25519 key that lives elsewhere. point: the other side's, as it stands in its SubjectPublicKeyInfo (on
- * P-256, P-384, P-521 uncompressed: 04, x and y). secret: give the x-coordinate, or what X25519 gives, with devid_bytes_append(). Return 0, or a
- * negative number to fail.
+ * P-256, P-384, P-521 uncompressed: 04, x and y). secret: give the x-coordinate, or what X25519 gives, with devid_bytes_append(). Return 0, or
+ * what devid_decrypt_fn returns.
  */
 typedef int32_t (*devid_agree_fn)(void *user,
                                   const uint8_t *point,

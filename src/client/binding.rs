@@ -209,12 +209,7 @@ impl Binding {
         self.now = now;
         match result {
             Ok(ActionKind::Send | ActionKind::Wait | ActionKind::Accept) => {
-                let saved = operation.save()?;
-                self.destination().keep_generated_key(operation)?;
-                if saved != self.saved {
-                    self.store.save_operation(&self.destination().label_of(operation)?, &saved)?;
-                    self.saved = saved;
-                }
+                self.save(operation)?;
             }
             Ok(ActionKind::Done) if !self.is_finished => {
                 self.destination().finish(operation)?;
@@ -223,6 +218,9 @@ impl Binding {
             }
             Ok(_) => {}
             Err(error) if !self.is_finished => {
+                if operation.holds_answer() {
+                    self.save(operation)?;
+                }
                 self.destination().settle(operation, error)?;
                 self.is_finished = operation.has_failed();
                 if self.is_finished {
@@ -230,6 +228,16 @@ impl Binding {
                 }
             }
             Err(_) => {}
+        }
+        Ok(())
+    }
+
+    fn save(&mut self, operation: &Operation) -> Result<(), Error> {
+        let saved = operation.save()?;
+        self.destination().keep_generated_key(operation)?;
+        if saved != self.saved {
+            self.store.save_operation(&self.destination().label_of(operation)?, &saved)?;
+            self.saved = saved;
         }
         Ok(())
     }

@@ -32,8 +32,8 @@ pub trait Owner {
         Err(Error::new(Code::Signer, "a key signs elsewhere, and nobody is there to ask it"))
     }
 
-    /// The state can be saved: before each message, each wait and each decision. An error ends the run, not the
-    /// operation.
+    /// The state can be saved: before each message, each wait and each decision, and where the run ends because the device could not look at
+    /// an answer, as its key is away. An error ends the run, not the operation.
     fn checkpoint(&mut self, _operation: &Operation) -> Result<(), Error> {
         Ok(())
     }
@@ -258,7 +258,12 @@ fn drive(
 ) -> Result<(), Error> {
     let mut not_had = Vec::new();
     loop {
-        operation.step(owner.now()).map_err(|error| with_causes(error, &not_had))?;
+        if let Err(error) = operation.step(owner.now()).map(|_| ()) {
+            if operation.holds_answer() {
+                owner.checkpoint(operation)?;
+            }
+            return Err(with_causes(error, &not_had));
+        }
         if !matches!(operation.action(), Some(Action::Sign(_) | Action::Done(_))) {
             owner.checkpoint(operation)?;
         }

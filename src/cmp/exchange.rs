@@ -74,9 +74,10 @@ pub(super) struct Counts {
     pub misread: u32,
 }
 
-/// The messages of an operation.
+/// The messages of an operation. A copy is where it stood, to go back to.
+#[derive(Clone)]
 pub(super) struct Exchange {
-    plan: Plan,
+    plan: Arc<Plan>,
     transaction: Transaction,
     counts: Counts,
     /// What becomes of each of several certificates.
@@ -105,7 +106,7 @@ impl Exchange {
     /// One that has begun before.
     pub fn of(plan: Plan, transaction: Transaction, counts: Counts, other_version: Option<i64>) -> Self {
         Exchange {
-            plan,
+            plan: Arc::new(plan),
             transaction,
             counts,
             several: Several::default(),
@@ -135,7 +136,7 @@ impl Exchange {
     }
 
     pub fn plan_mut(&mut self) -> &mut Plan {
-        &mut self.plan
+        Arc::make_mut(&mut self.plan)
     }
 
     pub fn transaction(&self) -> &Transaction {
@@ -352,8 +353,13 @@ impl Exchange {
 
     /// Somebody has come back to what was saved.
     pub fn comes_back(&mut self, now: Time) -> Return {
+        Return { started: self.transaction.started, stands: self.looks(now) }
+    }
+
+    /// Something is done, at that time: whether its owner's clock has stood since the last time.
+    pub fn looks(&mut self, now: Time) -> bool {
         let (by_owner, most) = (self.owners_clock(now), self.plan.context.most_seconds());
-        Return { started: self.transaction.started, stands: self.transaction.elapsed.looks(by_owner, most) }
+        self.transaction.elapsed.looks(by_owner, most)
     }
 
     pub fn check_total_time(&self, state: &State, now: Time) -> Result<(), Error> {
@@ -362,13 +368,15 @@ impl Exchange {
         let is_bound = match state {
             // A poll that is out, or due by another measure than this clock: what the server says counts. If that is waiting
             // once more, the time is over.
+            // What is to be looked at once more is looked at first.
+            State::Sent(sent) if sent.holds_answer() => false,
             State::Sent(Sent { under_way, .. }) => !under_way.is_confirming() && under_way.polling.is_none(),
             State::Waiting(Waiting { pause, then: Then::Poll(under_way, _), .. }) => {
                 !under_way.is_confirming() && pause.until > now
             }
             _ => false,
         };
-        let Plan { context, .. } = &self.plan;
+        let Plan { context, .. } = &*self.plan;
         let (most, has_clock) = (context.most_seconds(), context.total_seconds_by_answers.is_none());
         let passed = self.transaction.elapsed.seconds(has_clock.then(|| self.owners_clock(now)), most);
         if !is_bound || passed <= i64::from(most) {
@@ -398,9 +406,8 @@ impl Exchange {
         match &waiting.then {
             Then::Valid(issued) => Ok(State::Done(Finished::Certificate(Arc::clone(issued)))),
             Then::Poll(under_way, cert_req_id) => {
-                let (by_owner, most) = (self.owners_clock(now), self.plan.context.most_seconds());
                 self.transaction.elapsed.waited(waiting.pause.lasted_seconds());
-                self.transaction.elapsed.looks(by_owner, most);
+                self.looks(now);
                 if let Some(state) = self.looked_again(under_way, now)? {
                     return Ok(state);
                 }

@@ -14,7 +14,9 @@
 //! [`action`](super::action); where it stands, in `state`: each state holds what is known in it and nowhere else.
 //!
 //! A step never blocks, never sleeps, reads no clock and starts no thread. A failure ends the operation for good; every
-//! later step answers the same error (RFC 9483 section 3.6.1). An end entity never sends error messages.
+//! later step answers the same error (RFC 9483 section 3.6.1). An end entity never sends error messages. What the device itself
+//! could not do, such as ask a key whose token is away, is no such failure: the operation stands where it stood, with the answer that it
+//! looked at, and the next step does it.
 //!
 //! While the CA is being waited for, only the CA, the owner or the limits end the operation: an answer to a poll that proves
 //! nothing (no message, another transaction's, without or under a wrong protection) is dropped, and the next poll follows.
@@ -111,8 +113,10 @@ impl Operation {
     /// Moves on as far as possible without the owner. Never blocks. `now` is the present.
     ///
     /// A step in the same state answers the same action: after [`Action::Send`] without an answer the message can be
-    /// sent again. Errors end the operation and are answered again by every later step; but for one about an answer that was
-    /// handed in by [`Operation::feed`] and proves nothing: then [`Operation::has_failed`] says no, and the right answer can be fed.
+    /// sent again. Errors end the operation and are answered again by every later step, where [`Operation::has_failed`] says so. It does not
+    /// of an answer that was handed in by [`Operation::feed`] and proves nothing: the right one can be fed. Nor of what the device could
+    /// not do, such as a key behind a callback or in a token that failed: the next step does it, with nothing sent again and nothing
+    /// said to the CA and however late. What is saved then has the answer that it was about.
     ///
     /// A present that no certificate can name, such as milliseconds in place of seconds, is [`Code::InvalidArgument`], and ends nothing.
     pub fn step(&mut self, now: Time) -> Result<Action<'_>, Error> {
@@ -135,11 +139,14 @@ impl Operation {
                 self.course = Course::Begun(Box::new(Begun { exchange, state: State::Begin, is_restored: false }));
                 Ok(())
             }
-            Err(error) => {
-                let error = diagnose(error, &plan.context, plan.request.body(), &[]);
-                *failure = Some(error.clone());
-                Err(error)
-            }
+            Err(error) => match Halt::from(error) {
+                Halt::Unable(error) | Halt::Refused(error) => Err(error),
+                Halt::Failed(error) => {
+                    let error = diagnose(error, &plan.context, plan.request.body(), &[]);
+                    *failure = Some(error.clone());
+                    Err(error)
+                }
+            },
         }
     }
 
@@ -172,6 +179,7 @@ impl Operation {
     pub fn action(&self) -> Option<Action<'_>> {
         let begun = self.begun()?;
         Some(match &begun.state {
+            State::Sent(sent) if sent.holds_answer() => return None,
             State::Sent(Sent { output, under_way, .. }) => Action::Send { message: output, body: under_way.body },
             State::Waiting(Waiting { pause, seconds, reason, then }) => {
                 // By the clock of the owner, who compares it with that.
@@ -204,25 +212,25 @@ impl Operation {
     ///
     /// Errors: no message is under way (the bytes are dropped, the operation goes on), or the answer is above the limit.
     pub fn feed(&mut self, answer: &[u8]) -> Result<(), Error> {
-        self.receive(Inbox { answer: answer.to_vec(), way: Way::HandedIn })
+        self.receive(Inbox::new(answer.to_vec(), Way::HandedIn))
     }
 
     /// The same for an answer that took as long as a journey takes: that its messageTime lies in the past is in its nature, and says that
     /// it is at least this late. One that is ahead of the clock contradicts it as ever.
     pub fn feed_carried(&mut self, answer: &[u8]) -> Result<(), Error> {
-        self.receive(Inbox { answer: answer.to_vec(), way: Way::Carried })
+        self.receive(Inbox::new(answer.to_vec(), Way::Carried))
     }
 
     /// The same for what answered by a connection made for this message. There is no better answer to wait for: if it proves
     /// nothing, the operation ends, unless it is the answer to a poll.
     pub(crate) fn feed_by_connection(&mut self, answer: &[u8]) -> Result<(), Error> {
-        self.receive(Inbox { answer: answer.to_vec(), way: Way::Connection })
+        self.receive(Inbox::new(answer.to_vec(), Way::Connection))
     }
 
     /// The same for an answer that came by TLS in which the server was authenticated and the client showed its own
     /// certificate. It differs only with [`Credential::MutualTls`]: there, such answers need no protection of their own.
     pub fn feed_mutually_authenticated(&mut self, answer: &[u8]) -> Result<(), Error> {
-        self.receive(Inbox { answer: answer.to_vec(), way: Way::MutualTls })
+        self.receive(Inbox::new(answer.to_vec(), Way::MutualTls))
     }
 
     fn receive(&mut self, inbox: Inbox) -> Result<(), Error> {
@@ -403,6 +411,12 @@ impl Operation {
         self.begun().is_some_and(|begun| begun.exchange.kept_answer().is_some())
     }
 
+    /// Whether an answer is here that the last step could not look at, because the device could not do its part: its key is away. The next
+    /// step looks at it; nothing is to be sent.
+    pub(crate) fn holds_answer(&self) -> bool {
+        matches!(self.state(), Some(State::Sent(sent)) if sent.holds_answer())
+    }
+
     /// Whether the operation is over, as wished.
     pub fn is_done(&self) -> bool {
         matches!(self.state(), Some(State::Done(_)))
@@ -452,21 +466,59 @@ impl Operation {
     }
 }
 
+/// Where a step began, once it has gone on from there.
+#[derive(Default)]
+struct Start {
+    exchange: Option<Exchange>,
+    state: Option<State>,
+}
+
+impl Start {
+    /// The exchange goes on: where it stands is known before.
+    fn by<'e>(&mut self, exchange: &'e mut Exchange) -> &'e mut Exchange {
+        self.exchange.get_or_insert_with(|| exchange.clone());
+        exchange
+    }
+}
+
 impl Begun {
     /// As far as possible without the owner.
     fn run(&mut self, now: Time) -> Result<(), Error> {
+        let mut start = Start::default();
         loop {
-            match self.advance(self.exchange.corrected(now)) {
+            match self.advance(self.exchange.corrected(now), &mut start) {
                 Ok(Next::Look) => {}
                 Ok(Next::Ask) => return Ok(()),
-                Err(Halt::Refused(error)) => return Err(error),
+                Err(Halt::Refused(error)) => {
+                    if let State::Sent(Sent { inbox, .. }) = &mut self.state {
+                        *inbox = None;
+                    }
+                    return Err(error);
+                }
+                Err(Halt::Unable(error)) => {
+                    self.goes_back(start);
+                    return Err(error);
+                }
                 Err(Halt::Failed(error)) => return Err(self.fail(error)),
             }
         }
     }
 
-    /// One transition.
-    fn advance(&mut self, now: Time) -> Result<Next, Halt> {
+    /// The device could not do its part: the operation stands again where the step began, and keeps the answer that it was about.
+    fn goes_back(&mut self, start: Start) {
+        if let Some(exchange) = start.exchange {
+            self.exchange = exchange;
+        }
+        if let Some(state) = start.state {
+            self.state = state;
+        }
+        if let State::Sent(Sent { inbox: Some(inbox), .. }) = &mut self.state {
+            inbox.is_held = true;
+        }
+    }
+
+    /// One transition. What it leaves behind is put aside.
+    fn advance(&mut self, now: Time, start: &mut Start) -> Result<Next, Halt> {
         let Begun { exchange, state, is_restored } = self;
         let back = core::mem::take(is_restored).then(|| exchange.comes_back(now));
         exchange.check_total_time(state, now)?;
@@ -475,16 +527,16 @@ impl Begun {
             exchange.judge_restored(state, now)?;
         }
         let next = match state {
-            State::Begin => exchange.first(now)?,
-            State::OtherVersion(version) => exchange.first_with_version(*version, now)?,
-            State::Sent(Sent { output, under_way, inbox, asked_at }) => match inbox.take() {
+            State::Begin => start.by(exchange).first(now)?,
+            State::OtherVersion(version) => start.by(exchange).first_with_version(*version, now)?,
+            State::Sent(Sent { output, under_way, inbox, asked_at }) => match inbox {
                 None => {
                     *asked_at = Some(now);
                     return Ok(Next::Ask);
                 }
                 Some(answer) => {
                     let asked_at = asked_at.unwrap_or(now);
-                    let mut next = exchange.answered(&answer, (under_way, Some(output)), asked_at, now)?;
+                    let mut next = start.by(exchange).answered(answer, (under_way, Some(output)), asked_at, now)?;
                     exchange.check_time_in_vain(&next, asked_at)?;
                     if let (true, State::Waiting(Waiting { pause, seconds, .. })) = (exchange.has_dropped(), &mut next)
                     {
@@ -510,15 +562,16 @@ impl Begun {
                     waiting.seconds = u32::try_from(left).unwrap_or(u32::MAX);
                     return Ok(Next::Ask);
                 }
-                exchange.waited(waiting, now)?
+                start.by(exchange).waited(waiting, now)?
             }
-            State::Decided { issued, rejection } => exchange.decided(issued, rejection.as_ref(), now)?,
+            State::Decided { issued, rejection } => start.by(exchange).decided(issued, rejection.as_ref(), now)?,
             State::SignPossession { .. } | State::SignMessage { .. } | State::Deciding(_) | State::Done(_) => {
                 return Ok(Next::Ask);
             }
             State::Failed { error, .. } => return Err(Halt::Failed(error.clone())),
         };
-        *state = next;
+        let before = core::mem::replace(state, next);
+        start.state.get_or_insert(before);
         Ok(Next::Look)
     }
 
@@ -550,6 +603,7 @@ impl Begun {
         };
         let verified = context.provider.verify(&wanted.algorithm, spki, &wanted.message, signature, false);
         verified.map_err(|e| Error::caused_by(Code::Signer, e).context("the external key's signature"))?;
+        let before = self.exchange.clone();
         let next = match &self.state {
             State::SignPossession { proof, algorithm } => {
                 self.exchange.possession_signed(proof, *algorithm, signature, now)
@@ -559,7 +613,14 @@ impl Begun {
             }
             _ => Err(none_to_sign()),
         };
-        self.state = next.map_err(|error| self.fail(error))?;
+        match next.map_err(Halt::from) {
+            Ok(next) => self.state = next,
+            Err(Halt::Failed(error)) => return Err(self.fail(error)),
+            Err(Halt::Unable(error) | Halt::Refused(error)) => {
+                self.exchange = before;
+                return Err(error);
+            }
+        }
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::prelude::*;
 
 /// What becomes of each of several certificates; empty where one is asked for.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Several {
     pub(super) parts: Vec<Part>,
     /// The one that is looked at.
@@ -22,6 +22,7 @@ pub(super) struct Several {
 }
 
 /// What has become of one of them.
+#[derive(Clone)]
 pub(super) enum Part {
     /// It is asked for, and not answered yet or waiting.
     Open,

@@ -21,6 +21,7 @@ const PARAMETERS: Rule = Rule::new("RFC 9045 section 4.3 (P18)", "MAC parameters
 
 /// A MAC key derived under given parameters, kept so that a secret is stretched once and not for every message
 /// (RFC 9810 section 5.1.3.1: parameters should stay constant within a transaction).
+#[derive(Clone)]
 pub(super) struct MacKey {
     algorithm: Vec<u8>,
     mac: DigestAlgorithm,

@@ -70,7 +70,8 @@ pub(super) struct Checked {
     pub protected_by: ProtectedBy,
     /// Its signer, where that is somebody who may not decide: see [`super::weighing`].
     pub bearer: Option<Bearer>,
-    pub way: Way,
+    /// See [`Inbox::is_late`].
+    pub is_late: bool,
 }
 
 /// What stands behind an answer.
@@ -91,6 +92,19 @@ type Protection = (ProtectedBy, Option<Bearer>);
 pub(super) struct Inbox {
     pub answer: Vec<u8>,
     pub way: Way,
+    /// It was looked at, and the device could not do its part: it is looked at again, however late that is.
+    pub is_held: bool,
+}
+
+impl Inbox {
+    pub fn new(answer: Vec<u8>, way: Way) -> Self {
+        Inbox { answer, way, is_held: false }
+    }
+
+    /// Whether it took its time, so that it says how late it is at least.
+    pub fn is_late(&self) -> bool {
+        self.is_held || self.way == Way::Carried
+    }
 }
 
 /// How an answer came.
@@ -107,6 +121,9 @@ pub(super) enum Way {
 }
 
 impl Way {
+    /// All of them, by the number that stands for each in the saved form.
+    pub const ALL: [Way; 4] = [Way::Connection, Way::MutualTls, Way::HandedIn, Way::Carried];
+
     /// Whether another answer to the message may still come.
     pub fn may_bring_another(self) -> bool {
         matches!(self, Way::HandedIn | Way::Carried)
@@ -134,7 +151,7 @@ pub(super) fn check(
         prove(context, request, transaction, now, inbox, allowed).map_err(Failure::Unproven)?;
     let body = message.body(&context.limits).map_err(|error| Failure::Authentic(Error::from(error).breaks(BODY)))?;
     if bearer.is_some() {
-        return Ok(Checked { message, body, protected_by, bearer, way: inbox.way });
+        return Ok(Checked { message, body, protected_by, bearer, is_late: inbox.is_late() });
     }
     if let (1, PkiBody::Error(content)) = (message.header().pvno, &body) {
         // Whatever it says, it ends here: nobody polls in version 1.
@@ -142,7 +159,7 @@ pub(super) fn check(
     }
     transaction.heard(&message);
     transaction.heard_time(context, &message);
-    Ok(Checked { message, body, protected_by, bearer, way: inbox.way })
+    Ok(Checked { message, body, protected_by, bearer, is_late: inbox.is_late() })
 }
 
 /// The message, if it is the server's answer to the request that is out. That is more than a right signature: it belongs to
@@ -207,7 +224,7 @@ fn prove(
         }
     };
     check_kind(context, before, protected_by.0)?;
-    if let Err(error) = check_time(context, &message, inbox.way, now) {
+    if let Err(error) = check_time(context, &message, inbox.is_late(), now) {
         // By whom the message is, and that it is no old one, is known here; of a bearer (see [`super::bearer`]) it is not.
         let time = message.header().message_time.filter(|_| context.follow_authentic_time && protected_by.1.is_none());
         transaction.follow_time(time.ok_or(error)?, now);
@@ -379,11 +396,11 @@ pub(super) fn signer_of(
     Some((signer, helpers))
 }
 
-fn check_time(context: &Context, message: &PkiMessage, way: Way, now: Time) -> Result<(), Error> {
+fn check_time(context: &Context, message: &PkiMessage, is_late: bool, now: Time) -> Result<(), Error> {
     if let (Some(window), Some(time)) = (context.message_time_window(), message.header().message_time) {
         let off = time.since(now);
         // The nonce shows that it is no old answer; that it was long on the way says nothing about the clocks.
-        let is_delayed = way == Way::Carried && off < 0;
+        let is_delayed = is_late && off < 0;
         if off.unsigned_abs() > u64::from(window) && !is_delayed {
             let words =
                 format!("the answer's messageTime is {time}, now is {now}, {window} seconds apart are accepted");

@@ -24,6 +24,7 @@ use super::request::RevocationRequest;
 #[cfg(feature = "settings")]
 use super::request_form::read_template;
 use super::request_form::{read_request, write_request};
+use super::response::{Inbox, Way};
 #[cfg(feature = "std")]
 use super::saved::SavedOperation;
 use super::saved::{SavedCredential, read_server};
@@ -83,6 +84,10 @@ impl Operation {
         };
         let whole =
             whole.map_or_else(Vec::new, |(whole, has_stood)| element(0xa0, &[&encode(&whole), &encode(&has_stood)]));
+        let held = match state {
+            State::Sent(Sent { inbox: Some(inbox), .. }) if inbox.is_held => write_held(inbox),
+            _ => Vec::new(),
+        };
         let server =
             transaction.server.as_deref().map_or_else(Vec::new, |url| element(0xa3, &[&octets(url.as_bytes())]));
         let until = encode(&until.unix());
@@ -100,6 +105,7 @@ impl Operation {
             &put_off,
             &whole,
             &transaction.elapsed.write(),
+            &held,
             &server,
         ]);
         // While certConf refuses the certificate: why. Without it a restored operation would take pkiConf for success.
@@ -171,6 +177,7 @@ impl Operation {
         let elapsed = elapsed.map(|elapsed| Elapsed::read(elapsed.value, WHAT)).transpose()?;
         transaction.elapsed =
             elapsed.unwrap_or_else(|| Elapsed::since(transaction.started, first.map(Time::from_unix)));
+        let held = counts.optional_context(4, true)?.map(|held| read_held(held.value)).transpose()?;
         transaction.server = read_server(&mut counts)?;
         let counts = Counts { polls, dropped, misread };
         let rejection = read_rejection(fields.expect(Tag::Sequence, "the rejection")?.value)?;
@@ -182,8 +189,11 @@ impl Operation {
             }
         }
         let pause = Pause::saved(until, whole);
-        let state = restored_state(number, (output, pause, reason), under_way, (issued.map(Arc::new), rejection))
+        let mut state = restored_state(number, (output, pause, reason), under_way, (issued.map(Arc::new), rejection))
             .ok_or_else(|| Error::new(Code::Corrupt, "the saved operation's state contradicts itself"))?;
+        if let (State::Sent(sent), Some(held)) = (&mut state, held) {
+            sent.inbox = Some(held);
+        }
         let mut exchange =
             Exchange::of(Plan::new(context, request), transaction, counts, other_version).keeping(kept_answer);
         // While answers prove nothing, the words are that they do.
@@ -273,6 +283,20 @@ fn saved_request(saved: &[u8]) -> Result<(i64, Vec<u8>), Error> {
 /// How long a wait is; whether somebody has come back to it in vain, which older versions do not say.
 fn read_whole(fields: &mut Cursor<'_>) -> Result<(i64, bool), Error> {
     Ok((fields.decode()?, !fields.is_empty() && fields.decode()?))
+}
+
+/// An answer that the device could not look at. Whoever could write the saved form could write the certificate that came of it.
+fn write_held(inbox: &Inbox) -> Vec<u8> {
+    let number = Way::ALL.iter().position(|way| *way == inbox.way).unwrap_or_default();
+    element(0xa4, &[&octets(&inbox.answer), &encode(&(number as u32))])
+}
+
+fn read_held(fields: &[u8]) -> Result<Inbox, Error> {
+    let mut fields = Cursor::new(fields, WHAT)?;
+    let (answer, number) = (read_octets(&mut fields)?, fields.decode::<u32>()?);
+    let way = usize::try_from(number).ok().and_then(|number| Way::ALL.get(number).copied());
+    let way = way.ok_or_else(|| Error::new(Code::Corrupt, format!("an answer that came by unknown way {number}")))?;
+    Ok(Inbox { answer, way, is_held: true })
 }
 
 fn write_put_off(put_off: &PutOff) -> Vec<u8> {

@@ -11,8 +11,8 @@ use super::wait::Pause;
 use crate::asn1::cmp::BodyType;
 use crate::asn1::crmf::{popo_signature, popo_signature_over};
 use crate::codes::Code;
-use crate::crypto::{PrivateKey, SignatureAlgorithm};
-use crate::error::Error;
+use crate::crypto::{CryptoError, PrivateKey, SignatureAlgorithm};
+use crate::error::{Error, Facts};
 use crate::prelude::*;
 use crate::time::Time;
 
@@ -78,17 +78,24 @@ impl UnderWay {
     }
 }
 
-/// Why a step does not go on.
+/// Why a step does not go on. Who gives up, and who tells the CA that its certificate is refused, comes by [`Halt::from`]: what the device
+/// could not do is told from what is wrong with an answer there, and ends nothing.
 pub(super) enum Halt {
     /// The operation is over.
     Failed(Error),
     /// What was handed in proves nothing; the operation waits for something better.
     Refused(Error),
+    /// The device could not do its part: its key is away. The operation stands where it stood, and the step can be made again.
+    Unable(Error),
 }
 
 impl From<Error> for Halt {
     fn from(error: Error) -> Self {
-        Halt::Failed(error)
+        match CryptoError::is_device_behind(&error) {
+            // It is about no message and breaks no rule.
+            true => Halt::Unable(error.with(|facts| *facts = Facts::default())),
+            false => Halt::Failed(error),
+        }
     }
 }
 
@@ -124,6 +131,13 @@ pub(super) struct Sent {
     pub inbox: Option<Inbox>,
     /// The present when it was last handed out to be sent.
     pub asked_at: Option<Time>,
+}
+
+impl Sent {
+    /// Whether its answer is here, and was looked at in vain because the device could not do its part.
+    pub fn holds_answer(&self) -> bool {
+        self.inbox.as_ref().is_some_and(|inbox| inbox.is_held)
+    }
 }
 
 /// A wait.

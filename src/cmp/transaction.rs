@@ -22,6 +22,7 @@ use crate::validation::same_name;
 const NONCE_LEN: usize = 16;
 
 /// The state that header and protection depend on.
+#[derive(Clone)]
 pub(super) struct Transaction {
     /// transactionID, the same in all messages.
     pub id: Vec<u8>,

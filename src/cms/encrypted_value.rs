@@ -5,7 +5,7 @@
 use ::der::Tag;
 use zeroize::Zeroizing;
 
-use super::error::CmsError;
+use super::error::{CmsError, opened_or};
 use super::recipient::oaep_parameters;
 use crate::asn1::der::Asn1Error;
 use crate::asn1::encrypted_key::EncryptedValue;
@@ -48,9 +48,6 @@ pub fn open_value(
     // RFC 3218 section 2.3.2: go on with a random key, so that nobody learns at which step it failed.
     let mut instead = Zeroizing::new(vec![0u8; key_len]);
     provider.random(&mut instead)?;
-    let opened = match key.decrypt(scheme, sealed) {
-        Err(error @ CryptoError::KeyCannot(_)) => return Err(error.into()),
-        opened => opened.ok().filter(|opened| opened.len() == key_len).unwrap_or(instead),
-    };
+    let opened = opened_or(key.decrypt(scheme, sealed), instead)?;
     Ok(provider.decrypt(CipherAlgorithm::AesCbc, &opened, iv, &[], value.value)?)
 }

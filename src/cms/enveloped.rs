@@ -175,7 +175,9 @@ pub fn open_content(
         };
         match opened {
             Ok(content) => return Ok(Opened { content_type: encrypted.content_type, content, authenticated }),
-            Err(error) => last = Some(error),
+            // What could not be tried may be the one that opens.
+            Err(error) if !last.as_ref().is_some_and(CmsError::is_of_device) => last = Some(error),
+            Err(_) => {}
         }
     }
     Err(last.unwrap_or(CmsError::NotForUs { recipients: count }))

@@ -2,10 +2,13 @@
 
 use core::fmt;
 
+use zeroize::Zeroizing;
+
 use crate::asn1::Asn1Error;
 use crate::codes::Code;
 use crate::crypto::CryptoError;
 use crate::features::LeftOut;
+use crate::prelude::*;
 
 /// Why enveloped data could not be opened or sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +27,27 @@ pub enum CmsError {
     Damaged(&'static str),
     /// This library was built without what this needs: the feature by its name.
     NotBuiltIn(&'static str),
+}
+
+impl CmsError {
+    /// Whether the device's own means have failed, which says nothing about the content: see [`CryptoError::is_of_device`].
+    pub(super) fn is_of_device(&self) -> bool {
+        matches!(self, CmsError::Crypto(error) if error.is_of_device())
+    }
+}
+
+/// What was decrypted, or in its place a random key of the length that is needed (RFC 3218 section 2.3.2): nobody learns at which step it
+/// failed. That the key cannot do it, or could not be asked, is nothing that depends on what was encrypted.
+pub(super) fn opened_or(
+    opened: Result<Zeroizing<Vec<u8>>, CryptoError>,
+    instead: Zeroizing<Vec<u8>>,
+) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+    match opened {
+        Ok(opened) if opened.len() == instead.len() => Ok(opened),
+        Err(error @ CryptoError::KeyCannot(_)) => Err(error),
+        Err(error) if error.is_of_device() => Err(error),
+        _ => Ok(instead),
+    }
 }
 
 impl fmt::Display for CmsError {

@@ -210,8 +210,7 @@ fn open_by_transport(
             // RFC 3218 section 2.3.2: go on with a random key, so that nobody learns at which step it failed.
             let mut instead = Zeroizing::new(vec![0u8; key_len]);
             provider.random(&mut instead)?;
-            let opened = key.decrypt(RsaEncryption::Pkcs1, sealed).ok().filter(|opened| opened.len() == key_len);
-            Ok(Some(opened.unwrap_or(instead)))
+            Ok(Some(super::error::opened_or(key.decrypt(RsaEncryption::Pkcs1, sealed), instead)?))
         }
         o if o == oid::RSA_ENCRYPTION => Err(CryptoError::Unsupported(
             "key transport by RSA PKCS#1 v1.5; switch pkcs1_key_transport takes it".to_owned(),
@@ -272,6 +271,7 @@ fn open_by_agreement(
     // Why an agreement fails is not told: a point off the curve is the attack itself.
     let secret = key.agree(point).map_err(|error| match error {
         CryptoError::KeyCannot(_) => error,
+        ref failed if failed.is_of_device() => error,
         _ => CryptoError::Decrypt,
     })?;
     let mut kek = Zeroizing::new([0u8; 32]);

@@ -29,8 +29,33 @@ pub enum CryptoError {
     SecretAway(Code, String),
     /// The random generator failed.
     Random,
-    /// An external key did not sign: its number (at or below -10000 the application's own), and what happened.
+    /// A key that lives elsewhere, or its PIN, could not be had: the number of that (at or below -10000 the application's own), and what
+    /// happened.
     External(i32, String),
+}
+
+impl CryptoError {
+    /// Whether the device's own means have failed: a key's home that is away, the random generator. It says nothing about what was to be
+    /// opened, signed or checked: the same may succeed later.
+    pub(crate) fn is_of_device(&self) -> bool {
+        match self {
+            CryptoError::Random | CryptoError::External(..) | CryptoError::SecretAway(..) => true,
+            CryptoError::Unsupported(_)
+            | CryptoError::Mismatch
+            | CryptoError::BadKey(_)
+            | CryptoError::KeyCannot(_)
+            | CryptoError::Decrypt
+            | CryptoError::WrongSecret
+            | CryptoError::NoSecret => false,
+        }
+    }
+
+    /// Whether that is what led to an error.
+    pub(crate) fn is_device_behind(error: &Error) -> bool {
+        let first = core::error::Error::source(error);
+        let mut causes = core::iter::successors(first, |cause| cause.source());
+        causes.any(|cause| cause.downcast_ref::<CryptoError>().is_some_and(CryptoError::is_of_device))
+    }
 }
 
 impl fmt::Display for CryptoError {
@@ -45,7 +70,7 @@ impl fmt::Display for CryptoError {
             CryptoError::NoSecret => f.write_str("it is encrypted, and no password was given"),
             CryptoError::SecretAway(_, why) => f.write_str(why),
             CryptoError::Random => f.write_str("the random generator failed"),
-            CryptoError::External(_, what) => write!(f, "the external key did not sign: {what}"),
+            CryptoError::External(_, what) => write!(f, "the external key failed: {what}"),
         }
     }
 }
@@ -61,7 +86,7 @@ impl From<LeftOut> for CryptoError {
 impl From<CryptoError> for Error {
     fn from(error: CryptoError) -> Self {
         if let CryptoError::External(number @ i32::MIN..=-10_000, _) = error {
-            return Error::application(number, error.to_string());
+            return Error::application(number, error.to_string()).with_source(error);
         }
         let code = match error {
             CryptoError::Unsupported(_) => Code::Algorithm,

@@ -25,6 +25,8 @@ pub struct ExternalKey {
 impl ExternalKey {
     /// From the public half (SubjectPublicKeyInfo, DER) and a closure that signs a message whole.
     ///
+    /// It answers [`CryptoError::External`] where the key could not be asked, such as a token that is away: what needed it is tried again.
+    ///
     /// The closure gets algorithms that fit the key only; it hashes the message itself where the algorithm does. ECDSA
     /// signatures must come as Ecdsa-Sig-Value: [`ecdsa_signature_to_der`] makes that from the two numbers in a row
     /// that PKCS#11 and most chips give.
@@ -36,7 +38,8 @@ impl ExternalKey {
         Ok(ExternalKey { spki: spki.to_vec(), kind, sign: Box::new(sign), decrypt: None, agree: None })
     }
 
-    /// The same key, able to decrypt (RSA).
+    /// The same key, able to decrypt (RSA). The closure answers [`CryptoError::Decrypt`] where the key does not open it, and
+    /// [`CryptoError::External`] where the key could not be asked.
     #[must_use]
     pub fn with_decrypt(
         mut self,
@@ -46,7 +49,7 @@ impl ExternalKey {
         self
     }
 
-    /// The same key, able to agree on a secret with the holder of a public point (EC).
+    /// The same key, able to agree on a secret with the holder of a public point (EC). The closure answers as that for decryption does.
     #[must_use]
     pub fn with_agree(
         mut self,

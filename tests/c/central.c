@@ -20,6 +20,52 @@ static devid_client *client_of(const char *folder, const char *possession)
     return client;
 }
 
+struct token {
+    devid_key *inside;
+    int32_t answer;
+};
+
+/* Fails once with what it is to answer. */
+static int32_t token_sign(void *user, const char *algorithm, const uint8_t *message, size_t message_len, devid_bytes *signature)
+{
+    struct token *token = user;
+    int32_t answer = token->answer;
+    devid_bytes *made;
+    token->answer = 0;
+    if (answer != 0) return answer;
+    OK(devid_key_sign(token->inside, algorithm, message, message_len, &made, &err));
+    OK(devid_bytes_append(signature, devid_bytes_data(made), devid_bytes_len(made), &err));
+    devid_bytes_free(made);
+    return 0;
+}
+
+/* A key that could not be asked ends no operation: the next step asks it again. */
+static void a_key_that_fails_once_costs_a_step(const devid_client *client, const devid_subject *subject)
+{
+    static const int32_t answers[] = { -3, -10042, DEVID_E_DECRYPT };
+    size_t i;
+    for (i = 0; i < sizeof answers / sizeof *answers; i++) {
+        struct token token = { NULL, 0 };
+        devid_bytes *spki;
+        devid_key *key;
+        devid_op *op;
+        devid_action action;
+        token.answer = answers[i];
+        OK(devid_key_generate("P-256", &token.inside, &err));
+        OK(devid_key_public(token.inside, &spki, &err));
+        OK(devid_key_from_callback(devid_bytes_data(spki), devid_bytes_len(spki), token_sign, &token, NULL, &key, &err));
+        OK(devid_op_enroll(client, key, subject, &op, &err));
+        FAILS(DEVID_E_SIGNER, devid_op_step(op, 1800000000, &action, &err));
+        CHECK(devid_op_has_failed(op) == 0);
+        OK(devid_op_step(op, 1800000000, &action, &err));
+        CHECK(action == DEVID_ACTION_SEND);
+        devid_op_free(op);
+        devid_key_free(key);
+        devid_key_free(token.inside);
+        devid_bytes_free(spki);
+    }
+}
+
 static int contains(const devid_op *op, const char *bytes, size_t count)
 {
     size_t len, i;
@@ -49,6 +95,8 @@ int main(int argc, char **argv)
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_op_enroll_central(client, "ir", "P-257", subject, &op, &err));
     FAILS(DEVID_E_NULL, devid_op_enroll_central(client, "ir", NULL, NULL, &op, &err));
     FAILS(DEVID_E_INVALID_ARGUMENT, devid_op_enroll_central(client, "kur", NULL, NULL, &op, &err));
+
+    a_key_that_fails_once_costs_a_step(client, subject);
 
     /* The request is one of version 3; the key has not come yet, and the operation is restored without one. */
     OK(devid_op_enroll_central(client, "cr", "P-384", subject, &op, &err));

@@ -27,6 +27,8 @@ mod inspected_keys;
 mod installed;
 mod kept;
 mod kept_format;
+#[cfg(feature = "crypto-awslc")] // the test CA stands on it
+mod key_away;
 mod later;
 mod measured;
 mod odd;

@@ -49,14 +49,16 @@ pub type devid_sign_fn = fn(algorithm: &str, message: &[u8], signature: &mut dev
 /// Decrypts with an RSA key that lives elsewhere: a key for content (RFC 5652 section 6.2.1), or a challenge of a CA.
 ///
 /// scheme: "RSA-OAEP-SHA256" (RSAES-OAEP with that digest for label and MGF1, empty label), "RSA-OAEP-SHA256-MGF1-SHA1" (another digest in
-/// MGF1), "RSA-PKCS1" (RSAES-PKCS1-v1_5), the same with other digests. plaintext: give the result with devid_bytes_append(). Return 0, or a negative
-/// number to fail; a program that says apart from other failures that a padding is wrong helps who attacks the key.
+/// MGF1), "RSA-PKCS1" (RSAES-PKCS1-v1_5), the same with other digests. plaintext: give the result with devid_bytes_append(). Return 0;
+/// DEVID_E_DECRYPT where the key has answered that it does not open this; or another negative number where the key could not be asked: then an
+/// operation stands where it stood, says nothing to the CA, and asks again with its next step. A program that says apart from other failures that
+/// a padding is wrong helps who attacks the key.
 #[callback]
 pub type devid_decrypt_fn = fn(scheme: &str, ciphertext: &[u8], plaintext: &mut devid_bytes) -> i32;
 
 /// Agrees on a secret with an EC or X25519 key that lives elsewhere. point: the other side's, as it stands in its SubjectPublicKeyInfo (on
-/// P-256, P-384, P-521 uncompressed: 04, x and y). secret: give the x-coordinate, or what X25519 gives, with devid_bytes_append(). Return 0, or a
-/// negative number to fail.
+/// P-256, P-384, P-521 uncompressed: 04, x and y). secret: give the x-coordinate, or what X25519 gives, with devid_bytes_append(). Return 0, or
+/// what devid_decrypt_fn returns.
 #[callback]
 pub type devid_agree_fn = fn(point: &[u8], secret: &mut devid_bytes) -> i32;
 
@@ -138,11 +140,11 @@ fn devid_key_from_callbacks(
     if let Some(decrypt) = decrypt {
         let user = user.clone();
         key = key.with_decrypt(move |scheme: RsaEncryption, ciphertext: &[u8]| {
-            given(|buffer| devid_decrypt_fn(decrypt, &user, &scheme.to_string(), ciphertext, buffer))
+            opened(|buffer| devid_decrypt_fn(decrypt, &user, &scheme.to_string(), ciphertext, buffer))
         });
     }
     if let Some(agree) = agree {
-        key = key.with_agree(move |point: &[u8]| given(|buffer| devid_agree_fn(agree, &user, point, buffer)));
+        key = key.with_agree(move |point: &[u8]| opened(|buffer| devid_agree_fn(agree, &user, point, buffer)));
     }
     Ok(devid_key::of(Arc::new(key)))
 }
@@ -161,6 +163,14 @@ fn given(ask: impl FnOnce(&Slot<devid_bytes>) -> i32) -> Result<Zeroizing<Vec<u8
         (0, Err(error)) => Err(CryptoError::External(0, error.message().to_owned())),
         (number, _) => Err(CryptoError::External(number, format!("the callback answered {number}"))),
     }
+}
+
+/// The same for one that opens something: that it does not is an answer, too.
+fn opened(ask: impl FnOnce(&Slot<devid_bytes>) -> i32) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
+    given(ask).map_err(|error| match error {
+        CryptoError::External(number, _) if number == Code::Decrypt.number() => CryptoError::Decrypt,
+        other => other,
+    })
 }
 
 /// A key that signs elsewhere as a step of an operation: devid_op_step() answers DEVID_ACTION_SIGN.

@@ -227,7 +227,8 @@ fn devid_op_restore(client: &devid_client, key: Option<&devid_key>, saved: &[u8]
     Ok(devid_op::new(client, operation))
 }
 
-/// Saves an operation, whenever the last step asked to send, wait or accept. The bytes hold no private key and no shared secret;
+/// Saves an operation, whenever the last step asked to send, wait or accept, or could not look at an answer that was fed because a key was
+/// away. The bytes hold no private key and no shared secret;
 /// a registration token or an authenticator (RFC 4211 sections 6.1 and 6.2) stands in them as in the request that went out. Keep them
 /// where the keys are.
 ///
@@ -249,7 +250,9 @@ fn devid_op_saved_key(saved: &[u8]) -> Result<devid_bytes, Error> {
 }
 
 /// Moves the operation on as far as it goes without the program, and says what is to be done next. A failure ends the operation;
-/// later steps answer the same.
+/// later steps answer the same. It does not where devid_op_has_failed() says no: an answer that was fed proves nothing, or the device could
+/// not do its part (a key behind a callback or in a token that failed). Of the latter the next step is the next try, with nothing sent again and
+/// nothing said to the CA; devid_op_save() keeps the answer that it is about.
 ///
 /// It never waits for a network. An operation that is bound to device memory waits for that: it writes (0.1 s and more on flash),
 /// and waits up to 2 s for another process that changes the same device memory. Event loops have devid_op_set_keep_apart().

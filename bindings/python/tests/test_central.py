@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 import devid
@@ -82,6 +83,67 @@ def test_key_that_is_not_as_it_must_be_is_refused(devid_testca: TestCa, knobs: D
     with pytest.raises(devid.Error) as refused:
         client(devid_testca).enroll_central("CN=device").run()
     assert refused.value.code == devid.Code[code]
+    assert devid_testca.received() == ["ir", "certConf"]
+
+
+def elsewhere(ca: TestCa, failures: List[Optional[BaseException]]) -> devid.Config:
+    """A client whose key lives elsewhere, and raises these, one at each call, before it works."""
+    own, certificates = ca.idevid()
+    inside: Any = load_pem_private_key(own.export(), None)
+
+    def asked() -> None:
+        failure = failures.pop(0) if failures else None
+        if failure is not None:
+            raise failure
+
+    def sign(algorithm: str, message: bytes) -> bytes:
+        asked()
+        return own.sign(message, algorithm)
+
+    def agree(point: bytes) -> bytes:
+        asked()
+        return bytes(inside.exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(inside.curve, point)))
+
+    config = devid.Config(ca.cmp_url, enrolment_anchors=ca.root, cmp_anchors=ca.root)
+    config.set_credential(devid.Key.external(own.public_key, sign, agree=agree), certificates)
+    return config
+
+
+@pytest.mark.parametrize("failure", [OSError("usb"), KeyboardInterrupt(), devid.CryptoError("away", devid.Code.SIGNER)])
+@pytest.mark.parametrize("call", [0, 1, 2])
+@pytest.mark.parametrize("is_bound", [False, True])
+def test_a_key_elsewhere_that_fails_once_costs_a_run_and_nothing_else(
+    devid_testca: TestCa, tmp_path: Path, failure: BaseException, call: int, is_bound: bool
+) -> None:
+    # It signs ir, opens the key that the CA has made, and signs certConf.
+    client = devid.Client(elsewhere(devid_testca, [None] * call + [failure]))
+    operation = client.enroll_central("CN=device")
+    store = devid.Store(tmp_path / "store")
+    if is_bound:
+        operation.install_into(store, "device")
+    with pytest.raises(type(failure)):
+        operation.run()
+    assert not operation.has_failed
+    if is_bound and call > 0:
+        operation.close()
+        again = client.resume(store, "device")
+        assert again is not None
+        operation = again
+    operation.run()
+    assert devid_testca.received() == ["ir", "certConf"] and devid_testca.complaints() == []
+    if is_bound:
+        assert store.current("device").certificate.subject == "CN=device"
+
+
+@pytest.mark.parametrize("failure", [None, devid.CryptoError("another key's", devid.Code.DECRYPT)])
+def test_a_key_elsewhere_that_does_not_open_it_refuses_the_certificate(
+    devid_testca: TestCa, failure: Optional[BaseException]
+) -> None:
+    devid_testca.set(broken_envelope=failure is None)
+    operation = devid.Client(elsewhere(devid_testca, [None, failure])).enroll_central("CN=device")
+    with pytest.raises(devid.CryptoError) as refused:
+        operation.run()
+    assert refused.value.code == devid.Code.DECRYPT and operation.has_failed
     assert devid_testca.received() == ["ir", "certConf"]
 
 

@@ -20,6 +20,7 @@ use crate::cmp::revoke;
 use crate::cmp::state::{Confirming, Finished, Halt, Phase, State, UnderWay};
 use crate::cmp::wait::Pause;
 use crate::codes::Code;
+use crate::crypto::CryptoError;
 use crate::error::{Error, Refused, Rule};
 use crate::prelude::*;
 use crate::time::Time;
@@ -99,6 +100,10 @@ impl Exchange {
                 .map_err(|error| Failure::Unproven(error.breaks(response::protection_rule(&context.credential))))
         });
         match (weighed, under_way.polling.or_else(|| self.polls_on_after(under_way))) {
+            // That the device could not look at it is no fault of the answer.
+            (Err(Failure::Unproven(error) | Failure::Authentic(error)), _) if CryptoError::is_device_behind(&error) => {
+                Err(Halt::from(error))
+            }
             (Ok(checked), _) => {
                 self.kept_answer = None;
                 self.note_delay(&checked, under_way, message);
@@ -118,8 +123,8 @@ impl Exchange {
             (Err(Failure::Unproven(error)), None) if answer.way.may_bring_another() => {
                 Err(Halt::Refused(explained(error)))
             }
-            (Err(Failure::Unproven(error)), None) => Err(Halt::Failed(explained(error))),
-            (Err(Failure::Authentic(error)), _) => Err(Halt::Failed(explained(proven_by(error)))),
+            (Err(Failure::Unproven(error)), None) => Err(Halt::from(explained(error))),
+            (Err(Failure::Authentic(error)), _) => Err(Halt::from(explained(proven_by(error)))),
         }
     }
 
@@ -127,7 +132,7 @@ impl Exchange {
     /// word in it. `None`: there is none, or it has been looked at often enough.
     pub fn looked_again(&mut self, under_way: &UnderWay, now: Time) -> Result<Option<State>, Halt> {
         let Some(answer) = self.kept_answer.take() else { return Ok(None) };
-        let answer = Inbox { answer, way: Way::Connection };
+        let answer = Inbox::new(answer, Way::Connection);
         let state = self.answered(&answer, (under_way, None), now, now)?;
         if self.has_dropped && self.counts.dropped > MOST_LOOKS {
             self.kept_answer = None;
@@ -198,7 +203,7 @@ impl Exchange {
 
     /// An authentic answer, and what it leads to.
     fn act_on(&mut self, checked: Checked, under_way: &UnderWay, now: Time) -> Result<State, Error> {
-        let Checked { message, body, protected_by, bearer, way } = checked;
+        let Checked { message, body, protected_by, bearer, is_late } = checked;
         match (body, &under_way.phase) {
             (PkiBody::PollRep(entries), _) => {
                 self.told_to_wait(&entries, bearer.as_ref(), under_way, now).map_err(|error| error.breaks(POLLING))
@@ -209,7 +214,7 @@ impl Exchange {
                 self.challenge_came(&challenges, sender, now).map_err(|error| error.breaks(CHALLENGE))
             }
             (PkiBody::CertRep(rep), _) => self
-                .certificates_came(rep, &message, (protected_by, bearer, way), under_way, now)
+                .certificates_came(rep, &message, (protected_by, bearer, is_late), under_way, now)
                 .map_err(|error| error.breaks(CERTIFICATE)),
             (PkiBody::RevRep(content), _) => self.revocation_came(content).map_err(|error| error.breaks(REVOCATION)),
             (PkiBody::GenRep(items), Phase::Encapsulation) => {
@@ -284,13 +289,13 @@ impl Exchange {
         &mut self,
         rep: CertRepMessage,
         message: &PkiMessage,
-        (protected_by, bearer, way): (ProtectedBy, Option<Bearer>, Way),
+        (protected_by, bearer, is_late): (ProtectedBy, Option<Bearer>, bool),
         under_way: &UnderWay,
         now: Time,
     ) -> Result<State, Error> {
         let mut came = Received::with(message, protected_by);
         // The clock of somebody who may not decide moves none, nor does one that was read long ago.
-        came.message_time.take_if(|said| bearer.is_some() || way == Way::Carried && *said < now);
+        came.message_time.take_if(|said| bearer.is_some() || is_late && *said < now);
         came.granted &= bearer.as_ref().is_none_or(|bearer| self.may_confirm(&bearer.certificate, under_way));
         came.signer = self.transaction.signer().cloned();
         match self.plan.request {

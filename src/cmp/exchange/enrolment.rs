@@ -26,7 +26,7 @@ use crate::cmp::state::{Confirming, Finished, Phase, State, ToProve, UnderWay};
 use crate::codes::Code;
 use crate::crypto::Signer;
 use crate::crypto::algorithm::encode_oid;
-use crate::crypto::{DigestAlgorithm, PrivateKey, SignatureAlgorithm};
+use crate::crypto::{CryptoError, DigestAlgorithm, PrivateKey, SignatureAlgorithm};
 use crate::error::{Error, Rule};
 use crate::prelude::*;
 use crate::time::Time;
@@ -174,7 +174,7 @@ impl Exchange {
             CertOrEncCert::Unreadable { der, error } => return self.unreadable(&der, &error, id, came, now),
             CertOrEncCert::Encrypted(encrypted) => self.opened(&encrypted, came)?,
         };
-        let judged = self.judged((certificate, pair.private_key), status, ca_pubs, id, came, now);
+        let judged = self.judged((certificate, pair.private_key), status, ca_pubs, id, came, now)?;
         Ok(match judged {
             (issued, None) => State::Deciding(Arc::new(issued)),
             (issued, rejection) => State::Decided { issued: Arc::new(issued), rejection },
@@ -233,10 +233,13 @@ impl Exchange {
         // RFC 9810 section 7: version 3 where hashAlg is used.
         let pvno = if statuses.iter().any(|status| status.hash_alg.is_some()) { 3 } else { 2 };
         let under_way = UnderWay::new(BodyType::CERTCONF, Phase::Confirmation(confirming));
-        // Where the refusal cannot be sent, it is what the operation fails by all the same.
+        // Where the refusal cannot be sent at all, it is what the operation fails by all the same.
         let rejection = under_way.rejection().cloned();
         let sent = self.send(under_way, &CertStatus::confirm_content(statuses), pvno, now);
-        sent.map_err(|error| rejection.unwrap_or(error))
+        sent.map_err(|error| match rejection {
+            Some(rejection) if !CryptoError::is_device_behind(&error) => rejection,
+            _ => error,
+        })
     }
 
     /// RFC 9483 section 4.1.1: granted only if it was asked for. Otherwise certConf is sent: it is a proof of its own, and the
@@ -246,6 +249,8 @@ impl Exchange {
     }
 
     /// What came for the request that is looked at, and why it cannot be used, if it cannot.
+    ///
+    /// Errors: the device could not open the key that came along. That is no word against the certificate.
     pub(super) fn judged(
         &self,
         (certificate, private_key): (Certificate, Option<Vec<u8>>),
@@ -254,7 +259,7 @@ impl Exchange {
         cert_req_id: i64,
         came: &Received<'_>,
         now: Time,
-    ) -> (Issued, Option<Error>) {
+    ) -> Result<(Issued, Option<Error>), Error> {
         // RFC 9483 section 4.1.5, RFC 9810 section 8.9: new anchors only under the shared secret; in cp and kup caPubs have
         // no place (sections 4.1.2 and 4.1.3).
         let offers = came.protected_by == ProtectedBy::Mac && self.certificate_request().kind == RequestKind::Initial;
@@ -283,6 +288,7 @@ impl Exchange {
         });
         let ((chain, private_key), refused) = match checked {
             Ok(good) => (good, None),
+            Err(error) if CryptoError::is_device_behind(&error) => return Err(error),
             Err(error) => {
                 let body = request.kind.body();
                 let error = if came.leaves_out { error.followed_by(LEFT_OUT) } else { error };
@@ -309,7 +315,7 @@ impl Exchange {
         };
         issued.begins = issued.begins_later(&self.plan.context, clocks.later());
         issued.compare(&self.plan.context, self.certificate_request());
-        (issued, refused)
+        Ok((issued, refused))
     }
 
     /// A restored certificate is judged as it was when it came: whoever could write the saved form is not believed, and time
@@ -458,6 +464,7 @@ impl Exchange {
 
 /// What certConf says of a certificate that is not taken.
 fn refusing(error: &Error) -> PkiStatusInfo {
+    debug_assert!(!CryptoError::is_device_behind(error), "what the device could not do is refused to nobody");
     // failInfo: badPOP has no place here; incorrectData says that what came is not what was asked (bit 7).
     let mut info = PkiStatusInfo::new(PkiStatus::Rejection);
     info.fail_info = Some(1 << 7);

@@ -24,7 +24,7 @@ use crate::cmp::request::Request;
 use crate::cmp::response::{self, refusal};
 use crate::cmp::state::{Confirming, Finished, Phase, State, ToProve, UnderWay};
 use crate::codes::Code;
-use crate::crypto::Signer;
+use crate::crypto::{CryptoError, Signer};
 use crate::error::{Error, Rule};
 use crate::prelude::*;
 use crate::time::Time;
@@ -96,7 +96,7 @@ impl Exchange {
             }
         }
         let responses = self.in_order(responses)?;
-        let (waiting, has_come) = self.take(responses, ca_pubs, came, now);
+        let (waiting, has_come) = self.take(responses, ca_pubs, came, now)?;
         let transaction = &self.transaction;
         self.several
             .nonce
@@ -138,13 +138,15 @@ impl Exchange {
 
     /// Takes what is said of each. Answers with what the server says of the first of those that wait, and whether anything else has
     /// come.
+    ///
+    /// Errors: the device could not open one of them. Then the whole answer is looked at anew.
     fn take(
         &mut self,
         responses: Vec<(usize, CertResponse)>,
         ca_pubs: Vec<Certificate>,
         came: &Received<'_>,
         now: Time,
-    ) -> (Option<PkiStatusInfo>, bool) {
+    ) -> Result<(Option<PkiStatusInfo>, bool), Error> {
         let mut waiting = None;
         let mut has_come = false;
         let is_told: Vec<usize> = responses.iter().map(|(at, _)| *at).collect();
@@ -157,6 +159,9 @@ impl Exchange {
             self.several.at = at;
             match self.part_of(response, ca_pubs.clone(), came, now) {
                 Ok(part) => self.several.parts[at] = part,
+                Err(error) if CryptoError::is_device_behind(&error) => {
+                    return Err(error.context(&format!("certificate {at}")));
+                }
                 Err(error) => self.several.settle(at, Err(error.context(&format!("certificate {at}")))),
             }
         }
@@ -168,7 +173,7 @@ impl Exchange {
                 has_come = true;
             }
         }
-        (waiting, has_come)
+        Ok((waiting, has_come))
     }
 
     /// What a response brings for the request that is looked at.
@@ -201,7 +206,7 @@ impl Exchange {
                 return Ok(Part::Decided(status, Err(refused)));
             }
         };
-        let judged = self.judged((certificate, pair.private_key), status, ca_pubs, cert_req_id, came, now);
+        let judged = self.judged((certificate, pair.private_key), status, ca_pubs, cert_req_id, came, now)?;
         Ok(Part::Came(Arc::new(judged.0), judged.1))
     }
 

@@ -83,6 +83,7 @@ pub enum TokenError {
 impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            TokenError::NoPin(CryptoError::External(_, words)) => write!(f, "no PIN: {words}"),
             TokenError::NoPin(error) => write!(f, "no PIN: {error}"),
             TokenError::Uri(error) => write!(f, "{error}"),
             TokenError::Module(words)
@@ -118,7 +119,9 @@ impl From<TokenError> for Error {
 impl From<TokenError> for CryptoError {
     fn from(error: TokenError) -> Self {
         match error {
-            TokenError::NoPin(error) => error,
+            TokenError::NoPin(CryptoError::External(number, words)) => {
+                CryptoError::External(number, format!("no PIN: {words}"))
+            }
             other => CryptoError::External(0, other.to_string()),
         }
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
 from . import _abi
+from ._abi import Code
 from ._call import (
     DESTROY,
     TOKENS,
@@ -28,6 +29,7 @@ from ._handle import Handle, used
 from ._integers import switch
 from ._library import library
 from .certificate import Certificate
+from .errors import CryptoError
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,12 @@ Algorithms: ``RSA-PKCS1-SHA256``, ``RSA-PSS-SHA256``, ``ECDSA-SHA256``, ``Ed2551
 
 Decrypt = Callable[[str, bytes], bytes]
 """Decrypts with an RSA key: ``decrypt(scheme, ciphertext)``; ``RSA-OAEP-SHA256``, ``RSA-OAEP-SHA256-MGF1-SHA1``, ``RSA-PKCS1``, the same with other
-digests."""
+digests. A :class:`CryptoError` with ``DECRYPT`` says that the key has answered, and does not open this; whatever else is raised, that it could
+not be asked: then an operation asks again when it is run or stepped again, and says nothing to the CA."""
 
 Agree = Callable[[bytes], bytes]
-"""Agrees on a secret with an EC or X25519 key: ``agree(point)`` with the other side's point (04, x and y) answers x of the common one."""
+"""Agrees on a secret with an EC or X25519 key: ``agree(point)`` with the other side's point (04, x and y) answers x of the common one.
+What it raises is as for :data:`Decrypt`."""
 
 Pin = Callable[[PinRequest], str]
 """Gives the PIN of a token."""
@@ -228,20 +232,31 @@ def _on_sign(user: Optional[int], algorithm: bytes, message: Any, message_len: i
     return 0
 
 
+def _opened(ask: Callable[[], None]) -> int:
+    """What the key's home gives, or that it does not open it."""
+    try:
+        ask()
+    except CryptoError as error:
+        if error.code != Code.DECRYPT:
+            raise
+        return int(Code.DECRYPT)
+    return 0
+
+
 @guarded
 def _on_decrypt(user: Optional[int], scheme: bytes, ciphertext: Any, ciphertext_len: int, plaintext: Any) -> int:
     key: _Elsewhere = TOKENS.at(user)
     assert key.decrypt is not None, "only set where there is one"
-    append(plaintext, key.decrypt(text_of(scheme), string_at(ciphertext, ciphertext_len)), "plaintext")
-    return 0
+    sealed = string_at(ciphertext, ciphertext_len)
+    return _opened(lambda: append(plaintext, key.decrypt(text_of(scheme), sealed), "plaintext"))
 
 
 @guarded
 def _on_agree(user: Optional[int], point: Any, point_len: int, secret: Any) -> int:
     key: _Elsewhere = TOKENS.at(user)
     assert key.agree is not None, "only set where there is one"
-    append(secret, key.agree(string_at(point, point_len)), "secret")
-    return 0
+    theirs = string_at(point, point_len)
+    return _opened(lambda: append(secret, key.agree(theirs), "secret"))
 
 
 _SIGN = _abi.devid_sign_fn(_on_sign)

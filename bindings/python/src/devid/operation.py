@@ -335,6 +335,9 @@ class Steps(Handle, Pauses):
     def step(self, now: Moment) -> Action:
         """Moves on as far as it goes without its owner, and says what is to be done next.
 
+        What it raises ends the operation where :attr:`has_failed` says so. It does not of a key that failed, such as one behind a callback: the next
+        step is the next try, with nothing sent again and nothing said to the CA.
+
         It never waits for a network. An operation that is bound to device memory waits for that; event loops let it be written
         apart: :meth:`keep_apart`.
         """

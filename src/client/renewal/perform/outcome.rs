@@ -9,6 +9,7 @@ use crate::client::renewal::plan::{Alarm, Plan, Standing, Step};
 use crate::client::renewal::progress::Progress;
 use crate::client::renewal::witnesses::validity;
 use crate::codes::{Class, Code};
+use crate::crypto::CryptoError;
 use crate::error::Error;
 use crate::store::{Problem, ProblemKind, PublicPart};
 use crate::time::Time;
@@ -128,7 +129,7 @@ impl Renewal<'_> {
             return Ok((Err(error), wait));
         }
         // A key that was there and cannot sign now is no better than one that is away.
-        let is_unsigned = error.code() == Code::Signer && error.is_own();
+        let is_unsigned = CryptoError::is_device_behind(&error) && error.is_own();
         let obstacle = napped.obstacle.get();
         let lacks_credential = is_unsigned || matches!(obstacle, Some(Obstacle::Credential | Obstacle::Newer));
         if obstacle == Some(Obstacle::Records) || is_taken_for_another(&error) {
