@@ -50,7 +50,7 @@ if [ -z "$built" ] && ! dpkg-checkbuilddeps 2> /dev/null; then
     echo "deb: not all that debian/control names is installed as packages; built with $(rustc --version)"
     unchecked=-d
 fi
-BUILT=${built:-$PWD/target/release} ${run:-nice -n 15} dpkg-buildpackage -us -uc -b $unchecked > ../build.log 2>&1 || { tail -n 40 ../build.log >&2; exit 1; }
+BUILT=${built:-$PWD/target/release} $run dpkg-buildpackage -us -uc -b $unchecked > ../build.log 2>&1 || { tail -n 40 ../build.log >&2; exit 1; }
 cd ..
 quiet=initial-upload-closes-no-bugs
 [ -n "${DEBEMAIL:-}" ] || quiet=$quiet,bogus-mail-host,bogus-mail-host-in-debian-changelog

@@ -11,7 +11,8 @@ python3 scripts/cross.py
 
 install() {
     [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null || return 1
-    echo "cross: apt-get install $*"
+    # What goes to standard output here is what is missing.
+    echo "cross: apt-get install $*" >&2
     DEBIAN_FRONTEND=noninteractive apt-get update > build/cross/apt.log 2>&1 || return 1
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" >> build/cross/apt.log 2>&1
 }

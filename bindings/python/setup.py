@@ -70,6 +70,9 @@ def library():
     # As `make` does it, so that what is built already is used.
     profile = os.environ.get("DEVID_PROFILE", "release")
     command = ["cargo", "build", "--locked", "--profile", profile, "-p", "devid-capi"]
+    # What comes from an index has the same in it, whether it was built there or here.
+    if CHECKOUT == HERE / "rust":
+        command += ["--features", "devid-capi/pkcs11"]
     print("devid:", *command, flush=True)
     try:
         subprocess.run(command, cwd=CHECKOUT, check=True)

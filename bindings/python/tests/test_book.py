@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -11,15 +12,9 @@ import devid
 from devid.testing import TestCa
 
 
-def fences(page: Path) -> str:
-    """The programs of a page, one behind the other, each line where it stands in the page."""
-    lines, is_inside = [], False
-    for line in page.read_text().splitlines():
-        if line.startswith("```"):
-            is_inside = line == "```python"
-            line = ""
-        lines.append(line if is_inside else "")
-    return "\n".join(lines)
+def fences(page: Path, checkout: Path) -> str:
+    """As packaging/guide.py takes them, by which wheels are tried."""
+    return str(runpy.run_path(str(checkout / "packaging" / "guide.py"))["programs"](page))
 
 
 def test_the_guide_does_what_it_says(checkout: Path, tmp_path: Path, devid_testca: TestCa) -> None:
@@ -28,15 +23,15 @@ def test_the_guide_does_what_it_says(checkout: Path, tmp_path: Path, devid_testc
     secret.write_bytes(devid_testca.secret)
     page = checkout / "docs" / "book" / "src" / "python-guide.md"
     names = {"folder": tmp_path, "ca": devid_testca}
-    exec(compile(fences(page), str(page), "exec"), names)
+    exec(compile(fences(page, checkout), str(page), "exec"), names)
     assert (tmp_path / "tls" / "current" / "fullchain.pem").exists()
 
 
-def test_a_page_that_is_wrong_is_told_by_its_line(tmp_path: Path) -> None:
+def test_a_page_that_is_wrong_is_told_by_its_line(checkout: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# A\n\n```python\nimport devid\n```\n\nWords.\n\n```python\ndevid.no_such_name\n```\n")
     with pytest.raises(AttributeError) as caught:
-        exec(compile(fences(page), str(page), "exec"), {})
+        exec(compile(fences(page, checkout), str(page), "exec"), {})
     assert caught.traceback[-1].lineno == 9
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any, Dict, List
 
 import pytest
 
 import devid
-from devid.testing import TestCa
+from devid.testing import TestCa, _program
 
 
 def enrol(ca: TestCa, **run: Any) -> devid.Issued:
@@ -109,8 +111,23 @@ def test_secret_by_pbmac1_and_by_old_password_based_mac(devid_testca: TestCa) ->
 def test_program_that_is_not_there_is_an_error_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DEVID_TESTCA", raising=False)
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(FileNotFoundError, match="DEVID_TESTCA"):
+    monkeypatch.setattr("sysconfig.get_path", lambda *_: "/nowhere")
+    with pytest.raises(FileNotFoundError, match="pip install devid-testca, or set DEVID_TESTCA"):
         TestCa()
+
+
+def test_program_of_an_environment_that_is_not_activated_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for folder in ("environment", "path"):
+        (tmp_path / folder).mkdir()
+        program = tmp_path / folder / "devid-testca"
+        program.write_text(f"#!/bin/sh\necho of {folder} >&2\nexit 1\n")
+        program.chmod(0o755)
+    monkeypatch.delenv("DEVID_TESTCA", raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'path'}:{os.environ['PATH']}")
+    monkeypatch.setattr("sysconfig.get_path", lambda *_: str(tmp_path / "environment"))
+    assert _program(None) == str(tmp_path / "environment" / "devid-testca")
+    (tmp_path / "environment" / "devid-testca").unlink()
+    assert _program(None) == str(tmp_path / "path" / "devid-testca")
 
 
 def test_unknown_knob_is_an_error(devid_testca: TestCa) -> None:

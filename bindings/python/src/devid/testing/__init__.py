@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+import sysconfig
 import tempfile
 import urllib.request
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import List, Optional, Sequence, Union
 from .. import Key
 
 PROGRAM = "DEVID_TESTCA"
-"""Environment variable that names the program; else it is looked for on PATH."""
+"""Environment variable that names the program; else it is looked for where this Python's packages have their programs, then on PATH."""
 
 Knob = Union[str, int, bool]
 
@@ -162,11 +163,26 @@ class TestCa:
 
 
 def _program(given: Union[str, "os.PathLike[str]", None]) -> str:
-    named = os.fspath(given) if given is not None else os.environ.get(PROGRAM) or shutil.which("devid-testca")
+    named = os.fspath(given) if given is not None else os.environ.get(PROGRAM) or _installed()
     if not named:
-        words = f"devid-testca was not found: set {PROGRAM}, or build it in a checkout: cargo build -p devid-testca"
+        words = (
+            f"devid-testca was not found: pip install devid-testca, or set {PROGRAM} to the one of a checkout"
+            " (cargo build -p devid-testca)"
+        )
         raise FileNotFoundError(words)
     return named
+
+
+def _installed() -> Optional[str]:
+    """The program of the package devid-testca in this environment, which need not be activated; else that on PATH."""
+    places = [sysconfig.get_path("scripts")]
+    if f"{os.name}_user" in sysconfig.get_scheme_names():
+        places.append(sysconfig.get_path("scripts", f"{os.name}_user"))
+    for place in places:
+        found = shutil.which("devid-testca", path=place)
+        if found:
+            return found
+    return shutil.which("devid-testca")
 
 
 def _value(value: Knob) -> str:
