@@ -47,7 +47,8 @@ help:
 	@echo "make install    PREFIX=$(PREFIX) DESTDIR= : header, shared and static library, devid.pc"
 	@echo "                both take TARGET=triple PROFILE=release|small|small-abort FEATURES=crypto-rust,http"
 	@echo "make deb        packages for Debian in build/deb; make try-packages installs and uses them as a stranger does"
-	@echo "make wheels     wheels for PyPI in build/wheels (manylinux_2_17; the package and the test CA); make sdist: the sources"
+	@echo "make wheels     wheels for PyPI in build/wheels (manylinux_2_17 and musllinux_1_2 on x86-64 and aarch64; the package and the test CA),"
+	@echo "                TARGET=TRIPLE: for that alone; make try-wheels uses them; make sdist: the sources"
 	@echo "make docs       the book under docs/book: links, commands and settings in it are looked at; HTML in build/book"
 	@echo "make notices    licences of all linked crates, and an SBOM (CycloneDX)"
 	@echo "make demo       a device gets its identity, checks a peer and renews, against a test CA on this machine"
@@ -68,6 +69,7 @@ help:
 	@echo "                musl, all under qemu; and baremetal. TARGET=TRIPLE: C programs for that machine alone"
 	@echo "make tpm        a device whose keys are in a TPM 2.0 (swtpm)"
 	@echo "make msrv       compiles everything with Debian 13's own Rust, in a root made for it"
+	@echo "make reproducible  builds and installs twice, in places of different names, and compares; PROFILE, FEATURES"
 	@echo "make baremetal  firmware for a Cortex-M4 enrols and validates under qemu; prints its flash, heap and stack"
 	@echo "make lint       formatting and clippy"
 
@@ -91,7 +93,7 @@ release command bench: export CFLAGS := $(strip $(CFLAGS) $(HARDENING) $(AWS_LC_
 release command bench small wheels: export RUSTFLAGS := $(strip $(RUSTFLAGS) $(FRAME_POINTERS))
 
 release: setup-build
-	$(CARGO) build $(BUILD) -p devid-capi
+	sh scripts/anywhere.sh $(CARGO) build $(BUILD) -p devid-capi
 
 # The smallest library, for devices where a panic may end the process: scripts/small.sh. It lands in target/TRIPLE/small-abort, from where
 # `make install PROFILE=small-abort TARGET=TRIPLE` takes it.
@@ -113,7 +115,7 @@ sizes:
 
 # The command, beside the libraries.
 command: setup-build
-	$(CARGO) build --locked --profile $(PROFILE) $(if $(TARGET),--target $(TARGET)) -p devid-cli
+	sh scripts/anywhere.sh $(CARGO) build --locked --profile $(PROFILE) $(if $(TARGET),--target $(TARGET)) -p devid-cli
 
 # What `make` has built with the same words is installed as it is: nothing is compiled as root.
 install:
@@ -131,10 +133,16 @@ deb: build-dir
 try-packages: build-dir
 	bash packaging/try.sh build/deb
 
-# For PyPI: against glibc 2.17, by zig (from PyPI too); and the sources, from which pip builds.
+# For PyPI: against glibc 2.17 and musl 1.2, x86-64 and aarch64, by zig (from PyPI too); TARGET: one of them. And the sources, from which
+# pip builds.
 wheels: export CFLAGS := $(strip $(CFLAGS) $(AWS_LC_FLAGS))
 wheels: build-dir
-	bash packaging/wheels.sh
+	PROFILE="$(PROFILE)" bash packaging/wheels.sh $(TARGET)
+
+# As a stranger uses them, in a fresh environment; those for other machines under qemu.
+.PHONY: try-wheels
+try-wheels:
+	bash packaging/try_wheels.sh
 
 sdist: build-dir
 	bash packaging/wheels.sh sdist
@@ -233,7 +241,7 @@ pkits: build-dir
 	bash scripts/pkits.sh
 
 bench: setup-test
-	python3 benches/run.py $(if $(SHORT),--short)
+	sh scripts/anywhere.sh python3 benches/run.py $(if $(SHORT),--short)
 	$(if $(SHORT),,bash scripts/check_size.sh)
 
 # Minutes. Fails if anything is lost, mixed or left over anywhere.
@@ -265,7 +273,11 @@ ifeq ($(TARGET),)
 endif
 	bash scripts/cross_c.sh $(TARGET)
 
-.PHONY: tpm msrv
+.PHONY: tpm msrv reproducible
+# Two builds in folders of other names are equal. PROFILE and FEATURES as for `make`; without them the small ones.
+reproducible: build-dir
+	PROFILE="$(if $(filter command,$(origin PROFILE)),$(PROFILE))" FEATURES="$(FEATURES)" bash scripts/reproducible.sh
+
 tpm: build-dir
 	bash scripts/tpm.sh
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Writes build/cross/Cargo.toml: the package as it is, without the test dependencies that stand on AWS-LC, so that the portable
-provider is tested on machines that AWS-LC would first have to be built for. The sources are links to the real ones."""
+provider is tested on machines that AWS-LC would first have to be built for. The sources are links to the real ones. Prints the features
+to test: all of the default but for what stands on AWS-LC."""
 
 import re
 from pathlib import Path
@@ -26,6 +27,10 @@ def main() -> None:
         link = FOLDER / name
         if (ROOT / name).exists() and not link.is_symlink():
             link.symlink_to(Path("../..") / name)
+    listed = re.search(r"^default = \[(.*?)\]", manifest, re.M | re.S)
+    assert listed
+    default = re.findall(r'"([a-z0-9-]+)"', listed[1])
+    print(",".join(["crypto-rust", *(name for name in default if name not in ("crypto-awslc", "tls"))]))
 
 
 def path(name: str) -> str:

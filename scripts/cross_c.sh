@@ -27,7 +27,7 @@ way_of() {
     esac
 }
 # The static one needs no libraries of the machine in a chroot.
-emulator_of() { command -v "$1" || command -v "$1-static" || true; }
+emulator_of() { [ "$1" = - ] || command -v "$1" || command -v "$1-static" || true; }
 
 missing_for() {
     local target=$1 compiler=$2 emulator=$3

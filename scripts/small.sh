@@ -28,5 +28,5 @@ case ",$FEATURES," in
 *) flags="$flags -Z fmt-debug=none" ;;
 esac
 export RUSTC_BOOTSTRAP=1 CARGO_PROFILE_SMALL_ABORT_PANIC=immediate-abort RUSTFLAGS="${RUSTFLAGS:-} $flags"
-exec "${CARGO:-cargo}" ${toolchain:+"+$toolchain"} build --locked -Z build-std=std -Z build-std-features=optimize_for_size -Z panic-immediate-abort \
+DEVID_TOOLCHAIN=$toolchain exec sh scripts/anywhere.sh "${CARGO:-cargo}" ${toolchain:+"+$toolchain"} build --locked -Z build-std=std -Z build-std-features=optimize_for_size -Z panic-immediate-abort \
     --profile small-abort --target "$target" -p devid-capi --no-default-features --features "$FEATURES" "$@"

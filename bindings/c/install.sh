@@ -25,8 +25,16 @@ rm -f "$destdir$includedir"/devid/*.h "$destdir$includedir"/devid/unstable/*.h
 (cd "$root/include" && find . -name '*.h') | while read -r header; do
     install -m 644 "$root/include/$header" "$destdir$includedir/$header"
 done
-# Before the shared one: where it cannot be packed, nothing is installed.
-sh "$root/bindings/c/pack.sh" "$built/libdevid.a" "$destdir$libdir/libdevid.a"
+# Before the shared one: where it cannot be packed, nothing is installed. For musl, Rust brings an unwinder: that of a gcc which is made
+# for glibc asks for what musl does not have.
+set --
+case ${TARGET:-} in
+*-musl*)
+    unwinder=$(rustc --print target-libdir --target "$TARGET" 2> /dev/null || true)/self-contained/libunwind.a
+    [ ! -e "$unwinder" ] || set -- "$unwinder"
+    ;;
+esac
+sh "$root/bindings/c/pack.sh" "$built/libdevid.a" "$destdir$libdir/libdevid.a" "$@"
 chmod 644 "$destdir$libdir/libdevid.a"
 # For a C library that is linked whole, as musl is here, there is the static one alone.
 case ${TARGET:-} in
