@@ -168,15 +168,15 @@ impl Elapsed {
         Elapsed { told: 0, clock: Some(begin(started)), answers: first_answer.map(begin) }
     }
 
-    /// Something is done by a clock that says so. Returns whether it says no more than it has said before: one that begins at the same date with
-    /// each start does, but for a few starts that are later than all before.
+    /// Something is done by a clock that says so. Returns whether it says no more than the last time: one that begins at the same date with
+    /// each start does, but for the starts that are seconds later than the one before. One that was ahead once goes on from where it is set back.
     pub fn looks(&mut self, now: Time, most: u32) -> bool {
         let told = self.told;
         let Some(clock) = &mut self.clock else {
             self.clock = Some(Said::begin(now, told));
             return false;
         };
-        let stands = now <= clock.highest;
+        let stands = now <= clock.last;
         clock.says(now, told, step(most));
         stands
     }
@@ -421,6 +421,30 @@ mod tests {
             }
         }
         assert!(kept > 100 && given_up > 100, "{kept} {given_up}");
+    }
+
+    /// A wait of a day is waited for by whoever looks at it each minute by a clock that goes on, also where one look was ahead or behind.
+    #[test]
+    fn one_odd_look_at_a_clock_makes_no_wait_shorter_but_its_own() {
+        for odd in [2 * 3600, DAY, 5 * YEAR, -2 * 3600, -400 * DAY] {
+            for odd_at in [0, 1, 700] {
+                let (mut elapsed, mut pause) = (Elapsed::since(BEGIN, None), Pause::new(DAY, BEGIN));
+                let mut polls = 0;
+                for minute in 1..=4 * 1440 {
+                    let truth = BEGIN.plus(60 * minute);
+                    let now = truth.plus(if minute == odd_at + 1 { odd } else { 0 });
+                    let stands = elapsed.looks(now, MOST);
+                    // As it was saved and restored.
+                    pause = Pause::saved(pause.until, pause.whole());
+                    if pause.left_seconds(now, Some(Return { started: BEGIN, stands })) <= 0 {
+                        polls += 1;
+                        elapsed.waited(pause.lasted_seconds());
+                        pause = Pause::new(DAY, now);
+                    }
+                }
+                assert!((3..=6).contains(&polls), "{odd} s at {odd_at}: {polls} polls in 4 days");
+            }
+        }
     }
 
     /// One look, one answer, or both where they differ, end nothing; two that agree do, once the CA was asked again.
