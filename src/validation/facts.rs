@@ -184,6 +184,11 @@ fn only_helps(oid: &[u8]) -> bool {
     matches!(oid, [0x55, 0x1d, 14 | 18 | 31 | 46] | [0x2b, 6, 1, 5, 5, 7, 1, 1 | 11])
 }
 
+/// What a certificate on a path, whose extensions have been read there, says of its key's use.
+pub(super) fn key_usage_of(certificate: &Certificate) -> Result<Option<u16>, Asn1Error> {
+    certificate.extension(oid::CE_KEY_USAGE).map(|extension| read_key_usage(extension.value)).transpose()
+}
+
 fn read_key_usage(der: &[u8]) -> Result<u16, Asn1Error> {
     const WHAT: &str = "KeyUsage";
     let mut cursor = Cursor::new(der, WHAT)?;

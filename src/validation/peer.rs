@@ -39,7 +39,7 @@ use core::fmt;
 use zeroize::Zeroizing;
 
 use super::checks::{CheckTime, Checks, KeyUsage, NameCheck};
-use super::facts::Facts;
+use super::facts::key_usage_of;
 use super::path;
 use super::report::{Report, ValidPath};
 use super::revocation_policy::RevocationMode;
@@ -200,7 +200,7 @@ impl PeerKey {
             anchors: request.anchors.clone(),
             pool: request.pool.to_vec(),
             use_until: request.use_until,
-            key_usage: Facts::read(path.leaf())?.key_usage,
+            key_usage: key_usage_of(path.leaf())?,
             path: path.chain()[..path.chain().len() - 1].to_vec(),
             memories,
             checks,
