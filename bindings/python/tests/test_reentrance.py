@@ -131,3 +131,24 @@ def test_every_call_from_within_every_callback_answers(callback: str, devid_test
             store.state("device")
     # What comes after a change is no part of it.
     assert (refused == 0) if callback == "change" else (refused >= len(names) - 3), f"{refused} of {len(names)}"
+
+
+def test_a_change_from_within_a_read_waits_for_nobody() -> None:
+    """A read is made in the caller's thread, and the library knows by that who asks."""
+    storage = Hooked()
+    with devid.Store.over(storage) as store:
+        store.put_blob("words", b"1")
+        reads: Dict[str, Callable[[], object]] = {
+            "blob": lambda: store.blob("words"),
+            "blobs": store.blobs,
+            "number": lambda: store.number("words"),
+            "state": lambda: store.state("device"),
+            "operations": store.operations,
+            "last_known_time": lambda: devid.last_known_time(store),
+        }
+        for name, read in reads.items():
+            storage.answers.clear()
+            for storage.at in ("read", "list"):
+                storage.hook = lambda: store.put_blob("others", b"2")
+                read()
+            assert set(storage.answers) <= {"works", "REENTRANT"} and storage.answers, name

@@ -18,6 +18,7 @@ import pytest
 
 import devid
 from devid import _blocking
+from devid._call import relayed
 from devid.testing import TestCa
 
 
@@ -264,6 +265,161 @@ def test_ctrl_c_is_noticed_whichever_thread_the_system_chooses(silence: str) -> 
     with pytest.raises(KeyboardInterrupt):
         devid.fetch(silence)
     assert time.monotonic() - begun < 10
+
+
+def test_a_signal_ends_what_a_callback_calls(
+    devid_testca: TestCa, silence: str, alarm: Callable[[float], None], tmp_path: Path
+) -> None:
+    """And that one alone, where the callback takes the exception."""
+    ca = devid_testca
+    operation = devid.Client(config(ca, silence)).enroll(devid.Key.generate(), "CN=inner")
+    store = devid.Store(tmp_path / "memory")
+    renewal = devid.Renewal(config(ca, silence), "device", subject="CN=inner")
+    fetcher = devid.Fetcher()
+    inner: List[Callable[[], Any]] = [
+        operation.run,
+        operation.exchange,
+        lambda: renewal.run(store, int(time.time())),
+        lambda: fetcher.look_up(silence, name="router"),
+        lambda: devid.fetch(silence),
+    ]
+
+    def called(*_: Any) -> bool:
+        for call in inner:
+            alarm(0.3)
+            ended_early(call)
+        return True
+
+    for callback in ("wait", "decide", "watch"):
+        ca.set(waiting=1, check_after=1)
+        seen: List[bool] = []
+
+        def once(*_: Any) -> bool:
+            if not seen:
+                seen.append(called())
+            return True
+
+        programs: Dict[str, Any] = {callback: once}
+        issued = devid.Client(config(ca)).enroll(devid.Key.generate(), "CN=outer").run(**programs)
+        assert issued.certificate.subject == "CN=outer" and seen, callback
+
+    def not_taken(_progress: devid.Progress) -> None:
+        alarm(0.3)
+        operation.run()
+
+    sent = len(ca.received())
+    outer = devid.Client(config(ca)).enroll(devid.Key.generate(), "CN=outer")
+    ended_early(lambda: outer.run(watch=not_taken))
+    assert len(ca.received()) == sent, "the outer call has ended, too"
+    assert not _blocking._RUNNING
+
+
+def test_a_second_signal_leaves_what_a_callback_calls_and_nothing_is_freed_under_it(
+    alarm: Callable[[float], None], certificate_pem: bytes
+) -> None:
+    ended, freed_early = threading.Event(), []
+    handle = devid.Certificate.parse(certificate_pem)
+    finalizer = handle._finalizer
+
+    def work() -> None:
+        ended.wait(30)
+        freed_early.append(not finalizer.alive)
+
+    def called() -> None:
+        with handle, handle._use():
+            signal.setitimer(signal.ITIMER_REAL, 0.2, 0.2)
+            try:
+                _blocking.beside(work, lambda: None)
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def caught() -> None:
+        with pytest.raises(Hurry):
+            called()
+        handle.close()
+        ended.set()
+
+    _blocking.beside(lambda: relayed(caught), lambda: None)
+    assert freed_early == [False] and not finalizer.alive
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.parametrize("where", ["callback", "handler", "thread"])
+def test_a_process_forked_during_a_call_makes_calls_of_its_own(devid_testca: TestCa, tmp_path: Path, where: str) -> None:
+    ca = devid_testca
+    store = devid.Store(tmp_path / "memory")
+    told = tmp_path / "told"
+
+    def child() -> None:
+        """What is called for the first time, and what the parent's call works with."""
+        devid.Key.generate()
+        store.put_blob("of-the-child", b"1")
+        issued = devid.Client(config(ca)).enroll(devid.Key.generate(), "CN=child").run(watch=lambda _: None)
+        told.write_text(issued.certificate.subject)
+
+    def fork(*_: Any) -> None:
+        forked = os.fork()
+        if forked == 0:
+            status = 1
+            signal.alarm(60)
+            try:
+                child()
+                assert not _blocking._RUNNING
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitpid(forked, 0)[1] == 0
+
+    ca.set(waiting=1, check_after=2)
+    operation = devid.Client(config(ca)).enroll(devid.Key.generate(), "CN=device")
+    operation.install_into(store, "device")
+    forked: List[threading.Thread] = []
+
+    def wait(_seconds: devid.WaitSeconds) -> None:
+        ca.set(waiting=0)
+        if where == "callback":
+            fork()
+        elif where == "handler":
+            signal.signal(signal.SIGUSR1, fork)
+            threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGUSR1)).start()
+        else:
+            forked.append(threading.Timer(0.3, fork))
+            forked[0].start()
+
+    before = signal.signal(signal.SIGALRM, signal.SIG_DFL), signal.getsignal(signal.SIGUSR1)
+    try:
+        assert operation.run(wait=wait).certificate.subject == "CN=device"
+    finally:
+        signal.signal(signal.SIGALRM, before[0])
+        signal.signal(signal.SIGUSR1, before[1])
+    for thread in forked:
+        thread.join()
+    assert told.read_text() == "CN=child" and store.blob("of-the-child") == b"1"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_in_the_hands_of_a_forked_process_the_call_of_its_parent_has_ended(devid_testca: TestCa, tmp_path: Path) -> None:
+    ca, told = devid_testca, tmp_path / "told"
+    operation = devid.Client(config(ca)).enroll(devid.Key.generate(), "CN=device")
+    parent = os.getpid()
+    forked: List[int] = []
+    before = signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+    def watch(_progress: devid.Progress) -> None:
+        if not forked:
+            forked.append(os.fork())
+            signal.alarm(60 if os.getpid() != parent else 0)
+
+    try:
+        operation.run(watch=watch)
+    except devid.UsageError as error:
+        told.write_text(str(error))
+    finally:
+        if os.getpid() != parent:
+            os._exit(0)
+        signal.signal(signal.SIGALRM, before)
+    assert os.waitpid(forked[0], 0)[1] == 0
+    assert "forked" in told.read_text() and ca.received() == ["ir", "certConf"]
 
 
 def test_a_switch_ends_a_renewal_and_what_is_under_way_stays(devid_testca: TestCa, silence: str, tmp_path: Path) -> None:

@@ -9,12 +9,19 @@ where they are.
 A handler may raise between any two steps, also of what stands here. So nothing rests on a step that has to follow another one:
 who waits looks again after a while, and whoever is still served is seen by the caller's stack. A call that its caller has left
 is ended by its next callback, or by the caller's next call.
+
+A callback that makes a call has it made by the thread that called the callback, and waits in the same way: what a handler raises
+ends that call, by its own switch.
+
+A process that is forked meanwhile has one thread, the one that forked. What other threads did is none of its business: it forgets
+their calls, and in its own hands a call of its parent's has ended with an error.
 """
 
 from __future__ import annotations
 
 import _thread
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -22,9 +29,11 @@ import time
 from types import FrameType
 from typing import Any, Callable, Iterator, List, Optional, Tuple, TypeVar
 
-from ._call import RELAY, call
+from ._abi import Code
+from ._call import RELAY, call, is_within
 from ._handle import Handle, handles_in_use
 from ._library import library
+from .errors import UsageError
 
 T = TypeVar("T")
 
@@ -45,6 +54,10 @@ class Cancel(Handle):
     def __init__(self) -> None:
         self._own(self._pointer_from("devid_cancel_new"))
         self._heirs: List[Cancel] = []
+        self._guard = threading.Lock()
+
+    def _after_fork(self) -> None:
+        super()._after_fork()
         self._guard = threading.Lock()
 
     def trigger(self) -> None:
@@ -108,20 +121,52 @@ class _Bell:
         self._lock.acquire(timeout=seconds)
 
 
-class _Errand:
-    """A call that a callback makes, for the thread that called the callback."""
+class _Work:
+    """What one thread does for another."""
 
-    def __init__(self, work: Callable[[], None]) -> None:
+    def __init__(self, work: Callable[[], Any]) -> None:
         self._work = work
+        # Whatever becomes of the one that waits, nothing is freed that is worked with.
+        self._handles = handles_in_use()
         self.is_done = False
+        self.result: Any = None
         self.raised: Optional[BaseException] = None
+
+    def hold(self) -> None:
+        for handle in self._handles:
+            handle._hold()
 
     def run(self) -> None:
         try:
-            self._work()
-        except BaseException as exception:  # noqa: B902 (it is raised in the callback)
+            self.result = self._work()
+        except BaseException as exception:  # noqa: B902 (it is raised in the thread that waits)
             self.raised = exception
+        self.end()
+
+    def end(self) -> None:
         self.is_done = True
+        for handle in self._handles:
+            handle._let_go()
+
+    def wait(self, serve: Callable[[], None], interrupt: Callable[[], None]) -> None:
+        """In the thread that waits: until it is done. What ``serve`` raises calls ``interrupt``, and is raised when the work has ended, or
+        when it raises again."""
+        interrupted: Optional[BaseException] = None
+        while not self.is_done:
+            try:
+                serve()
+            except BaseException as exception:  # noqa: B902 (KeyboardInterrupt is what this is for)
+                if interrupted is not None:
+                    raise
+                interrupted = exception
+                interrupt()
+        if interrupted is not None:
+            raise interrupted
+
+    def outcome(self) -> Any:
+        if self.raised is not None:
+            raise self.raised
+        return self.result
 
 
 class _Question:
@@ -133,10 +178,10 @@ class _Question:
         self.result: Any = None
         # Until it is known better: what has begun and is not known to have ended was interrupted.
         self.raised: Optional[BaseException] = InterruptedError("the callback was interrupted")
-        self.errand: Optional[_Errand] = None
+        self.errand: Optional[_Work] = None
         self.bell = _Bell()
 
-    def answer(self, back: Callable[[Callable[[], None]], None]) -> None:
+    def answer(self, back: Callable[[Callable[[], Any], Callable[[], None]], Any]) -> None:
         """Runs it, once, whatever interrupts. What it calls goes ``back`` to the thread that asks."""
         before, RELAY.back = RELAY.back, back
         try:
@@ -162,50 +207,48 @@ class _Question:
                 errand.run()
                 ring()
             elif not self.is_answered and is_left():
-                return
+                break
+        if self.errand is not None:
+            # Its caller did not wait for it.
+            self.errand.end()
 
 
-class _Beside:
+class _Beside(_Work):
     """One call in a thread of its own, for the main thread's frame that has made it."""
 
     def __init__(self, work: Callable[[], Any], interrupt: Callable[[], None], caller: FrameType) -> None:
-        self._work, self._interrupt = work, interrupt
+        super().__init__(work)
+        self._interrupt = interrupt
         self._caller: Optional[FrameType] = caller
-        self._handles = handles_in_use()
         self._bell = _Bell()
         self._question: Optional[_Question] = None
-        self.is_abandoned = self.is_begun = self.is_done = False
-        self.result: Any = None
-        self.raised: Optional[BaseException] = None
+        self.is_abandoned = self.is_begun = self.is_elsewhere = False
 
     def begin(self) -> None:
         _RUNNING.append(self)
-        # For the thread: whatever becomes of the caller, nothing is freed that the call works with.
-        for handle in self._handles:
-            handle._hold()
+        self.hold()
         _thread.start_new_thread(self._run, ())
 
     def _run(self) -> None:
         self.is_begun = True
-        if not self.is_abandoned:
-            self._run_work()
-        self.is_done = True
+        if self.is_abandoned:
+            self.end()
+        else:
+            RELAY.ask = self.ask
+            if hasattr(signal, "pthread_sigmask"):
+                # Signals are for the thread that waits, and for nobody that the library may start.
+                signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            self.run()
         self._caller = None
-        for handle in self._handles:
-            handle._let_go()
         with contextlib.suppress(ValueError):
             _RUNNING.remove(self)
         self._bell.ring()
 
-    def _run_work(self) -> None:
-        RELAY.ask = self.ask
-        try:
-            if hasattr(signal, "pthread_sigmask"):
-                # Signals are for the thread that waits, and for nobody that the library may start.
-                signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-            self.result = self._work()
-        except BaseException as exception:  # noqa: B902 (it is raised in the caller's thread)
-            self.raised = exception
+    def stays_behind(self) -> None:
+        """In a process that was forked: the thread that makes the call is the parent's."""
+        self.raised = UsageError("the process was forked during the call, which goes on in the parent alone", Code.STATE)
+        self.is_elsewhere = self.is_done = True
+        self._caller = None
 
     def is_left(self) -> bool:
         """Whether the caller is gone: its frame stands no longer on the main thread's stack."""
@@ -231,35 +274,41 @@ class _Beside:
             raise question.raised
         return question.result
 
-    def serve(self) -> None:
-        """In the caller's thread: until the call has returned. Whatever raises in between, it can be called again."""
-        while not self.is_done:
-            self._serve_one(None)
-
-    def _serve_one(self, within: Optional[_Question]) -> None:
+    def serve(self, within: Optional[_Question], interrupt: Callable[[], None]) -> None:
+        """In the caller's thread: runs a callback if there is one, or waits a while for one."""
         question = self._question
         if question is None or question is within or question.is_answered:
             self._bell.wait(_SLICE_SECONDS)
         else:
-            question.answer(lambda work: self._send(question, work))
+            question.answer(lambda work, end: self._send(question, work, end))
             if question.raised is not None and not isinstance(question.raised, Exception):
                 # KeyboardInterrupt, SystemExit: whatever the library makes of the callback's failure, nobody wants the call any more.
-                self._interrupt()
+                interrupt()
 
-    def _send(self, question: _Question, work: Callable[[], None]) -> None:
-        """In the caller's thread, within a callback: until the thread beside has done the work."""
-        errand = _Errand(work)
-        # A signal's handler is no part of the callback.
-        back, RELAY.back = RELAY.back, None
+    def _send(self, question: _Question, work: Callable[[], Any], interrupt: Callable[[], None]) -> Any:
+        """In the caller's thread, within a callback: has the thread beside do the work."""
+        if self.is_elsewhere:
+            return work()
+        errand = _Work(work)
+        back = RELAY.back
         try:
+            # A signal's handler is no part of the callback.
+            RELAY.back = None
+            errand.hold()
             question.errand = errand
             question.bell.ring()
-            while not errand.is_done:
-                self._serve_one(question)
+            errand.wait(lambda: self._serve_errand(errand, question, interrupt), interrupt)
         finally:
             RELAY.back = back
-        if errand.raised is not None:
-            raise errand.raised
+            if not errand.is_done:
+                interrupt()
+        return errand.outcome()
+
+    def _serve_errand(self, errand: _Work, question: _Question, interrupt: Callable[[], None]) -> None:
+        if self.is_elsewhere:
+            errand.raised, errand.is_done = self.raised, True
+        else:
+            self.serve(question, interrupt)
 
     def leave(self) -> None:
         """Nobody serves it any more: it is to end. Can be called from any thread, and again."""
@@ -290,32 +339,36 @@ def _end_left() -> None:
         time.sleep(_LOOK_SECONDS)
 
 
+def _forget_parent() -> None:
+    """In a process that was forked."""
+    RELAY.ask = RELAY.back = None
+    for other in _RUNNING:
+        other.stays_behind()
+    _RUNNING.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_parent)
+
+
 def beside(work: Callable[[], T], interrupt: Callable[[], None]) -> T:
     """Does work that blocks. In the main thread signals are served meanwhile: what their handlers raise calls ``interrupt``,
-    and is raised when the work has ended, or when the next one raises too. Within a callback it is done where the callback was called."""
-    if threading.current_thread() is not threading.main_thread() or RELAY.back is not None:
+    and is raised when the work has ended, or when the next one raises too. Within a callback the thread that called it does the work."""
+    result: T
+    if threading.current_thread() is not threading.main_thread() or is_within():
         return work()
+    if RELAY.back is not None:
+        result = RELAY.back(work, interrupt)
+        return result
     _end_left()
     other = _Beside(work, interrupt, sys._getframe())
-    interrupted: Optional[BaseException] = None
     try:
         other.begin()
-        while not other.is_done:
-            try:
-                other.serve()
-            except BaseException as exception:  # noqa: B902 (KeyboardInterrupt is what this is for)
-                if interrupted is not None:
-                    raise
-                interrupted = exception
-                interrupt()
+        other.wait(lambda: other.serve(None, interrupt), interrupt)
     finally:
         if not other.is_done:
             other.leave()
-    if interrupted is not None:
-        raise interrupted
-    if other.raised is not None:
-        raise other.raised
-    result: T = other.result
+    result = other.outcome()
     return result
 
 

@@ -51,8 +51,8 @@ class _Relay(threading.local):
     def __init__(self) -> None:
         self.ask: Optional[Callable[[Callable[..., Any], Tuple[Any, ...]], Any]] = None
         """In the thread beside: has the caller's thread run a callback."""
-        self.back: Optional[Callable[[Callable[[], None]], None]] = None
-        """In the caller's thread while it runs a callback: has the thread beside make a call."""
+        self.back: Optional[Callable[[Callable[[], Any], Callable[[], None]], Any]] = None
+        """In the caller's thread while it runs a callback: has the thread beside make a call, which the second function ends."""
 
 
 RELAY = _Relay()
@@ -72,7 +72,16 @@ def call(function: str, *arguments: Any) -> None:
     if back is None:
         _call(function, *arguments)
     else:
-        back(lambda: _call(function, *arguments))
+        back(lambda: _call(function, *arguments), _wait_for_the_end)
+
+
+def is_within() -> bool:
+    """Whether this thread is in a callback of a call that it makes itself."""
+    return bool(_frames.raised)
+
+
+def _wait_for_the_end() -> None:
+    """Of a call that does not block."""
 
 
 def _call(function: str, *arguments: Any) -> None:

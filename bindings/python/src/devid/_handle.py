@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import os
 import threading
 import weakref
 from ctypes import POINTER, byref
@@ -25,6 +26,20 @@ def _close_at_exit() -> None:
     """As if the program had closed them: one that a thread is using is left."""
     for handle in list(_CLOSED_AT_EXIT):
         handle.close()
+
+
+_ALL: "weakref.WeakValueDictionary[int, Handle]" = weakref.WeakValueDictionary()
+"""By their addresses: some are equal to others."""
+
+
+def _after_fork() -> None:
+    """In a process that was forked: whatever another thread has held at that moment, nobody gives it back."""
+    for handle in list(_ALL.values()):
+        handle._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class _InUse(threading.local):
@@ -95,6 +110,7 @@ class Handle:
         self._is_closed = False
         self._state = threading.Lock()
         self._turn = None if self._is_shared else threading.RLock()
+        _ALL[id(self)] = self
         self._finalizer = weakref.finalize(self, getattr(library(), f"{self._type}_free"), pointer)
         # At the end of the process a thread may still be inside the library: what is left then is the system's to take.
         self._finalizer.atexit = False
@@ -105,6 +121,12 @@ class Handle:
                 atexit.unregister(_close_at_exit)
                 atexit.register(_close_at_exit)
             _CLOSED_AT_EXIT.add(self)
+
+    def _after_fork(self) -> None:
+        """In a process that was forked. What a call of another thread has used stays counted as used: it cannot be freed safely."""
+        self._state = threading.Lock()
+        if self._turn is not None and not any(handle is self for handle in _IN_USE.handles):
+            self._turn = threading.RLock()
 
     @contextlib.contextmanager
     def _use(self) -> Iterator[Any]:
