@@ -6,6 +6,7 @@ pub use devid::client::device::{Device, read_key};
 
 use devid::asn1::x509::Certificate;
 use devid::client::Subject;
+use devid::client::certificates::ReadAs;
 
 use crate::attendant::ends_with_the_command;
 use crate::failure::{Exit, Failure};
@@ -25,23 +26,25 @@ pub fn open(loaded: &Loaded, create: bool) -> Result<Device, Failure> {
 /// All certificates of files that the command line names, `-` for standard input; what cannot be read beside them is told.
 pub fn read_certificates(
     paths: impl IntoIterator<Item = impl AsRef<Path>>,
+    read_as: ReadAs,
     output: Output,
 ) -> Result<Vec<Certificate>, Failure> {
     let mut all = Vec::new();
     for path in paths {
         let (path, mut told) = (path.as_ref(), |words: String| output.say(&format!("warning: {words}")));
         let shown = devid::files::shown(path);
-        all.extend(devid::client::device::certificates_of(&read_file(path)?, &shown, &mut told)?);
+        all.extend(devid::client::device::certificates_of(&read_file(path)?, &shown, read_as, &mut told)?);
     }
     Ok(all)
 }
 
-/// The same of files that settings name.
-pub fn certificates_of_settings(
+/// The trust anchors of files that settings name.
+pub fn anchors_of_settings(
     paths: impl IntoIterator<Item = impl AsRef<Path>>,
     output: Output,
 ) -> Result<Vec<Certificate>, devid::Error> {
-    devid::client::device::read_certificates(paths, &mut |words| output.say(&format!("warning: {words}")))
+    let told = &mut |words| output.say(&format!("warning: {words}"));
+    devid::client::device::read_certificates(paths, ReadAs::Anchors, told)
 }
 
 /// The certificates of one file, or of standard input, whose first is somebody's own.

@@ -24,6 +24,7 @@ mod settings;
 mod trace;
 mod usage;
 
+use devid::client::certificates::ReadAs;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -138,7 +139,9 @@ fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
         Command::Store(command) => commands::store::run(command, &open()?, output),
         Command::Anchors(command) => {
             let device = match &command.action {
-                AnchorsAction::Add { file, .. } => first(&|_| read_certificates([file], output).map(drop))?,
+                AnchorsAction::Add { file, .. } => {
+                    first(&|_| read_certificates([file], ReadAs::Anchors, output).map(drop))?
+                }
                 _ => open()?,
             };
             commands::anchors::run(command, &device, output)

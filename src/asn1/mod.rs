@@ -6,7 +6,7 @@
 
 mod base64;
 pub mod ber;
-mod bundle;
+pub(crate) mod bundle;
 pub mod cmp;
 pub mod crl;
 mod crl_entry;
@@ -33,6 +33,7 @@ mod object_identifier;
 pub mod ocsp;
 #[allow(missing_docs, reason = "the constants are named after the identifiers they are")]
 pub mod oid;
+mod openssl_trust;
 pub mod pem;
 pub mod pkcs10;
 pub(crate) mod pkcs7;

@@ -75,15 +75,21 @@ impl Block<'_> {
     /// The certificate of a block of certificates: behind that of a `TRUSTED CERTIFICATE` OpenSSL writes settings of its
     /// own, which are not part of it.
     pub fn decode_certificate(&self) -> Result<Content, Asn1Error> {
+        Ok(self.decode_with_settings()?.0)
+    }
+
+    /// The certificate, and the settings of OpenSSL behind it.
+    pub(super) fn decode_with_settings(&self) -> Result<(Content, Vec<u8>), Asn1Error> {
         let mut content = self.decode()?;
+        let mut settings = Vec::new();
         if self.label == TRUSTED {
             let end = Cursor::new(&content, "Certificate")?.any("a certificate")?.bytes.len();
             match &mut content {
-                Content::Public(der) => der.truncate(end),
+                Content::Public(der) => settings = der.split_off(end),
                 Content::Secret(der) => der.truncate(end),
             }
         }
-        Ok(content)
+        Ok((content, settings))
     }
 }
 

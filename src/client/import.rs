@@ -9,7 +9,7 @@ use crate::asn1::name::{self, Name};
 use crate::asn1::pem::{self, Held};
 use crate::asn1::pkcs10::CertificationRequest;
 use crate::asn1::x509::Certificate;
-use crate::client::certificates::held_certificates;
+use crate::client::certificates::{ReadAs, held_certificates};
 use crate::client::status::StatusMemory;
 use crate::cmp::issued::misnamed_issuers;
 use crate::cmp::{Acceptance, Difference, differences};
@@ -227,7 +227,7 @@ impl<'a> Import<'a> {
     /// Certificates, the private keys of a PKCS#12 file, and why certificates beside them cannot be read.
     fn read(&self, input: &[u8]) -> Result<(Held<Certificate>, Vec<Pkcs12Key>), Error> {
         if !is_pkcs12(input) {
-            return Ok((held_certificates(input, false)?, Vec::new()));
+            return Ok((held_certificates(input, ReadAs::Certificates)?, Vec::new()));
         }
         let Some(password) = self.password else {
             return Err(Error::new(Code::WrongSecret, "the file is PKCS#12 and opens with its password only"));

@@ -154,8 +154,8 @@ impl<'a> StatusSearch<'a> {
         Ok(certificate::against_signature(self.provider, issuer, ca.spki(), self.checks.allow_weak).is_none())
     }
 
-    /// The path of a signer to the anchor of the path that is checked, else to another one. A signer without one that a key of the path has
-    /// certified stands below that, see [`Self::certified_on_the_path`].
+    /// The path of a signer to the anchor of the path that is checked, else to another one. A signer without one that a key of the path or an
+    /// anchor has certified stands below that, see [`Self::certified_directly`].
     ///
     /// A signer whose certificate is over by now is judged as of when it signed: it clears nobody any more, but whom it has
     /// revoked is not forgotten with its certificate.
@@ -174,14 +174,14 @@ impl<'a> StatusSearch<'a> {
             if let Some(made) = then {
                 let at = CheckTime::At(made);
                 let found = self.unrevoked_chain(signer, self.anchors, at);
-                let found = found.or_else(|why| self.certified_on_the_path(signer, at, why))?;
+                let found = found.or_else(|why| self.certified_directly(signer, made, why))?;
                 return Ok(SignerChain { same_anchor: false, good_until: None, ..found });
             }
             let own: TrustAnchors = core::iter::once(anchor.clone()).collect();
             let at = self.checks.at;
             match self.unrevoked_chain(signer, &own, at) {
                 Ok(found) => Ok(found),
-                Err(why) => self.certified_on_the_path(signer, at, why).or_else(|why| {
+                Err(why) => self.certified_directly(signer, made, why).or_else(|why| {
                     if self.anchors.len() < 2 {
                         return Err(why);
                     }
@@ -197,29 +197,24 @@ impl<'a> StatusSearch<'a> {
         outcome
     }
 
-    /// A signer that a key of the path has certified, and that has no path of its own to the anchor: policies and name constraints on the
-    /// way ask for what it does not have. They are those of the certificates that the peer has sent, of which a CA has several, and they are for
-    /// whom certificates are about: it clears nobody, and whom it has revoked is revoked. `why`: what speaks against its path.
-    fn certified_on_the_path(
-        &self,
-        signer: &Certificate,
-        at: CheckTime,
-        why: Unusable,
-    ) -> Result<SignerChain, Unusable> {
-        let checks = Checks { at, ..self.checks.clone() };
-        if certificate::against_validity(signer, &checks).is_some() {
+    /// A signer that a key of the path or an anchor has certified, and that has no path of its own to the anchor. Policies and name constraints
+    /// on the way ask for what it does not have, what stands above it has ended or is newer than its list, the owner is strict. All of that
+    /// is of the certificates that the peer has sent, of which a CA has several, or of the day: it clears nobody, and whom it has revoked is
+    /// revoked. `why`: what speaks against its path.
+    fn certified_directly(&self, signer: &Certificate, made: Time, why: Unusable) -> Result<SignerChain, Unusable> {
+        if self.was_over(signer, made) {
             return Err(why);
         }
-        for index in 1..self.path.len() {
-            if !self.has_certified(&self.path[index], signer)? {
+        let on_the_path = (1..self.path.len()).map(|index| &self.path[index..]);
+        for certifiers in on_the_path.chain(self.anchors.as_slice().iter().map(core::slice::from_ref)) {
+            if !self.has_certified(&certifiers[0], signer)? {
                 continue;
             }
-            let rest = &self.path[index..];
-            let revoked = match self.signer_status(signer, rest) {
+            let revoked = match self.signer_status(signer, certifiers) {
                 SignerStatus::Revoked(found) => Some(*found),
                 SignerStatus::Enough { .. } | SignerStatus::Missing => None,
             };
-            let chain = core::iter::once(signer).chain(rest).cloned().collect();
+            let chain = core::iter::once(signer).chain(certifiers).cloned().collect();
             return Ok(SignerChain { chain, same_anchor: true, good_until: None, revoked });
         }
         Err(why)
@@ -368,15 +363,17 @@ impl<'a> StatusSearch<'a> {
         outcome
     }
 
-    /// What speaks against the validity of a responder's certificate now. Whom it has revoked while it was valid is not
-    /// forgotten with it: then the time of the response counts.
+    /// What speaks against the validity of a responder's certificate now. Whom it has revoked before its end is not forgotten with it.
+    /// `made`: when the response was, if it revokes.
     pub(super) fn against_responders_validity(&self, responder: &Certificate, made: Option<Time>) -> Option<Objection> {
         let objection = certificate::against_validity(responder, self.checks)?;
-        let was_valid = |made| {
-            let then = Checks { at: CheckTime::At(made), ..self.checks.clone() };
-            certificate::against_validity(responder, &then).is_none()
-        };
-        if made.is_some_and(was_valid) { None } else { Some(objection) }
+        if made.is_some_and(|made| !self.was_over(responder, made)) { None } else { Some(objection) }
+    }
+
+    /// Whether a certificate has ended, and before this was made. What it has revoked until then it was believed until then, also where it
+    /// began after that: a clock may be behind, and a certificate renewed.
+    fn was_over(&self, signer: &Certificate, made: Time) -> bool {
+        self.is_over(signer) && signer.not_after() < made
     }
 
     /// Whether the issuer itself, by this key, made the certificate, and it is within its validity.

@@ -23,9 +23,10 @@ impl TrustAnchors {
         }
     }
 
-    /// Adds one from DER, or all CERTIFICATE blocks of a PEM text. Returns how many were read.
+    /// Adds one from DER, or all CERTIFICATE blocks of a PEM text. Returns how many were read. One that a `TRUSTED CERTIFICATE` of OpenSSL rejects
+    /// for a purpose, or trusts for some alone, is none of them: an error where there is no other.
     pub fn add_bytes(&mut self, input: &[u8]) -> Result<usize, Asn1Error> {
-        let certificates = Certificate::many_from_bytes(input)?;
+        let certificates = Certificate::anchors_in(input)?.all;
         let count = certificates.len();
         certificates.into_iter().for_each(|c| self.add(c));
         Ok(count)

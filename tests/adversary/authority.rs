@@ -339,3 +339,38 @@ fn what_a_signer_has_revoked_outlives_the_certificates_above_it_and_stands_under
         assert_eq!(report.error().map(|error| error.code()), Some(devid::Code::Revoked), "{profile:?}");
     }
 }
+
+/// The device's clock is behind a new signer; or the root that has certified the signer ends while the peer's path leads to its successor, which
+/// has another key.
+#[test]
+fn neither_a_clock_that_is_behind_nor_the_end_of_a_root_takes_a_revocation_back() {
+    let old = crate::certificates::date(2020, 1, 1);
+    let (root, other) = (Party::root("Root"), Party::root("Other root"));
+    let ended = Builder::ca("Root").key(&root.key).valid(old, now().plus(-HOUR)).self_signed();
+    let ca = root.ca("CA");
+    let cross = Builder::ca("CA").key(&ca.key).signed_by(&other);
+    let peer = ca.leaf("peer");
+    let new = |by| signer("CA").valid(now().plus(-HOUR), now().plus(99 * DAY)).signed_by(by);
+    let cases = [
+        (vec![&root], &ca, new(&root), -DAY),
+        (vec![&root], &ca, new(&ca), -DAY),
+        (vec![&root, &other], &cross, signer("CA").signed_by(&root), 0),
+        (vec![&ended, &other], &cross, signer("CA").signed_by(&root), 0),
+        (vec![&ended, &other], &cross, signer("CA").signed_by(&ca), 0),
+    ];
+    for (number, (anchors, issuer, genuine, clock)) in cases.iter().enumerate() {
+        let revoking = CrlBuilder::of(genuine).number(50).times(now().plus(-60), Some(now().plus(DAY)));
+        let status = StatusSources {
+            crls: vec![revoking.revokes_for(&peer, 1).build(), list(&ca, 40).build()],
+            ..StatusSources::none()
+        };
+        let mut checks = checks(RevocationMode::HardFail);
+        checks.revocation.scope = devid::validation::RevocationScope::LeafOnly;
+        checks.at = devid::validation::CheckTime::At(now().plus(*clock));
+        let anchors: TrustAnchors = anchors.iter().map(|p| p.certificate.clone()).collect();
+        let pool = [issuer, genuine].map(|p| p.certificate.clone());
+        let report = validate(&**provider(), &anchors, &peer.certificate, &pool, &status, &checks);
+        let code = report.error().map(|error| error.code());
+        assert_eq!(code, Some(devid::Code::Revoked), "case {number}: {:?}", report.findings());
+    }
+}

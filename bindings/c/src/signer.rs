@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::prelude::*;
 use super::validation::age;
 use devid_core::asn1::oid::Oid;
-use devid_core::asn1::x509::Certificate;
+use devid_core::client::certificates::{ReadAs, held_certificates};
 use devid_core::validation::{RevocationMode, RevocationScope, StatusPreference};
 
 /// Whether certificates that sign answers are checked for revocation, with the data that devid_config_add_signer_crls() and its kin
@@ -135,6 +135,6 @@ fn devid_config_set_message_time(config: &mut devid_config, on: bool) -> Result<
 /// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM.
 #[export]
 fn devid_config_add_signer_pins(config: &mut devid_config, data: &[u8]) -> Result<(), Error> {
-    config.config.pin_signers(Certificate::many_from_bytes(data)?);
+    config.config.pin_signers(held_certificates(data, ReadAs::Anchors)?.all);
     Ok(())
 }

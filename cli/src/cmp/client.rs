@@ -134,7 +134,7 @@ fn believe(options: &Options, config: &mut Config, output: Output) -> Result<(),
     config.intermediates = material::lists(options, "untrusted", output)?;
     config.authorisation.any_under_anchors = true;
     config.adopt_root_of_ip = options.is_on("ta_in_ip_extracerts");
-    match material::certificate(options, "srvcert", "otherpass")? {
+    match material::pin(options, "srvcert", "otherpass")? {
         Some(signer) => {
             if options.is_on("trusted") {
                 output.say("-trusted does not count where -srvcert says who the server is");
@@ -275,7 +275,7 @@ fn digest_named(option: &str, text: &str) -> Result<DigestAlgorithm, Failure> {
 
 /// By option; else the server's or the issuer's name, as far as they are known.
 fn recipient(options: &Options, output: Output) -> Result<Option<Name>, Failure> {
-    if let Some(signer) = material::certificate(options, "srvcert", "otherpass")? {
+    if let Some(signer) = material::pin(options, "srvcert", "otherpass")? {
         return Ok(Some(Name::from_der(signer.subject())?));
     }
     for option in ["recipient", "issuer"] {

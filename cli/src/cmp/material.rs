@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use devid::asn1::pkcs10::CertificationRequest;
 use devid::asn1::x509::Certificate;
-use devid::client::certificates::held_certificates;
+use devid::client::certificates::{ReadAs, held_certificates};
 use devid::cms::pkcs12::{Pkcs12, is_pkcs12};
 use devid::crypto::keys::load_private_key;
 use devid::crypto::{PrivateKey, default_provider};
@@ -62,14 +62,14 @@ pub fn key(path: &Path, password: Option<&Zeroizing<Vec<u8>>>) -> Result<Arc<dyn
 
 /// The certificates of a file whose first is asked for, which must be one that can be read; of a PKCS#12 file, the one of its key.
 pub fn chain(path: &Path, password: Option<&Zeroizing<Vec<u8>>>) -> Result<Vec<Certificate>, Failure> {
-    certificates(path, password, true).map(|held| held.0)
+    certificates(path, password, ReadAs::OwnFirst).map(|held| held.0)
 }
 
 /// All certificates of a file, and what cannot be read beside them, in words.
 fn certificates(
     path: &Path,
     password: Option<&Zeroizing<Vec<u8>>>,
-    first_counts: bool,
+    read_as: ReadAs,
 ) -> Result<(Vec<Certificate>, Vec<String>), Failure> {
     let input = Zeroizing::new(read_file(path)?);
     let shown = devid::files::shown(path);
@@ -81,24 +81,42 @@ fn certificates(
         };
         return if found.is_empty() { Err(missing(path, "certificate")) } else { Ok((found, Vec::new())) };
     }
-    let held = held_certificates(&input, first_counts).map_err(|e| Failure::from(e.context(&shown)))?;
-    let told = held.unread.iter().map(|why| format!("{shown}: passed over, as it cannot be read: {why}"));
+    let held = held_certificates(&input, read_as).map_err(|e| Failure::from(e.context(&shown)))?;
+    let told = held.unread.iter().map(|why| format!("{shown}: passed over: {why}"));
     Ok((held.all, told.collect()))
 }
 
 /// The first certificate of the file that an option names.
 pub fn certificate(options: &Options, name: &'static str, pass: &'static str) -> Result<Option<Certificate>, Failure> {
+    first(options, name, pass, ReadAs::OwnFirst)
+}
+
+/// The same of one that is to be trusted.
+pub fn pin(options: &Options, name: &'static str, pass: &'static str) -> Result<Option<Certificate>, Failure> {
+    first(options, name, pass, ReadAs::Anchors)
+}
+
+fn first(
+    options: &Options,
+    name: &'static str,
+    pass: &'static str,
+    read_as: ReadAs,
+) -> Result<Option<Certificate>, Failure> {
     let Some(path) = options.path(name) else { return Ok(None) };
     let password = self::pass(options, pass)?;
-    Ok(chain(&path, password.as_ref())?.into_iter().next())
+    Ok(certificates(&path, password.as_ref(), read_as)?.0.into_iter().next())
 }
 
 /// All certificates of the files that an option names.
 pub fn lists(options: &Options, name: &'static str, output: Output) -> Result<Vec<Certificate>, Failure> {
+    all(options, name, ReadAs::Certificates, output)
+}
+
+fn all(options: &Options, name: &'static str, read_as: ReadAs, output: Output) -> Result<Vec<Certificate>, Failure> {
     let password = pass(options, "otherpass")?;
     let mut found: Vec<Certificate> = Vec::new();
     for path in options.text(name).into_iter().flat_map(items) {
-        let (certificates, told) = certificates(Path::new(path), password.as_ref(), false)?;
+        let (certificates, told) = certificates(Path::new(path), password.as_ref(), read_as)?;
         told.iter().for_each(|words| output.say(&format!("-{name}: {words}")));
         for certificate in certificates {
             if !found.contains(&certificate) {
@@ -117,7 +135,7 @@ pub fn anchors(
     output: Output,
 ) -> Result<(TrustAnchors, Vec<Certificate>), Failure> {
     let (mut anchors, mut helpers) = (TrustAnchors::new(), Vec::new());
-    for certificate in lists(options, name, output)? {
+    for certificate in all(options, name, ReadAs::Anchors, output)? {
         if certificate.is_self_issued() || options.is_on("partial_chain") {
             anchors.add(certificate);
         } else {

@@ -1,6 +1,7 @@
 //! `anchors`: whom the device trusts for what, in device memory.
 
 use devid::asn1::name::display;
+use devid::client::certificates::ReadAs;
 use devid::store::AnchorSet;
 use serde_json::json;
 
@@ -28,11 +29,11 @@ pub fn run(command: &Anchors, device: &Device, output: Output) -> Result<Exit, F
             output.result("anchors list", &lines.join("\n"), json!({ "anchors": found }));
         }
         AnchorsAction::Add { set, file } => {
-            let count = add(device, *set, &read_certificates([file], output)?)?;
+            let count = add(device, *set, &read_certificates([file], ReadAs::Anchors, output)?)?;
             output.result("anchors add", &format!("{count} added"), json!({ "added": count }));
         }
         AnchorsAction::Remove { set, file } => {
-            let unwanted = read_certificates([file], output)?;
+            let unwanted = read_certificates([file], ReadAs::Certificates, output)?;
             let mut count = 0;
             for set in sets(*set) {
                 let mut anchors = device.store.anchors(*set)?;

@@ -1,5 +1,6 @@
 //! `export`: an identity for other software, once. Lasting exports stand in the settings.
 
+use devid::client::certificates::ReadAs;
 use serde_json::json;
 
 use crate::arguments::Export;
@@ -22,7 +23,7 @@ pub fn run(command: &Export, device: &Device, output: Output) -> Result<Exit, Fa
     };
     device.check_known(&command.name)?;
     let mut plan = device.export_of(|key| format!("--{key}"), &wanted)?;
-    plan.anchors = read_certificates(&command.anchors, output)?;
+    plan.anchors = read_certificates(&command.anchors, ReadAs::Anchors, output)?;
     let exported = device.store.export(&command.name, &plan)?;
     let files: Vec<String> = exported.files.iter().map(|path| path.display().to_string()).collect();
     output.result("export", &files.join("\n"), json!({ "generation": exported.generation, "files": files }));

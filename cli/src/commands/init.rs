@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use devid::asn1::name::{Name, display};
 use devid::asn1::x509::Certificate;
+use devid::client::certificates::ReadAs;
 use devid::client::run::system_time;
 use devid::store::{AnchorSet, NewIdentity, NewKey, Signer, StoreErrorKind};
 use serde_json::json;
@@ -38,9 +39,9 @@ pub fn run(command: &Init, arguments: &Arguments, output: Output) -> Result<Exit
     if let Some(source) = &command.secret {
         Source::parse(source).map_err(|e| Failure::usage(e.message()))?;
     }
-    let anchors = read_certificates(&command.trust, output)?;
+    let anchors = read_certificates(&command.trust, ReadAs::Anchors, output)?;
     let signers = absolute(&command.signer)?;
-    read_certificates(&signers, output)?;
+    read_certificates(&signers, ReadAs::Anchors, output)?;
     let factory = match (&command.factory_key, &command.factory_certificates) {
         (Some(key), Some(certificates)) => {
             Some((of_this_command(key, read_key(key, None))?, read_chain(certificates, output)?))

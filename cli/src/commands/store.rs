@@ -1,6 +1,7 @@
 //! `store`: device memory.
 
 use devid::client::abandon;
+use devid::client::certificates::ReadAs;
 use devid::client::status::forget_crl_numbers;
 use devid::store::{KeyReference, Store};
 use serde_json::json;
@@ -69,7 +70,10 @@ pub fn run(command: &Command, device: &Device, output: Output) -> Result<Exit, F
             let count = match file {
                 Some(file) => {
                     let forget = |ca| forget_crl_numbers(store, Some(ca));
-                    read_certificates([file], output)?.iter().map(forget).sum::<Result<usize, _>>()?
+                    read_certificates([file], ReadAs::Certificates, output)?
+                        .iter()
+                        .map(forget)
+                        .sum::<Result<usize, _>>()?
                 }
                 None => forget_crl_numbers(store, None)?,
             };

@@ -8,6 +8,7 @@ use devid::asn1::distribution_point::ca_issuers_urls;
 use devid::asn1::name::display;
 use devid::asn1::x509::Certificate;
 use devid::client::StatusFetcher;
+use devid::client::certificates::ReadAs;
 use devid::client::device::peer_name;
 use devid::client::run::system_time;
 use devid::client::status::{StatusOptions, built_in};
@@ -18,7 +19,7 @@ use devid::{Code, Time};
 use serde_json::json;
 
 use crate::arguments::Validate;
-use crate::device::{Device, certificates_of_settings, read_certificates, read_chain, read_file};
+use crate::device::{Device, anchors_of_settings, read_certificates, read_chain, read_file};
 use crate::failure::{Exit, Failure, error_json};
 use crate::output::{Output, date, rfc3339};
 use crate::settings::{Loaded, StatusCheck};
@@ -55,7 +56,7 @@ pub fn run(command: &Validate, loaded: &Loaded, output: Output) -> Result<Exit, 
 /// no list older than one seen there counts.
 fn validator(command: &Validate, loaded: &Loaded, output: Output) -> Result<Validator, Failure> {
     let mut validator = Validator::new(anchors(command, loaded, output)?);
-    validator.pool = read_certificates(&command.untrusted, output)?;
+    validator.pool = read_certificates(&command.untrusted, ReadAs::Certificates, output)?;
     validator.status = status(command)?;
     validator.names = Some(names(command)?);
     validator.purpose = Some(match command.purpose.as_deref().or(loaded.settings.peers.purpose.as_deref()) {
@@ -134,8 +135,8 @@ fn tell(report: &Report, leaf: &Certificate, output: Output) -> Result<Exit, Fai
 fn anchors(command: &Validate, loaded: &Loaded, output: Output) -> Result<TrustAnchors, Failure> {
     let mut anchors = TrustAnchors::new();
     let read = match &command.trust[..] {
-        [] => certificates_of_settings(&loaded.settings.peers.trust, output)?,
-        files => read_certificates(files, output)?,
+        [] => anchors_of_settings(&loaded.settings.peers.trust, output)?,
+        files => read_certificates(files, ReadAs::Anchors, output)?,
     };
     read.into_iter().for_each(|certificate| anchors.add(certificate));
     match anchors.is_empty() {

@@ -47,13 +47,13 @@ fn conversation(out: &mut String, one: &Conversation, number: &mut usize) {
 /// The diagram: an arrow for each message, down to what came of it.
 fn drawn(out: &mut String, steps: &[Step], before: usize, (class, outcome): (&str, &str)) {
     let end = 60 + steps.len() * 44;
-    let _ = write!(
+    let _ = writeln!(
         out,
         "<svg viewBox=\"0 0 900 {}\" role=\"img\" aria-label=\"messages between device and server\">\
          <defs><marker id=\"tip{before}\" viewBox=\"0 0 10 10\" refX=\"9\" refY=\"5\" markerWidth=\"8\" markerHeight=\"8\" orient=\"auto\">\
          <path d=\"M0 0L10 5L0 10z\"/></marker></defs>\
          <text x=\"120\" y=\"22\" text-anchor=\"middle\">device</text><text x=\"780\" y=\"22\" text-anchor=\"middle\">server</text>\
-         <line class=\"life\" x1=\"120\" y1=\"30\" x2=\"120\" y2=\"{end}\"/><line class=\"life\" x1=\"780\" y1=\"30\" x2=\"780\" y2=\"{end}\"/>\n",
+         <line class=\"life\" x1=\"120\" y1=\"30\" x2=\"120\" y2=\"{end}\"/><line class=\"life\" x1=\"780\" y1=\"30\" x2=\"780\" y2=\"{end}\"/>",
         end + 40
     );
     let mut id = before;

@@ -11,6 +11,7 @@ use super::files::read_certificates;
 use super::reading::{Reading, of};
 use super::{Device, Export, Settings, wrong};
 use crate::asn1::x509::hex;
+use crate::client::certificates::ReadAs;
 use crate::crypto::keys::SCRYPT_COST;
 use crate::crypto::{DigestAlgorithm, Provider, default_provider};
 use crate::error::Error;
@@ -139,7 +140,7 @@ impl Device {
 
 /// What decides an export: whose it is, in which form, where to, given to whom.
 fn digest_of(provider: &dyn Provider, current: &Identity, export: &Export) -> Result<String, Error> {
-    let anchors = read_certificates(&export.anchors, &mut |_| ())?;
+    let anchors = read_certificates(&export.anchors, ReadAs::Anchors, &mut |_| ())?;
     let password = export.password.as_ref().map(ToString::to_string).unwrap_or_default();
     let mut parts = vec![export.layout.as_bytes(), password.as_bytes(), current.certificate.as_der()];
     parts.extend(current.chain.iter().chain(&anchors).map(|one| one.as_der()));
@@ -261,7 +262,7 @@ impl Reading<'_> {
             wrong(format!("{}: {} is not a layout: {words}", named("layout"), crate::words::quoted(&export.layout)))
         })?;
         let mut out = ExportPlan::new(layout, &export.folder);
-        out.anchors = self.certificates(&named("anchors"), &export.anchors)?;
+        out.anchors = self.certificates(&named("anchors"), &export.anchors, ReadAs::Anchors)?;
         let source = export.password.as_ref();
         if layout == Layout::Pkcs12 && source.is_none() {
             return Err(wrong(format!("{} is not set: a PKCS#12 file needs a password", named("password"))));

@@ -10,7 +10,7 @@ use super::secret::Source;
 use super::{away, wrong};
 use crate::asn1::Asn1Error;
 use crate::asn1::x509::Certificate;
-use crate::client::certificates::held_certificates;
+use crate::client::certificates::{ReadAs, held_certificates};
 use crate::crypto::keys::load_private_key;
 use crate::crypto::{PrivateKey, default_provider};
 use crate::error::Error;
@@ -18,15 +18,17 @@ use crate::error::Error;
 /// No certificate file of a device is larger.
 const MAX_FILE_BYTES: u64 = 16 << 20;
 
-/// All certificates of some files. What begins as one and cannot be read beside others that can is passed over, and `told`.
+/// All certificates of some files. What begins as one and cannot be read, or not for that, beside others that can is passed over, and
+/// `told`.
 pub fn read_certificates(
     paths: impl IntoIterator<Item = impl AsRef<Path>>,
+    read_as: ReadAs,
     told: &mut dyn FnMut(String),
 ) -> Result<Vec<Certificate>, Error> {
     let mut found = Vec::new();
     for path in paths {
         let path = path.as_ref();
-        found.extend(held(&read_file(path)?, &crate::files::shown(path), false, told)?);
+        found.extend(certificates_of(&read_file(path)?, &crate::files::shown(path), read_as, told)?);
     }
     Ok(found)
 }
@@ -38,28 +40,24 @@ pub fn read_chain(path: &Path, told: &mut dyn FnMut(String)) -> Result<Vec<Certi
 
 /// The same of what was read already; `shown` says where from.
 pub fn chain_of(content: &[u8], shown: &str, told: &mut dyn FnMut(String)) -> Result<Vec<Certificate>, Error> {
-    held(content, shown, true, told)
+    certificates_of(content, shown, ReadAs::OwnFirst, told)
 }
 
 /// All certificates of what was read already, as [`read_certificates`] takes them; `shown` says where from.
-pub fn certificates_of(content: &[u8], shown: &str, told: &mut dyn FnMut(String)) -> Result<Vec<Certificate>, Error> {
-    held(content, shown, false, told)
-}
-
-fn held(
+pub fn certificates_of(
     content: &[u8],
     shown: &str,
-    first_counts: bool,
+    read_as: ReadAs,
     told: &mut dyn FnMut(String),
 ) -> Result<Vec<Certificate>, Error> {
-    let held = held_certificates(content, first_counts).map_err(|e| e.context(shown))?;
+    let held = held_certificates(content, read_as).map_err(|e| e.context(shown))?;
     held.unread.iter().for_each(|why| told(passed_over(shown, why)));
     Ok(held.all)
 }
 
 /// What is told of something in a file that cannot be read.
 fn passed_over(shown: &str, why: &Asn1Error) -> String {
-    format!("{shown}: passed over, as it cannot be read: {why}")
+    format!("{shown}: passed over: {why}")
 }
 
 /// What is asked for to open a key in a file. Whoever is asked for several secrets knows which one it is, and so does who keeps them.

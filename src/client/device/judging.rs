@@ -10,6 +10,7 @@ use super::reading::{Reading, login_kind, of};
 use super::settings::{Export, Identity, LoginKind, Settings};
 use super::{Device, device_id};
 use crate::client::Config;
+use crate::client::certificates::ReadAs;
 use crate::client::subject::purpose_oid;
 use crate::cmp::Signer;
 use crate::crypto::{KeyKind, default_provider};
@@ -204,7 +205,7 @@ fn identity(reading: &Reading<'_>, name: &str, identity: &Identity, found: &mut 
 
 fn peers(reading: &Reading<'_>, found: &mut Found) {
     let peers = &reading.settings.peers;
-    found.take(reading.certificates("peers.trust", &peers.trust));
+    found.take(reading.certificates("peers.trust", &peers.trust, ReadAs::Anchors));
     if let Some(purpose) = peers.purpose.as_deref().filter(|purpose| *purpose != "any") {
         found.take(of("peers.purpose", purpose_oid(purpose)));
     }

@@ -62,6 +62,7 @@ use super::destination::Destination;
 use super::renewal::{Meter, Planner};
 use super::run::system_time;
 use crate::asn1::x509::Certificate;
+use crate::client::certificates::ReadAs;
 use crate::codes::Code;
 use crate::crypto::keys::SCRYPT_COST;
 use crate::crypto::{KeyKind, PrivateKey, default_provider};
@@ -307,7 +308,7 @@ impl Device {
         let mut found = Vec::new();
         for (set, files) in sets {
             for file in files.into_iter().flatten() {
-                let read = read_certificates([file], &mut |_| ());
+                let read = read_certificates([file], ReadAs::Anchors, &mut |_| ());
                 found.extend(read.unwrap_or_default().into_iter().map(|anchor| (set, anchor)));
             }
         }

@@ -3,6 +3,7 @@
 use super::reading::of;
 use super::settings::StatusCheck;
 use super::{Device, read_certificates, wrong};
+use crate::client::certificates::ReadAs;
 use crate::client::certificates::sent_certificates;
 use crate::client::peer_certificates::end_entity_of;
 use crate::client::subject::purpose_oid;
@@ -36,7 +37,7 @@ impl Device {
     /// Roots of peers: `peers.trust`, or the set in device memory.
     pub fn peer_anchors(&self) -> Result<TrustAnchors, Error> {
         let mut anchors = TrustAnchors::new();
-        for certificate in read_certificates(&self.settings.peers.trust, &mut |_| ())? {
+        for certificate in read_certificates(&self.settings.peers.trust, ReadAs::Anchors, &mut |_| ())? {
             anchors.add(certificate);
         }
         if self.settings.peers.trust.is_empty() {

@@ -14,6 +14,7 @@ use super::settings::{Identity, Login, LoginKind, Settings, octets};
 use super::{Device, tuning, wrong};
 use crate::asn1::x509::Certificate;
 use crate::client::Config;
+use crate::client::certificates::ReadAs;
 use crate::client::crl_file::add_crl_file;
 use crate::cmp::{Signer, Tolerance};
 use crate::codes::Code;
@@ -63,8 +64,9 @@ impl Reading<'_> {
         &self,
         setting: &str,
         paths: impl IntoIterator<Item = impl AsRef<Path>>,
+        read_as: ReadAs,
     ) -> Result<Vec<Certificate>, Error> {
-        of(setting, read_certificates(paths, &mut |words| self.tell(setting, &words)))
+        of(setting, read_certificates(paths, read_as, &mut |words| self.tell(setting, &words)))
     }
 
     /// The same of a file whose first one is the owner's.
@@ -137,19 +139,21 @@ impl Reading<'_> {
 
     fn trust(&self, config: &mut Config) -> Result<(), Error> {
         let trust = &self.settings.ca.trust;
-        let all = self.certificates("ca.trust.all", &trust.all)?;
+        let all = self.certificates("ca.trust.all", &trust.all, ReadAs::Anchors)?;
         let sets = [
             (&mut config.options.cmp_anchors, "ca.trust.answers", &trust.answers),
             (&mut config.options.enrolment_anchors, "ca.trust.issued", &trust.issued),
             (&mut config.tls.anchors, "ca.trust.tls", &trust.tls),
         ];
         for (anchors, setting, own) in sets {
-            for certificate in self.certificates(setting, own)?.into_iter().chain(all.iter().cloned()) {
+            for certificate in self.certificates(setting, own, ReadAs::Anchors)?.into_iter().chain(all.iter().cloned())
+            {
                 anchors.add(certificate);
             }
         }
-        config.intermediates = self.certificates("ca.trust.intermediates", &trust.intermediates)?;
-        let signers = self.certificates("ca.trust.signers", &*trust.signers)?;
+        config.intermediates =
+            self.certificates("ca.trust.intermediates", &trust.intermediates, ReadAs::Certificates)?;
+        let signers = self.certificates("ca.trust.signers", &*trust.signers, ReadAs::Anchors)?;
         if !signers.is_empty() {
             config.pin_signers(signers);
         }

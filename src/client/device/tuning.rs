@@ -5,6 +5,7 @@ use super::settings::{LEAST_ITERATIONS, Login, octets};
 use super::wrong;
 use crate::asn1::der::element;
 use crate::client::Config;
+use crate::client::certificates::ReadAs;
 use crate::client::subject::parse_oid;
 use crate::cmp::MacParameters;
 use crate::crypto::{DigestAlgorithm, SignatureAlgorithm};
@@ -34,7 +35,8 @@ impl Reading<'_> {
     /// TLS servers.
     pub(super) fn tls_servers(&self, config: &mut Config) -> Result<(), Error> {
         let tls = &self.settings.ca.tls;
-        config.tls.intermediates = self.certificates("ca.tls.intermediates", &tls.intermediates)?;
+        config.tls.intermediates =
+            self.certificates("ca.tls.intermediates", &tls.intermediates, ReadAs::Certificates)?;
         self.crls("ca.tls.crls", &tls.crls, &mut config.tls.status)?;
         Ok(())
     }
