@@ -53,17 +53,9 @@ for target in "${targets[@]}"; do
     sh bindings/c/machine.sh "$target" "$built/libdevid.so"
     python packaging/python.py wheels "$built/libdevid.so" "$built/devid-testca" build/wheels --platform "$platform"
     for wheel in build/wheels/*"$platform".whl; do
-        # It reads the symbols that are asked for; a claim that is too old is an error.
-        audit=build/wheels/$(basename "$wheel" .whl).txt
-        auditwheel show "$wheel" > "$audit" 2>&1 || grep -q "devid_testca" <<< "$wheel" || { cat "$audit" >&2; exit 1; }
-        found=$(tr '\n' ' ' < "$audit" | grep -oE '(many|musl)linux_[0-9]+_[0-9]+_[a-z0-9_]+' | head -1 || true)
-        case $wheel in
-        */devid-*) [ "$found" = "$platform" ] || { echo "wheels: $wheel is for ${found:-no platform}, says auditwheel:" >&2; cat "$audit" >&2; exit 1; } ;;
-        esac
-        rm "$audit"
-        echo "wheels: $(basename "$wheel"), $(stat -c %s "$wheel") bytes: ${found:-a program, no module}"
+        bash packaging/audit.sh "$wheel" "$platform"
     done
-    # A program is no module for auditwheel: what it needs is looked at here.
+    # A program that needs nothing is none of auditwheel's: what it needs is looked at here.
     needs=$(LC_ALL=C readelf -d "$built/devid-testca" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | tr '\n' ' ')
     case $target in
     *-gnu)
