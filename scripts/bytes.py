@@ -10,6 +10,33 @@ import argparse
 import collections
 import re
 import subprocess
+from pathlib import Path
+
+# What the page of sizes tells apart, and the crates of each; what is named nowhere here is "other crates".
+OURS = "our own code"
+FACE = "the C functions"
+UNWINDING = "tables for unwinding"
+CONSTANTS = "constants, texts"
+REST = "symbols, relocations, gaps"
+GROUPS = {
+    OURS: {"devid", "devid_core", "devid_awslc", "devid_capi", "der", "spki", "x509_cert", "const_oid", "base64ct"},
+    FACE: set(),
+    "cryptography": {
+        "AWS-LC", "aws_lc_rs", "p256", "p384", "p521", "ecdsa", "elliptic_curve", "primeorder", "primefield", "crypto_bigint", "sec1", "rfc6979",
+        "sha1", "sha2", "hmac", "hkdf", "pbkdf2", "aes", "cbc", "aes_gcm", "aes_kw", "ghash", "polyval", "ctr", "cipher", "digest", "block_buffer",
+        "crypto_common", "getrandom", "rsa", "subtle", "zeroize", "universal_hash", "aead", "wnaf", "signature", "cpufeatures", "hybrid_array",
+    },
+    "HTTP, TLS": {"ureq", "ureq_proto", "http", "httparse", "rustls", "webpki", "rustls_pki_types", "bytes", "utf8", "percent_encoding"},
+    "TOML, JSON": {"toml", "toml_parser", "toml_datetime", "serde", "serde_core", "serde_json", "serde_spanned", "winnow", "indexmap", "itoa", "zmij"},
+    "standard library": {
+        "std", "core", "alloc", "hashbrown", "gimli", "addr2line", "object", "miniz_oxide", "rustc_demangle", "panic_unwind", "compiler_builtins",
+        "memchr", "adler2", "unwind", "std_detect",
+    },
+    "other crates": set(),
+    UNWINDING: set(),
+    CONSTANTS: set(),
+    REST: set(),
+}
 
 
 def symbols(library):
@@ -18,7 +45,7 @@ def symbols(library):
     found = {}
     for line in lines:
         parts = line.split(" ", 3)
-        if len(parts) == 4 and re.fullmatch(r"[0-9a-f]{16}", parts[1]):
+        if len(parts) == 4 and re.fullmatch(r"[0-9a-f]{8}|[0-9a-f]{16}", parts[1]):
             found.setdefault(parts[0], (int(parts[1], 16), parts[2], parts[3]))
     return list(found.values())
 
@@ -32,6 +59,38 @@ def crate_of(name):
         return "C, assembly language, data"
     inner = re.match(r"core(?:\[[0-9a-f]+\])?::ptr::drop_(?:in_place|glue)(?:::)?<(.*)>", name)
     return "dropping: " + crate_of(inner[1]) if inner else path[1]
+
+
+def group_of(name):
+    """The row of GROUPS that a symbol belongs to; `None` where its crate is none of theirs."""
+    crate = crate_of(name).removeprefix("dropping: ")
+    if re.match(r"devid_[a-z0-9_]+$|devid(?:\[[0-9a-f]+\])?::guard::", name):
+        return FACE
+    return next((group for group, crates in GROUPS.items() if crate in crates), None)
+
+
+def groups(library, stripped):
+    """How many bytes of the stripped file each row of GROUPS takes, of the same library with its symbols."""
+    sections = {}
+    for line in subprocess.run(["size", "-A", library], check=True, capture_output=True, text=True).stdout.splitlines():
+        parts = line.split()
+        if len(parts) == 3 and parts[1].isdigit():
+            sections[parts[0]] = int(parts[1])
+    found = collections.Counter()
+    loaded = sum(sections.get(name, 0) for name in (".text", ".rodata", ".data", ".data.rel.ro", ".tdata"))
+    named = symbols(library)
+    # What has no crate is written in C or assembly language: AWS-LC, where it is linked.
+    without_crate = "cryptography" if any(name.startswith("aws_lc") for _, _, name in named) else "standard library"
+    for size, kind, name in named:
+        if kind in "tTwWrRdDvV":
+            group = group_of(name)
+            if group is None:
+                group = without_crate if crate_of(name).startswith("C, ") else "other crates"
+            found[group] += size
+    found[UNWINDING] = sum(size for name, size in sections.items() if name.startswith((".eh_frame", ".gcc_except_table", ".ARM.ex")))
+    found[CONSTANTS] = loaded - sum(found[group] for group in GROUPS if group not in (UNWINDING, CONSTANTS, REST))
+    found[REST] = Path(stripped).stat().st_size - sum(found[group] for group in GROUPS if group != REST)
+    return {group: found[group] for group in GROUPS}
 
 
 def without_parameters(name):
@@ -78,4 +137,5 @@ def main():
         print(f"{size:9,} {name[:140]}")
 
 
-main()
+if __name__ == "__main__":
+    main()

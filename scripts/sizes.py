@@ -20,6 +20,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import bytes as parts
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "sizes.md"
 SMALL = "crypto-rust-p256,http"
@@ -115,23 +117,29 @@ def main() -> None:
     page = old_page()
     too_large = []
     for one in [s for s in SETS if not options.sets or s.name in options.sets]:
-        size = measure(one, options.keep)
+        size, what = measure(one, options.keep)
         print(f"size: {one.name}: {size:,} bytes" + (f" of {one.budget:,}" if one.budget else ""), flush=True)
         if one.budget is not None and size > one.budget:
             too_large.append(one.name)
         if not options.check:
-            page.rows[one.name] = (size, datetime.datetime.now(datetime.timezone.utc).date().isoformat())
+            today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+            small = page.rows.get("small", (None,))[0]
+            beside = f"{size - small:+,}" if small and one.name.startswith("small and") else ""
+            page.rows[one.name] = (size, beside, today)
+            if one.aim is not None:
+                page.parts[one.name] = ([what[group] for group in parts.GROUPS], today)
             page.write()
     if too_large:
         sys.exit(f"size: over the budget: {', '.join(too_large)}")
 
 
-def measure(one: Set, keep: Path | None) -> int:
-    """Builds a set and gives the size of its stripped library, or program."""
+def measure(one: Set, keep: Path | None) -> tuple[int, dict[str, int]]:
+    """Builds a set and gives the size of its stripped library, or program, and what it consists of."""
     work = ROOT / "build"
     work.mkdir(exist_ok=True)
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    environment = dict(os.environ)
+    # With its symbols, which tell what it consists of; what is measured is stripped afterwards.
+    environment = {**os.environ, f"CARGO_PROFILE_{one.profile.upper().replace('-', '_')}_STRIP": "none"}
     command = ["make", f"FEATURES={one.features}"]
     if one.profile == ABORT:
         command += ["small"]
@@ -139,8 +147,6 @@ def measure(one: Set, keep: Path | None) -> int:
     else:
         command += ["release", f"PROFILE={one.profile}"]
     built = target / one.profile / "libdevid.so"
-    if keep:
-        environment[f"CARGO_PROFILE_{one.profile.upper().replace('-', '_')}_STRIP"] = "none"
     log = work / "size.log"
     with log.open("w") as out:
         if subprocess.run(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT).returncode:
@@ -154,7 +160,7 @@ def measure(one: Set, keep: Path | None) -> int:
         shutil.copy(built, keep / re.sub(r"\W+", "-", one.name))
     stripped = work / "size-stripped"
     subprocess.run(["strip", "--strip-unneeded", "-o", stripped, built], check=True)
-    return stripped.stat().st_size
+    return stripped.stat().st_size, parts.groups(built, stripped)
 
 
 def host() -> str:
@@ -164,28 +170,59 @@ def host() -> str:
 
 @dataclass
 class Page:
-    rows: dict[str, tuple[int, str]]
+    """Sizes by set, beside what `small` was then, with their days; what those that have an aim consist of, in the order of the groups;
+    what people wrote below."""
+
+    rows: dict[str, tuple[int, str, str]]
+    parts: dict[str, tuple[list[int], str]]
     rest: str
 
     def write(self) -> None:
-        small = self.rows.get("small", (None, ""))[0]
         lines = []
         for one in SETS:
-            size, day = self.rows.get(one.name, (None, ""))
-            beside = f"{size - small:+,}" if size and small and one.name.startswith("small and") else ""
+            size, beside, day = self.rows.get(one.name, (None, "", ""))
             known = [f"{size:,}" if size else "not measured", beside, f"{one.aim:,}" if one.aim else ""]
             lines.append(f"| {' | '.join([one.name, *known, f'`{one.features}`' if one.features else 'default', one.words, day])} |\n")
-        PAGE.write_text(INTRODUCTION + "".join(lines) + self.rest)
+        PAGE.write_text(INTRODUCTION + "".join(lines) + self.consist() + self.rest)
+
+    def consist(self) -> str:
+        """One column a set, one row a group."""
+        told = [one for one in SETS if one.name in self.parts]
+        if not told:
+            return ""
+        lines = [CONSIST, *(f" {one.name} |" for one in told), "\n| --- |", " ---: |" * len(told), "\n"]
+        for index, group in enumerate(parts.GROUPS):
+            lines += [f"| {group} |", *(f" {self.parts[one.name][0][index]:,} |" for one in told), "\n"]
+        days = [self.parts[one.name][1] for one in told]
+        aims = [f"{self.rows[one.name][0] - one.aim:+,}" for one in told]
+        return "".join([*lines, f"| beside the aim | {' | '.join(aims)} |\n", f"| day | {' | '.join(days)} |\n"])
+
+
+CONSIST = """
+## What those with an aim consist of
+
+Bytes of the stripped file, by the symbols of the same file before (`scripts/bytes.py`). *The C functions* are those that `devid.h` names and
+what is compiled into them; what they share is our own code.
+
+| what |"""
 
 
 def old_page() -> Page:
-    """The figures of earlier runs, and what people wrote below the table."""
+    """The figures of earlier runs, and what people wrote below the tables."""
     text = PAGE.read_text() if PAGE.exists() else ""
     rows = {}
-    for name, size, day in re.findall(r"^\| ([^|]+) \| ([\d,]+) \|.*\| ([\d-]+) \|$", text, re.M):
-        rows[name] = (int(size.replace(",", "")), day)
-    below = re.search(r"^## .*", text, re.M | re.S)
-    return Page(rows, "\n" + below[0] if below else "")
+    for name, size, beside, day in re.findall(r"^\| ([^|]+) \| ([\d,]+) \| ([^|]*) \|.*\| ([\d-]+) \|$", text, re.M):
+        rows[name] = (int(size.replace(",", "")), beside.strip(), day)
+    of_parts = {}
+    table = re.search(r"^\| what \|.*?(?=^(?!\|)|\Z)", text, re.M | re.S)
+    if table:
+        names, _, *lines = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in table[0].splitlines()]
+        figures = {line[0]: line[1:] for line in lines}
+        if set(parts.GROUPS) <= set(figures):
+            for place, name in enumerate(names[1:]):
+                of_parts[name] = ([int(figures[group][place].replace(",", "")) for group in parts.GROUPS], figures["day"][place])
+    below = re.search(r"^## What stands in the way.*", text, re.M | re.S)
+    return Page(rows, of_parts, "\n" + below[0] if below else "")
 
 
 if __name__ == "__main__":
