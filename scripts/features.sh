@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo=${CARGO:-cargo}
-for features in crypto-rust-p256 crypto-rust-p256,rust-p384,http crypto-rust,http,enveloped,pkcs12,inspect crypto-awslc crypto-awslc,http,status-fetch,ra; do
+for features in crypto-rust-p256 crypto-rust-p256,rust-p384,http crypto-rust-p256,http,settings,export crypto-rust,http,enveloped,pkcs12,inspect crypto-awslc crypto-awslc,http,status-fetch,ra; do
     echo "features: $features"
     "$cargo" clippy --locked --quiet -p devid-capi --no-default-features --features "devid-capi/${features//,/,devid-capi/}" -- -D warnings
 done

@@ -78,7 +78,7 @@ pub(crate) fn as_written(value: &impl fmt::Debug) -> String {
 }
 
 /// The same in words: `UnknownCA` as `unknown CA`.
-#[cfg(any(test, feature = "pkcs11", feature = "tls", feature = "settings"))]
+#[cfg(any(test, feature = "tls"))]
 pub(crate) fn spaced(value: &impl fmt::Debug) -> String {
     let mut words = String::new();
     let name: Vec<char> = as_written(value).chars().collect();

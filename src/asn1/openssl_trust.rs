@@ -86,7 +86,11 @@ mod tests {
         let plain = pem::encode("CERTIFICATE", certificate.as_der());
         for (told, settings, words) in WRITTEN {
             let text = pem::encode("TRUSTED CERTIFICATE", &[certificate.as_der(), settings].concat());
-            assert_eq!(Certificate::many_from_bytes(text.as_bytes()).unwrap(), core::slice::from_ref(&certificate), "{told}");
+            assert_eq!(
+                Certificate::many_from_bytes(text.as_bytes()).unwrap(),
+                core::slice::from_ref(&certificate),
+                "{told}"
+            );
             let mut anchors = TrustAnchors::new();
             match (anchors.add_bytes(text.as_bytes()), words) {
                 (Ok(1), "") => assert_eq!(anchors.iter().collect::<Vec<_>>(), [&certificate], "{told}"),
