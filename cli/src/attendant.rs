@@ -12,7 +12,7 @@ use devid::transport::Cancel;
 use devid::{Code, Error, Time};
 
 use crate::failure::{Exit, Failure};
-use crate::output::{self, Output};
+use crate::output::{self, Output, of_others};
 use crate::trace::Trace;
 
 /// The switch that signals throw; one for the process.
@@ -118,7 +118,7 @@ impl Owner for Attendant<'_> {
         let said = match reason {
             [words, ..] if self.is_confirmed => words.clone(),
             [] => "the CA asks to wait".to_owned(),
-            words => format!("the CA asks to wait: {}", words.join("; ").escape_debug()),
+            words => format!("the CA asks to wait: {}", of_others(&words.join("; "))),
         };
         if let Some(trace) = &mut self.trace {
             trace.waited(seconds, &said);
@@ -154,7 +154,7 @@ impl Owner for Attendant<'_> {
             self.output.say(&format!("  differs from the request: {difference}"));
         }
         for warning in issued.warnings() {
-            self.output.say(&format!("  warning: {}", warning.escape_debug()));
+            self.output.say(&format!("  warning: {}", of_others(&warning)));
         }
         devid::client::Unattended.decide(issued)
     }

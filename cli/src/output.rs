@@ -141,6 +141,12 @@ pub fn date(time: Time) -> String {
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02} UTC ({words})")
 }
 
+/// Words of others, with what moves a terminal's cursor or turns its line round made visible. Quotes stay as they are.
+pub fn of_others(words: &str) -> String {
+    let shown = |c: char| if matches!(c, '"' | '\'' | '\\') { c.to_string() } else { c.escape_debug().to_string() };
+    words.chars().map(shown).collect()
+}
+
 /// A span of time in its largest unit.
 pub fn span(seconds: u64) -> String {
     let (count, unit) = match seconds {
@@ -164,5 +170,11 @@ mod tests {
             ("1 second".into(), "119 seconds".into(), "2 minutes".into(), "3 days".into())
         );
         assert_eq!(date(Time::FOREVER), "without end");
+    }
+
+    #[test]
+    fn words_of_others_are_shown_as_they_are_but_for_what_moves_the_cursor() {
+        assert_eq!(of_others("the \"path\" of 'x' \\ \u{e9}"), "the \"path\" of 'x' \\ \u{e9}");
+        assert_eq!(of_others("a\u{1b}[2J\u{202e}b\n"), "a\\u{1b}[2J\\u{202e}b\\n");
     }
 }

@@ -69,6 +69,69 @@ fn after_a_revocation_another_first_certificate_comes_by_the_same_command_again(
     assert_eq!((story.got(IR), identity(&done)["generation"].as_u64()), (2, Some(2)));
 }
 
+/// What was begun is a renewal, or was asked for elsewhere: who wants another first certificate neither gets that one nor polls for ever.
+#[test]
+fn another_first_certificate_is_not_what_waits_as_something_else() {
+    const KUR: i32 = 7;
+    let (story, new) = (Story::new("again-renewal"), Story::new("again-elsewhere"));
+    story.init_with_secret();
+    story.good(&["enroll"]);
+    story.knob("waiting", "2");
+    assert_eq!(story.run(&["renew", "--now", "--no-wait"]).status.code(), Some(21));
+    for arguments in [&["enroll", "--again"][..], &["enroll", "--again", "--dry-run"]] {
+        let (code, words) = story.bad(arguments);
+        assert!(code == 8 && words.contains("a renewal of") && words.contains("store abandon"), "{code} {words}");
+    }
+    assert_eq!((story.got(IR), story.got(KUR)), (1, 1), "nothing more was sent");
+    // The CA's key is lost: what its findings advise is what can be done.
+    story.good(&["anchors", "add", "all", &new.path("root.pem")]);
+    story.good(&["anchors", "remove", "all", &story.path("root.pem")]);
+    let text = std::fs::read_to_string(story.folder.join("devid.toml")).unwrap();
+    let text = text.replace(&story.server.cmp_url(), &new.server.cmp_url());
+    std::fs::write(
+        story.folder.join("devid.toml"),
+        text.replace(&story.path("cmp-signer.pem"), &new.path("cmp-signer.pem")),
+    )
+    .unwrap();
+    let findings = identity(&json(&story.good(&["--json", "status"])))["findings"].to_string();
+    let at = |words: &str| findings.find(words).unwrap_or_else(|| panic!("{words}: {findings}"));
+    assert!(at("store abandon device") < at("enroll --again device"), "{findings}");
+    story.good(&["store", "abandon", "device"]);
+    let findings = identity(&json(&story.good(&["--json", "status"])))["findings"].to_string();
+    assert!(!findings.contains("store abandon"), "{findings}");
+    // One that waits where nobody asks any more is not gone on with either.
+    new.knob("waiting", "2");
+    assert_eq!(story.run(&["enroll", "--again", "--no-wait"]).status.code(), Some(21));
+    let elsewhere = "ca.server=http://127.0.0.1:9/cmp";
+    let (code, words) = story.bad(&["-o", elsewhere, "enroll", "--again"]);
+    assert!(code == 8 && words.contains("127.0.0.1:9"), "{words}");
+    new.knob("waiting", "0");
+    story.good(&["enroll", "--again"]);
+    assert_eq!(new.got(IR), 1, "it was gone on with");
+}
+
+/// The answer to the first message was lost, and the CA refuses to hear it again in that transaction.
+#[test]
+fn what_a_person_asks_for_is_asked_for_anew_in_the_call_that_gives_the_old_request_up() {
+    let story = Story::new("again-lost");
+    story.init_with_secret();
+    story.good(&["enroll"]);
+    for (arguments, generation) in [(&["enroll", "--again"][..], 2), (&["renew", "--now"], 3)] {
+        story.knob("cut-after", "0");
+        let (code, words) = story.bad(arguments);
+        assert_eq!(code, 7, "{words}");
+        story.knob("cut-after", "-1");
+        let done = story.run(&[&["--json"], arguments].concat());
+        let (words, told) = (String::from_utf8(done.stderr).unwrap(), json(&String::from_utf8(done.stdout).unwrap()));
+        assert!(words.contains("given-up"), "{words}");
+        assert_eq!(
+            (done.status.code(), identity(&told)["generation"].as_u64()),
+            (Some(0), Some(generation)),
+            "{told} {words}"
+        );
+    }
+}
+
 #[test]
 fn a_program_behind_the_identity_that_fails_is_told_until_it_succeeds() {
     let story = Story::new("hook-told");

@@ -40,6 +40,22 @@ def test_six_values_and_keep_are_a_certificate(devid_testca: TestCa, tmp_path: P
         assert me.anchors("device").count("BEGIN CERTIFICATE") == 1
 
 
+def test_what_keep_did_is_told_with_what_went_wrong(devid_testca: TestCa, tmp_path: Path) -> None:
+    with device(devid_testca, tmp_path) as me:
+        me.set("identity.device.export", '[{ layout = "pem", folder = "/proc/nope" }]')
+        with pytest.raises(devid.StoreError) as failed:
+            me.keep()
+        kept = failed.value.kept
+        assert kept is not None and kept.done is devid.Done.INSTALLED and kept.again.total_seconds() > 0
+        with pytest.raises(devid.StoreError) as failed:
+            me.keep()
+        assert failed.value.kept is not None and failed.value.kept.done is devid.Done.NOTHING
+        # Nothing is begun with settings that are wrong.
+        with pytest.raises(devid.UsageError) as refused:
+            me.keep(10**12)
+        assert refused.value.kept is None
+
+
 def test_values_come_as_python_has_them(devid_testca: TestCa, tmp_path: Path) -> None:
     root = devid_testca.folder / "root.pem"
     with device(devid_testca, tmp_path) as me:

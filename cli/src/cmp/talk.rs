@@ -16,7 +16,7 @@ use super::options::{Options, items};
 use super::{Cmd, client, results, wanted};
 use crate::attendant::{cancel, describe};
 use crate::failure::Failure;
-use crate::output::{Output, span};
+use crate::output::{Output, of_others, span};
 
 /// The present, or what -attime says it is.
 pub fn now(options: &Options) -> Time {
@@ -115,7 +115,7 @@ impl Talk<'_> {
                 Action::Accept(issued) => {
                     let differs = issued.differences.iter().map(|one| format!("differs from the request: {one}"));
                     let words: Vec<String> = issued.warnings().into_iter().chain(differs).collect();
-                    words.iter().for_each(|words| self.output.say(&format!("warning: {}", words.escape_debug())));
+                    words.iter().for_each(|words| self.output.say(&format!("warning: {}", of_others(words))));
                     self.operation.accept()?;
                 }
                 Action::Sign(_) => return Err(Error::new(Code::Signer, "a key signs elsewhere").into()),

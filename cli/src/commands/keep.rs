@@ -50,6 +50,12 @@ pub fn enroll(command: &Enroll, device: &Device, output: Output) -> Result<Exit,
         );
         return Err(Failure::Own(Exit::Store, words));
     }
+    if let Some(why) = device.begun_otherwise(&name).filter(|_| has_one) {
+        let words = format!(
+            "{why}: devid keep goes on with it, devid store abandon {name} gives it up for another first certificate"
+        );
+        return Err(Failure::Own(Exit::Store, words));
+    }
     if command.dry_run {
         return dry::enroll(device, &name, output);
     }
@@ -59,7 +65,7 @@ pub fn enroll(command: &Enroll, device: &Device, output: Output) -> Result<Exit,
         |device, name| device.another_client(name).map(|(client, subject)| (client, Some(subject)));
     let outcome = talk(&command.talk, "enroll", |trace| match is_anew {
         true => ask_now(device, &name, by_login, output, command.talk.no_wait, trace),
-        false => attend(device, &name, output, command.talk.no_wait, trace),
+        false => attend(device, &name, has_one.then_some(by_login), output, command.talk.no_wait, trace),
     })?;
     conclude("enroll", device, &name, outcome, output)
 }
@@ -243,7 +249,12 @@ fn after(
 /// What was done besides certificates, for people.
 fn told(name: &str, words: &str, error: Option<&Error>) -> String {
     match error {
-        Some(error) => format!("{name}: {words}, a new request follows: {}", error.report()),
+        Some(error) => {
+            format!(
+                "{name}: what was under way is {words}, another request follows when one is due: {}",
+                error.report()
+            )
+        }
         None => format!("{name}: {words}"),
     }
 }
@@ -282,7 +293,10 @@ pub fn renew(command: &Renew, device: &Device, output: Output) -> Result<Exit, F
     }
     let outcome = talk(&command.talk, "renew", |trace| match command.now && !is_unfinished {
         true => ask_now(device, &name, Device::next_client, output, command.talk.no_wait, trace),
-        false => attend(device, &name, output, command.talk.no_wait, trace),
+        false => {
+            let anew: Option<NextClient> = if command.now { Some(Device::next_client) } else { None };
+            attend(device, &name, anew, output, command.talk.no_wait, trace)
+        }
     })?;
     conclude("renew", device, &name, outcome, output)
 }
@@ -296,10 +310,12 @@ fn talk<T>(
     traced(talk.trace.as_deref(), &format!("devid {command}"), work)
 }
 
-/// Step after step until the identity is there, with a person watching.
+/// Step after step until the identity is there, with a person watching. `anew`: who asks for what the person wants, and no plan does, where
+/// what was under way is given up.
 fn attend(
     device: &Device,
     name: &str,
+    anew: Option<NextClient>,
     output: Output,
     no_wait: bool,
     mut trace: Option<&mut Trace>,
@@ -343,7 +359,12 @@ fn attend(
                 wait_or_notice(device, name, wait)?;
             }
             Outcome::Other("nothing", _) => return Err(nothing_to_do(name, &report.plan, wait)),
-            Outcome::Other(words, error) => output.say(&told(name, words, error.as_ref())),
+            Outcome::Other(words, error) => {
+                output.say(&told(name, words, error.as_ref()));
+                if let Some(next_client) = anew.filter(|_| error.is_some()) {
+                    return ask_now(device, name, next_client, output, no_wait, trace);
+                }
+            }
             done => return Ok(done),
         }
     }

@@ -12,7 +12,7 @@ use super::{hooks, status};
 use crate::arguments::{Import as ImportCommand, Request};
 use crate::device::{Device, read_file, subject};
 use crate::failure::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{Output, of_others};
 use crate::settings::{Settings, Source};
 
 /// A PKCS#10 request; its key is kept before it goes out.
@@ -93,7 +93,7 @@ pub fn import(command: &ImportCommand, device: &Device, output: Output) -> Resul
     }
     let warnings = warnings_of(&kept);
     for warning in &warnings {
-        output.say(&format!("  warning: {}", warning.escape_debug()));
+        output.say(&format!("  warning: {}", of_others(warning)));
     }
     let behind = hooks::behind(device, &kept.name, &hooks::Failed::new(), output);
     let mut document = status::document(device, &kept.name)?;

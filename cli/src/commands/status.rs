@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::arguments::{Part, Show, Status};
 use crate::device::Device;
 use crate::failure::{Exit, Failure};
-use crate::output::{Output, date, print, span};
+use crate::output::{Output, date, of_others, print, span};
 
 /// How identities stand. One that cannot be read takes nothing from the others: it has its line, or its entry, with its error, and the
 /// exit status is that error's.
@@ -130,14 +130,14 @@ pub fn line(device: &Device, name: &str) -> Result<String, Failure> {
 pub fn under_way(request: &UnderWay) -> Vec<String> {
     let mut words = Vec::new();
     if !request.says.is_empty() {
-        words.push(format!("the CA says: {}", request.says.join("; ").escape_debug()));
+        words.push(format!("the CA says: {}", of_others(&request.says.join("; "))));
     }
     words.extend(request.ask_at.map(|at| format!("it is asked again {}", date(at))));
     if request.dropped > 0 {
         let count = request.dropped;
         words.push(format!(
             "{count} of its answers in a row led nowhere: {}",
-            request.why_dropped.join("; ").escape_debug()
+            of_others(&request.why_dropped.join("; "))
         ));
     }
     words.extend(request.differs.iter().cloned());

@@ -17,9 +17,14 @@ impl Device {
         if name == self.factory_name() || !plan.standing.is_usable() || !self.leads_nowhere(name) {
             return;
         }
+        // What the CA before was asked for would be gone on with.
+        let first = match self.begun_otherwise(name) {
+            Some(why) => format!("{why}: `devid store abandon {name}` gives it up, then "),
+            None => String::new(),
+        };
         let text = format!(
             "its certificate leads to none of the anchors for issued certificates (ca.trust.issued, `devid anchors list`): \
-             `devid enroll --again {name}` asks for another one by ca.login; this one stays in use meanwhile"
+             {first}`devid enroll --again {name}` asks for another one by ca.login; this one stays in use meanwhile"
         );
         plan.alarm = plan.alarm.max(Alarm::Late);
         plan.findings.push(Problem::new(ProblemKind::Ending, &format!("identity/{name}"), &text));

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Device, rfc3339};
+use crate::asn1::cmp::BodyType;
 use crate::asn1::crmf::CertTemplate;
 use crate::asn1::name::display;
 use crate::asn1::oid;
@@ -75,6 +76,18 @@ impl Device {
         let asked = asked.and_then(|bytes| self.differs(name, &bytes, &saved.new_key).ok()).unwrap_or_default();
         let differs = self.asked_elsewhere(&saved).into_iter().chain(asked).collect();
         Some(UnderWay::of(saved, differs))
+    }
+
+    /// Why what is under way is not another first certificate that `ca.server` is asked for; `None`: it is, or nothing is under way. Who wants
+    /// that one would go on with a renewal, or poll a server that was never asked.
+    pub fn begun_otherwise(&self, name: &str) -> Option<String> {
+        let saved = self.destination(name, &self.identity(name)).unfinished().ok().flatten()?;
+        match saved.request {
+            BodyType::KUR => Some(format!("a renewal of \"{name}\" is under way")),
+            _ => self
+                .asked_elsewhere(&saved)
+                .map(|elsewhere| format!("a request for \"{name}\" is under way, and {elsewhere}")),
+        }
     }
 
     /// The request to revoke the certificate of an identity that is under way.

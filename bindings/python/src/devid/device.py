@@ -15,7 +15,7 @@ from ._blocking import Cancel, blocking_call, switch_for
 from ._call import Moment, bytes_of, call, moment_or, text
 from ._handle import Handle
 from .certificate import Certificates, encoded
-from .errors import UsageError
+from .errors import Error, UsageError
 from .renewal import Done
 from .store import Store
 from .validation import Peer
@@ -95,7 +95,7 @@ class Device(Handle):
 
         ``now``: the present, if it is not the system's clock that tells it. Waits that the CA asks for are slept through up to
         ``longest_wait`` seconds; longer ones end the call, and the next one goes on. What goes wrong is raised, remembered,
-        and tried again when it is due. It ends when the handler of a signal raises, or with ``CANCELLED`` when ``cancel`` is
+        and tried again when it is due: ``kept`` of the exception says what was done all the same, and when to call again. It ends when the handler of a signal raises, or with ``CANCELLED`` when ``cancel`` is
         triggered: what is under way stays in device memory.
         """
         if longest_wait < 0:
@@ -103,7 +103,13 @@ class Device(Handle):
         done, again = c_int32(), c_uint32()
         with self._use() as device, switch_for(cancel) as switch, switch._use() as pointer:
             how = pointer, _moment(now), int(longest_wait), byref(done), byref(again)
-            blocking_call(switch, "devid_device_keep_unless", device, *how)
+            try:
+                blocking_call(switch, "devid_device_keep_unless", device, *how)
+            except Error as error:
+                # Nothing was begun where it says no time.
+                if again.value:
+                    error.kept = Kept(Done(done.value), timedelta(seconds=again.value))
+                raise
         return Kept(Done(done.value), timedelta(seconds=again.value))
 
     def export(self, identity: str, layout: str, folder: PathLike) -> None:

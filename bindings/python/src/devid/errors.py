@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Dict, Optional, Tuple, Type, Union
 from ._abi import Class, Code
 
 if TYPE_CHECKING:
+    from .device import Kept
     from .validation import Report
 
 
@@ -117,6 +118,8 @@ class Error(Exception):
         """What is known of servers that answer like this, and which setting may help; the words may change."""
         self.details = details or str(self)
         """Everything that is known of the failure, one fact per line."""
+        self.kept: Optional[Kept] = None
+        """Of :meth:`Device.keep`: what it did all the same, and when to call again; ``None`` if it began nothing."""
 
     def __str__(self) -> str:
         return f"{self.name}: {self.message}"
