@@ -49,7 +49,7 @@ devid_status devid_pkcs12_read(const uint8_t *data,
                                devid_error **err);
 
 /**
- * Writes a PKCS#12 file: PBES2 with AES-256-CBC and PBKDF2-HMAC-SHA256, and a MAC with SHA-256.
+ * Writes a PKCS#12 file: PBES2 with AES-256-CBC and PBKDF2-HMAC-SHA256 or scrypt, and a MAC with SHA-256.
  *
  * @param key           The private key. Not NULL.
  * @param cert          Its certificate. Not NULL.
@@ -59,6 +59,8 @@ devid_status devid_pkcs12_read(const uint8_t *data,
  * @param password_len  Length of `password` in bytes; not 0.
  * @param mac           "HMAC", which everyone reads, or "PBMAC1" (RFC 9579). NULL: "HMAC". May be NULL.
  * @param iterations    Of each of the three key derivations; 0 means 100000. .NET reads up to 300000.
+ * @param scrypt        Cost of scrypt (RFC 7914), a power of two: so many KiB of memory, 1024 to 65536; OpenSSL reads up to 16384 by itself.
+ *                      It takes the place of PBKDF2 for key and certificates; the MAC stays by `iterations`. 0: PBKDF2.
  * @param out_data      Receives the file, DER; free with devid_bytes_free(). Not NULL.
  * @param err           Receives details on failure, else NULL. May be NULL.
  * @return DEVID_OK; DEVID_E_KEY_MISMATCH if the certificate is for another key, DEVID_E_UNSUPPORTED if the key cannot leave its
@@ -74,6 +76,7 @@ devid_status devid_pkcs12_write(const devid_key *key,
                                 size_t password_len,
                                 const char *mac,
                                 uint32_t iterations,
+                                uint32_t scrypt,
                                 devid_bytes **out_data,
                                 devid_error **err);
 

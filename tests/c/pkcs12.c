@@ -26,7 +26,7 @@ static struct fixture set_up(const char *folder, const char *mac)
     OK(devid_cert_list_new(&f.chain, &err));
     OK(devid_cert_list_add_bytes(f.chain, data, len, &err));
     free(data);
-    OK(devid_pkcs12_write(f.key, f.cert, f.chain, "meter", password, 7, mac, 1000, &f.file, &err));
+    OK(devid_pkcs12_write(f.key, f.cert, f.chain, "meter", password, 7, mac, 1000, 0, &f.file, &err));
     return f;
 }
 
@@ -74,10 +74,27 @@ static void what_cannot_be_written_is_refused(const char *folder)
 {
     struct fixture f = set_up(folder, NULL);
     devid_bytes *file;
-    FAILS(DEVID_E_KEY_MISMATCH, devid_pkcs12_write(f.stranger, f.cert, NULL, NULL, password, 7, NULL, 0, &file, &err));
-    FAILS(DEVID_E_INVALID_ARGUMENT, devid_pkcs12_write(f.key, f.cert, NULL, NULL, password, 0, NULL, 0, &file, &err));
-    FAILS(DEVID_E_INVALID_ARGUMENT, devid_pkcs12_write(f.key, f.cert, NULL, NULL, password, 7, "MD5", 0, &file, &err));
+    FAILS(DEVID_E_KEY_MISMATCH, devid_pkcs12_write(f.stranger, f.cert, NULL, NULL, password, 7, NULL, 0, 0, &file, &err));
+    FAILS(DEVID_E_INVALID_ARGUMENT, devid_pkcs12_write(f.key, f.cert, NULL, NULL, password, 0, NULL, 0, 0, &file, &err));
+    FAILS(DEVID_E_INVALID_ARGUMENT, devid_pkcs12_write(f.key, f.cert, NULL, NULL, password, 7, "MD5", 0, 0, &file, &err));
+    FAILS(DEVID_E_INVALID_ARGUMENT, devid_pkcs12_write(f.key, f.cert, NULL, NULL, password, 7, NULL, 0, 1000, &file, &err));
     CHECK(file == NULL);
+    tear_down(&f);
+}
+
+static void what_scrypt_protects_is_read(const char *folder)
+{
+    /* id-scrypt, 1.3.6.1.4.1.11591.4.11. */
+    static const uint8_t scrypt[] = {0x06, 0x09, 0x2b, 0x06, 0x01, 0x04, 0x01, 0xda, 0x47, 0x04, 0x0b};
+    struct fixture f = set_up(folder, NULL);
+    size_t i;
+    int is_there = 0;
+    devid_bytes_free(f.file);
+    OK(devid_pkcs12_write(f.key, f.cert, f.chain, "meter", password, 7, NULL, 1000, 1024, &f.file, &err));
+    for (i = 0; i + sizeof scrypt <= devid_bytes_len(f.file); i++)
+        is_there |= memcmp(devid_bytes_data(f.file) + i, scrypt, sizeof scrypt) == 0;
+    CHECK(is_there);
+    OK(read_with(&f, password, NULL, NULL, NULL));
     tear_down(&f);
 }
 
@@ -118,6 +135,7 @@ int main(int argc, char **argv)
     what_is_written_is_read_again(folder, NULL);
     what_is_written_is_read_again(folder, "PBMAC1");
     what_cannot_be_written_is_refused(folder);
+    what_scrypt_protects_is_read(folder);
     a_file_with_its_key_is_installed(folder);
     return 0;
 }

@@ -1,6 +1,7 @@
 //! PKCS#12 (RFC 7292): key and certificates in one file under a password.
 
 use super::prelude::*;
+use super::storage::scrypt_cost;
 use devid_core::cms::pkcs12::{DEFAULT_ITERATIONS, Pkcs12Identity};
 use devid_core::cms::{NewPkcs12, Pkcs12, Pkcs12Mac};
 use devid_core::crypto::{CryptoError, default_provider};
@@ -33,7 +34,7 @@ fn devid_pkcs12_read(
     })
 }
 
-/// Writes a PKCS#12 file: PBES2 with AES-256-CBC and PBKDF2-HMAC-SHA256, and a MAC with SHA-256.
+/// Writes a PKCS#12 file: PBES2 with AES-256-CBC and PBKDF2-HMAC-SHA256 or scrypt, and a MAC with SHA-256.
 ///
 /// @param key           The private key. Not NULL.
 /// @param cert          Its certificate. Not NULL.
@@ -43,6 +44,8 @@ fn devid_pkcs12_read(
 /// @param password_len  Length of `password` in bytes; not 0.
 /// @param mac           "HMAC", which everyone reads, or "PBMAC1" (RFC 9579). NULL: "HMAC". May be NULL.
 /// @param iterations    Of each of the three key derivations; 0 means 100000. .NET reads up to 300000.
+/// @param scrypt        Cost of scrypt (RFC 7914), a power of two: so many KiB of memory, 1024 to 65536; OpenSSL reads up to 16384 by itself.
+///                      It takes the place of PBKDF2 for key and certificates; the MAC stays by `iterations`. 0: PBKDF2.
 /// @param out_data      Receives the file, DER; free with devid_bytes_free(). Not NULL.
 /// @return DEVID_OK; DEVID_E_KEY_MISMATCH if the certificate is for another key, DEVID_E_UNSUPPORTED if the key cannot leave its
 ///         home, DEVID_E_INVALID_ARGUMENT, DEVID_E_NOT_UTF8.
@@ -55,6 +58,7 @@ fn devid_pkcs12_write(
     password: &[u8],
     mac: Option<&str>,
     iterations: u32,
+    scrypt: u32,
 ) -> Result<devid_bytes, Error> {
     let password = not_empty(password)?;
     let private = key.at_hand()?;
@@ -69,7 +73,7 @@ fn devid_pkcs12_write(
         name: name.unwrap_or_default(),
         mac: mac_named(mac)?,
         iterations: if iterations == 0 { DEFAULT_ITERATIONS } else { iterations },
-        scrypt: None,
+        scrypt: scrypt_cost(scrypt)?,
     };
     Ok(devid_bytes::from_slice(&new.seal(&*default_provider(), password)?))
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,37 @@ def test_what_we_write_is_read_by_cryptography(own: tuple[ec.EllipticCurvePrivat
     with pytest.raises(devid.CryptoError) as refused:
         devid.write_pkcs12(devid.Key.generate(), certificate, password=PASSWORD)
     assert refused.value.code is devid.Code.KEY_MISMATCH
+
+
+def test_scrypt_is_exchanged_with_openssl_both_ways(
+    own: tuple[ec.EllipticCurvePrivateKey, x509.Certificate], tmp_path: Path
+) -> None:
+    key, certificate = ours(own)
+    id_scrypt = bytes.fromhex("06092b06010401da47040b")
+    file = tmp_path / "ours.p12"
+    file.write_bytes(devid.write_pkcs12(key, certificate, password="letmein", scrypt=16384))
+    assert file.read_bytes().count(id_scrypt) == 2, "key and certificates"
+
+    def openssl(line: str) -> bytes:
+        return subprocess.run(["openssl", *line.split()], cwd=tmp_path, check=True, capture_output=True).stdout
+
+    found = openssl("pkcs12 -in ours.p12 -passin pass:letmein -nodes")
+    with devid.Key.load(found[found.index(b"-----BEGIN PRIVATE") :]) as opened:
+        assert opened.public_key == key.public_key
+    assert b"BEGIN CERTIFICATE" in found
+    with pytest.raises(subprocess.CalledProcessError):
+        openssl("pkcs12 -in ours.p12 -passin pass:wrong -nodes")
+    read = devid.read_pkcs12(file.read_bytes(), "letmein")
+    assert read.key is not None and read.key.public_key == key.public_key
+    # The other way OpenSSL seals keys by it, and no PKCS#12 file.
+    (tmp_path / "plain.pem").write_bytes(key.export())
+    openssl("pkcs8 -topk8 -in plain.pem -out theirs.pem -scrypt -scrypt_N 4096 -passout pass:letmein")
+    sealed = (tmp_path / "theirs.pem").read_bytes()
+    with devid.Key.load(sealed, b"letmein") as opened:
+        assert opened.public_key == key.public_key
+    for cost in (1000, 512, 131072):
+        with pytest.raises(devid.UsageError):
+            devid.write_pkcs12(key, certificate, password="letmein", scrypt=cost)
 
 
 @pytest.mark.parametrize("scheme", ["PBESv2SHA256AndAES256CBC", "PBESv1SHA1And3KeyTripleDESCBC"])

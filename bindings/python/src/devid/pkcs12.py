@@ -51,11 +51,13 @@ def write_pkcs12(
     name: Optional[str] = None,
     mac: str = "HMAC",
     iterations: int = 0,
+    scrypt: int = 0,
 ) -> bytes:
     """Writes a PKCS#12 file with PBES2, AES-256 and SHA-256.
 
     ``issuers`` are the certificates above, nearest first; its own before them is passed over. ``name`` is what software shows people; ``mac`` is ``HMAC``, which everyone reads, or ``PBMAC1`` (RFC 9579); 0
-    iterations mean the library's default.
+    iterations mean the library's default. ``scrypt`` takes that in the place of PBKDF2 for key and certificates: its cost, a power of
+    two, so many KiB of memory, of which OpenSSL reads 16384 by itself; 0: PBKDF2.
     """
     secret = text(password, "password")
     with key._use() as private, certificate._use() as leaf, listed(issuers) as above:
@@ -69,4 +71,5 @@ def write_pkcs12(
             len(secret),
             text(mac, "mac"),
             iterations,
+            scrypt,
         )
