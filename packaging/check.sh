@@ -7,6 +7,7 @@ version=$(awk '$1 == "DEVID_VERSION_STRING" { print $2 }' bindings/c/constants.t
 [ -e "packaging/yocto/recipes-support/devid/devid_$version.bb" ] || fail "the Yocto recipe is of another version than $version"
 grep -q "^DEVID_VERSION = $version$" packaging/buildroot/devid/devid.mk || fail "Buildroot: another version than $version"
 grep -q "^PKG_VERSION:=$version$" packaging/openwrt/devid/Makefile || fail "OpenWrt: another version than $version"
+grep -q "\"version\": \"$version\"" packaging/vcpkg/devid/vcpkg.json || fail "vcpkg: another version than $version"
 for name in APACHE MIT; do
     grep -q "$(md5sum < "LICENSE-$name" | cut -d' ' -f1)" packaging/yocto/recipes-support/devid/devid-licences.inc || fail "LICENSE-$name has another md5"
 done
@@ -29,7 +30,7 @@ done
 for package in $(grep -hoE -- '-p devid-[a-z]+' packaging/yocto/recipes-support/devid/*.bb packaging/buildroot/devid/devid.mk packaging/debian/rules | sort -u | cut -c4-); do
     grep -qr "^name = \"$package\"" --include=Cargo.toml cli testca bindings || fail "no package $package"
 done
-recipes=(packaging/yocto/recipes-support/devid/*.bb packaging/buildroot/devid/devid.mk packaging/openwrt/devid/Makefile packaging/conan/conanfile.py packaging/debian/rules)
+recipes=(packaging/yocto/recipes-support/devid/*.bb packaging/buildroot/devid/devid.mk packaging/openwrt/devid/Makefile packaging/conan/conanfile.py packaging/vcpkg/devid/portfile.cmake packaging/debian/rules)
 # What they take from the tree is there,
 for named in $(grep -hoE '(\$\{S\}|\$\(@D\))/[a-z][a-zA-Z0-9_./*-]*' "${recipes[@]}" | sed -E 's#^[^/]*/##' | grep -v '^target/' | sort -u) \
     $(grep -hoE 'sh bindings/[a-z/.]*|python3 [a-z]*/[a-z]*\.py|[ "](packaging|docs|scripts)/[a-z0-9_./-]*' "${recipes[@]}" | sed -E 's/^(sh|python3)//' | sort -u); do
@@ -66,6 +67,17 @@ for unit in packaging/systemd/*.service; do
         fail "$unit: DevicePolicy without /dev/tpmrm0, where keys may be"
     fi
 done
+# vcpkg's port, static and shared, with what a build of the library has left, where there is one.
+if command -v cmake > /dev/null && [ -e build/debug/libdevid.a ]; then
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    for linkage in static dynamic; do
+        cmake -D LINKAGE=$linkage -D "BUILT=$PWD/build/debug" -D "WORK=$work/$linkage" -P packaging/vcpkg/tried.cmake > "$work/out" 2>&1 \
+            && cmake -S packaging/conan/test_package -B "$work/$linkage/tried" -D "CMAKE_PREFIX_PATH=$work/$linkage/packages" >> "$work/out" 2>&1 \
+            && cmake --build "$work/$linkage/tried" >> "$work/out" 2>&1 && "$work/$linkage/tried/tried" >> "$work/out" 2>&1 \
+            || { cat "$work/out" >&2; fail "vcpkg: the port ($linkage)"; }
+    done
+fi
 if command -v systemd-analyze > /dev/null; then
     for unit in packaging/systemd/*; do
         systemd-analyze verify --man=no "$unit" 2>&1 | grep -v "is not executable\|Command /usr/bin/devid" | grep "packaging/systemd" && fail "$unit" || true
