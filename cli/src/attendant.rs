@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use devid::asn1::name;
+use devid::client::device::{end_prompts_by, give_terminal_back};
 use devid::client::run::{sleep_unless, system_time};
 use devid::client::{Event, Owner};
 use devid::cmp::{Issued, describe_message};
@@ -27,9 +28,11 @@ pub fn cancel() -> &'static Cancel {
 pub fn watch_signals() {
     use signal_hook::consts::{SIGINT, SIGTERM};
     let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]) else { return };
+    end_prompts_by(cancel());
     std::thread::spawn(move || {
         for (count, signal) in signals.forever().enumerate() {
             if count > 0 {
+                give_terminal_back();
                 std::process::exit(128 + signal);
             }
             cancel().cancel();
@@ -61,6 +64,7 @@ pub fn end_at_signals(command: &'static str, output: Output) {
     let Ok(mut signals) = signal_hook::iterator::Signals::new([SIGINT, SIGTERM]) else { return };
     std::thread::spawn(move || {
         if signals.forever().next().is_some() {
+            give_terminal_back();
             output.failure(command, &interrupted("nothing more was looked at"));
             signal_hook::low_level::exit(Exit::Interrupted.number().into());
         }

@@ -131,9 +131,12 @@ fn run(arguments: &Arguments, output: Output) -> Result<Exit, Failure> {
             commands::offline::request(command, &device, output)
         }
         Command::Import(command) => {
-            let loaded = loaded()?;
-            let brings_factory = commands::offline::is_factory(command, &loaded.settings);
-            commands::offline::import(command, &device::open(&loaded, brings_factory)?, output)
+            // The factory's identity may be the first of a device: it is made room for once it has been taken into a memory that holds nothing.
+            let device = match commands::offline::is_factory(command, &loaded()?.settings) {
+                true => first(&|device| commands::offline::take_in(command, device).map(drop))?,
+                false => open()?,
+            };
+            commands::offline::import(command, &device, output)
         }
         Command::Ca(command) => commands::ca::run(command, &open()?, output),
         Command::Store(command) => commands::store::run(command, &open()?, output),

@@ -3,7 +3,7 @@
 mod common;
 
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{Story, json};
@@ -657,4 +657,59 @@ fn a_question_about_anchors_makes_no_device_memory() {
         let asked = command.args(["-c", &settings, "-m", &there]).args(arguments).output().unwrap();
         assert!(status(&asked) == 8 && !Path::new(&there).exists(), "{arguments:?}: {}", words(&asked));
     }
+}
+
+/// The folder of device memory is a mark of what is kept: nothing is made of a file that brings nothing.
+#[test]
+fn an_import_that_fails_makes_no_device_memory() {
+    let story = Story::new("import-none");
+    story.write_settings();
+    let (key, certificate) = (story.path("idevid.key"), story.path("idevid.pem"));
+    let bundle = |name: &str, more: &[&str]| {
+        let made = Command::new("openssl")
+            .args(["pkcs12", "-export", "-passout", "pass:letmein", "-in", &certificate, "-out", &story.path(name)])
+            .args(more)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    };
+    bundle("good.p12", &["-inkey", &key, "-certfile", &story.path("supplier.pem")]);
+    bundle("keyless.p12", &["-nokeys"]);
+    for (name, words) in [("password", "letmein"), ("wrong", "nobody")] {
+        std::fs::write(story.folder.join(name), words).unwrap();
+        common::private(&story.folder.join(name));
+    }
+    let import = |file: &str, password: &str| {
+        let from = format!("file:{}", story.path(password));
+        status(&story.run(&["import", &story.path(file), "--name", "idevid", "--password", &from]))
+    };
+    for (file, password, expected) in
+        [("good.p12", "wrong", 4), ("idevid.pem", "password", 3), ("keyless.p12", "password", 8)]
+    {
+        assert_eq!(import(file, password), expected, "{file}");
+        assert!(!story.folder.join("memory").exists(), "{file}: nothing is kept");
+    }
+    assert_eq!(import("good.p12", "password"), 0);
+    story.good(&["show", "idevid"]);
+}
+
+/// A device that is served by files is as it should be without a server.
+#[test]
+fn doctor_finds_no_error_in_what_the_settings_do_without() {
+    let story = Story::new("no-server");
+    story.write_settings();
+    let text = "[ca.trust]\nissued = [\"root.pem\"]\n[identity.device]\nsubject = \"CN=a\"\n";
+    std::fs::write(story.folder.join("devid.toml"), text).unwrap();
+    story.good(&["request", "--output", &story.path("r.csr")]);
+    for arguments in [&["--json", "doctor"][..], &["--json", "doctor", "--offline"]] {
+        let told = json(&story.good(arguments));
+        let errors: Vec<_> =
+            told["checks"].as_array().unwrap().iter().filter(|row| row["verdict"] == "error").collect();
+        assert!(errors.is_empty(), "{errors:?}");
+    }
+    // With one, both are needed.
+    let told =
+        story.run(&["-o", "ca.server=http://127.0.0.1:9/cmp", "-o", "ca.login.kind=factory", "doctor", "--offline"]);
+    let words = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(status(&told) == 9 && words.contains("devid import FILE --name idevid"), "{words}");
 }

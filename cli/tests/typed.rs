@@ -236,42 +236,121 @@ fn words_that_nobody_can_be_told_stop_no_work() {
     assert_eq!(mute(&["show", "nosuch"]), 8);
 }
 
-#[test]
-fn ctrl_c_at_a_prompt_ends_the_command_and_gives_the_terminal_back() {
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    use rustix::termios::{LocalModes, tcgetattr};
-    use std::io::{Read, Write};
+/// A command at a terminal of its own.
+struct Typed {
+    child: std::process::Child,
+    master: std::fs::File,
+    held: std::fs::File,
+    before: rustix::termios::LocalModes,
+}
 
-    let story = Story::new("typed-prompt");
+impl Typed {
+    fn new(story: &Story, arguments: &[&str]) -> Self {
+        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let slave = ptsname(&master, Vec::new()).unwrap();
+        let open = || std::fs::File::options().read(true).write(true).open(slave.to_str().unwrap()).unwrap();
+        let held = open();
+        let before = rustix::termios::tcgetattr(&held).unwrap().local_modes;
+        let mut command = Command::new("setsid");
+        command.args(["--ctty", "--wait", env!("CARGO_BIN_EXE_devid"), "-c", &story.path("devid.toml")]);
+        command.args(["-m", &story.path("memory")]).args(arguments);
+        command.stdin(open()).stdout(Stdio::null()).stderr(Stdio::null());
+        Typed { child: command.spawn().unwrap(), master: master.into(), held, before }
+    }
+
+    /// Waits for a prompt: what is typed counts from then on.
+    fn prompted(&mut self) -> String {
+        use std::io::Read;
+        let mut shown = Vec::new();
+        while !shown.ends_with(b": ") {
+            let mut byte = [0];
+            self.master.read_exact(&mut byte).unwrap();
+            shown.push(byte[0]);
+        }
+        let modes = rustix::termios::tcgetattr(&self.held).unwrap().local_modes;
+        assert!(!modes.contains(rustix::termios::LocalModes::ECHO));
+        String::from_utf8(shown).unwrap()
+    }
+
+    fn types(&mut self, words: &str) {
+        use std::io::Write;
+        self.master.write_all(words.as_bytes()).unwrap();
+    }
+
+    /// The exit status; the terminal is as it was.
+    fn ended(mut self) -> Option<i32> {
+        let status = self.child.wait().unwrap();
+        let after = rustix::termios::tcgetattr(&self.held).unwrap().local_modes;
+        assert_eq!(after, self.before, "echo and signals are as they were");
+        status.code()
+    }
+}
+
+/// A story whose secret is typed, and the secret.
+fn asks(name: &str) -> (Story, String) {
+    let story = Story::new(name);
     story.init_with_secret();
     let text = std::fs::read_to_string(story.folder.join("devid.toml")).unwrap();
     let secret = format!("\"file:{}\"", story.path("secret.txt"));
     assert!(text.contains(&secret), "{text}");
     std::fs::write(story.folder.join("devid.toml"), text.replace(&secret, "\"prompt\"")).unwrap();
     let secret = std::fs::read_to_string(story.path("secret.txt")).unwrap();
-    for (typed, status) in [("\u{3}".to_owned(), 130), (secret + "\n", 0)] {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let slave = ptsname(&master, Vec::new()).unwrap();
-        let open = || std::fs::File::options().read(true).write(true).open(slave.to_str().unwrap()).unwrap();
-        let before = tcgetattr(open()).unwrap().local_modes;
-        let mut command = Command::new("setsid");
-        command.args(["--ctty", "--wait", env!("CARGO_BIN_EXE_devid"), "-c", &story.path("devid.toml")]);
-        command.args(["-m", &story.path("memory"), "enroll"]).stdin(open()).stdout(Stdio::null()).stderr(Stdio::null());
-        let held = open();
-        let mut child = command.spawn().unwrap();
-        let mut master = std::fs::File::from(master);
-        // The prompt: what is typed counts from then on.
-        let mut shown = Vec::new();
-        while !shown.ends_with(b": ") {
-            let mut byte = [0];
-            master.read_exact(&mut byte).unwrap();
-            shown.push(byte[0]);
+    (story, secret)
+}
+
+#[test]
+fn what_interrupts_at_a_prompt_ends_the_command_and_gives_the_terminal_back() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let (story, secret) = asks("typed-prompt");
+    for (arguments, status) in [(&["enroll"][..], 130), (&["doctor"], 130), (&["run"], 0)] {
+        for typed in ["\u{3}", "abc\u{3}", "abc\u{1c}"] {
+            let mut typing = Typed::new(&story, if arguments == ["run"] { &["keep"] } else { arguments });
+            typing.prompted();
+            typing.types(typed);
+            assert_eq!(typing.ended(), Some(130), "{arguments:?} {typed:?}");
         }
-        assert!(!tcgetattr(&held).unwrap().local_modes.contains(LocalModes::ECHO));
-        master.write_all(typed.as_bytes()).unwrap();
-        assert_eq!(child.wait().unwrap().code(), Some(status), "{}", String::from_utf8_lossy(&shown));
-        assert_eq!(tcgetattr(&held).unwrap().local_modes, before, "echo and signals are as they were");
+        for signal in [Signal::TERM, Signal::INT] {
+            // Where there is no memory yet, the daemon has nothing to look at.
+            if arguments == ["run"] {
+                story.run(&["anchors", "add", "peers", &story.path("root.pem")]);
+            }
+            let mut typing = Typed::new(&story, arguments);
+            typing.prompted();
+            let pid = Pid::from_raw(i32::try_from(typing.child.id()).unwrap()).unwrap();
+            kill_process(pid, signal).unwrap();
+            assert_eq!(typing.ended(), Some(status), "{arguments:?} {signal:?}");
+        }
     }
+    // What no secret has was typed by mistake, and costs no try.
+    let mut typing = Typed::new(&story, &["enroll"]);
+    typing.prompted();
+    typing.types("abc\u{1a}\n");
+    assert_eq!(typing.ended(), Some(2));
+    assert_eq!(story.got(0), 0, "nothing was sent");
+    let mut typing = Typed::new(&story, &["enroll"]);
+    typing.prompted();
+    typing.types(&(secret + "\n"));
+    assert_eq!(typing.ended(), Some(0));
+}
+
+#[test]
+fn a_new_password_is_typed_twice() {
+    let (story, _) = asks("typed-twice");
+    let make = |file: &str, first: &str, second: &str| {
+        let mut typing = Typed::new(&story, &["key", "make", &story.path(file), "--password", "prompt"]);
+        assert!(typing.prompted().contains("the new password: "));
+        typing.types(first);
+        assert!(typing.prompted().contains("once more: "));
+        typing.types(second);
+        typing.ended()
+    };
+    assert_eq!(make("slip.pem", "letmein\n", "letmeim\n"), Some(2));
+    assert!(!story.folder.join("slip.pem").exists());
+    assert_eq!(make("key.pem", "letmein\n", "letmein\n"), Some(0));
+    std::fs::write(story.folder.join("password"), "letmein").unwrap();
+    common::private(&story.folder.join("password"));
+    story.good(&["key", "show", &story.path("key.pem"), "--password", &format!("file:{}", story.path("password"))]);
 }

@@ -374,9 +374,10 @@ fn anchors(device: &Device, findings: &mut Findings) -> bool {
             return false;
         }
     };
+    let has_server = device.settings.ca.server.is_some();
     let is_https = device.settings.ca.server.as_deref().is_some_and(|url| url.starts_with("https:"));
     let sets = [
-        ("anchors.answers", "answers", &config.cmp_anchors, true),
+        ("anchors.answers", "answers", &config.cmp_anchors, has_server),
         ("anchors.issued", "issued", &config.enrolment_anchors, true),
         ("anchors.tls", "tls", &config.tls.anchors, is_https),
     ];
@@ -429,8 +430,10 @@ fn login(device: &Device, findings: &mut Findings) -> bool {
             // An identity that vouches for itself needs no other credential until it ends.
             let names = device.names(&[]).unwrap_or_default();
             let is_enrolled = names.iter().any(|name| device.client_of(name).is_ok());
-            let verdict = if is_enrolled { Verdict::Warning } else { Verdict::Error };
-            let mend = Some("devid config explain ca.login.kind".to_owned());
+            // Without a server nobody is logged in to.
+            let is_needed = !is_enrolled && device.settings.ca.server.is_some();
+            let verdict = if is_needed { Verdict::Error } else { Verdict::Warning };
+            let mend = Some("devid config explain ca.login".to_owned());
             findings.add("login", verdict, in_settings(failure.message()), mend);
             is_enrolled
         }
@@ -464,13 +467,8 @@ fn secret(device: &Device, findings: &mut Findings) {
 /// Name and connection, each by itself. Whether the server was reached.
 fn way(settings: &Settings, findings: &mut Findings) -> bool {
     let Some(server) = &settings.ca.server else {
-        findings.add(
-            "net.dns",
-            Verdict::Error,
-            "ca.server is not set",
-            Some("devid config explain ca.server".to_owned()),
-        );
-        findings.skip(&["net.tcp"], "net.dns");
+        // Settings without it are told by settings.check; a device that is served by files has none.
+        findings.skip(&["net.dns", "net.tcp"], "ca.server is not set");
         return false;
     };
     let url = match Url::parse(server) {

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use devid::client::device::{ExportState, missing_program};
+use devid::client::device::{ExportState, Hooks, missing_program};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 
@@ -19,36 +19,58 @@ use crate::device::Device;
 use crate::failure::Failure;
 use crate::output::{Output, rfc3339};
 
-/// Longest time a program may take.
-const LIMIT: Duration = Duration::from_secs(30);
 /// What it gets to end by itself, after the command was told to end or its time is over.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Runs a hook; what goes wrong is told and changes nothing.
-pub fn run(arguments: &[String], event: &str, identity: &str, error: Option<&str>, output: Output) {
-    if !arguments.is_empty() && !cancel().is_cancelled() {
-        let _ = attempt(arguments, event, identity, error, output);
+pub fn run(hooks: &Hooks, event: Event, identity: &str, error: Option<&str>, output: Output) {
+    if !event.program(hooks).is_empty() && !cancel().is_cancelled() {
+        let _ = attempt(hooks, event, identity, error, output);
+    }
+}
+
+/// What programs are told.
+#[derive(Clone, Copy)]
+pub enum Event {
+    Changed,
+    Waiting,
+    Failed,
+    Alarm,
+}
+
+impl Event {
+    fn name(self) -> &'static str {
+        match self {
+            Event::Changed => "changed",
+            Event::Waiting => "waiting",
+            Event::Failed => "failed",
+            Event::Alarm => "alarm",
+        }
+    }
+
+    fn program(self, hooks: &Hooks) -> &[String] {
+        match self {
+            Event::Changed => &hooks.changed,
+            Event::Waiting => &hooks.waiting,
+            Event::Failed => &hooks.failed,
+            Event::Alarm => &hooks.alarm,
+        }
     }
 }
 
 /// The same, for who goes on by how it went.
-fn attempt(
-    arguments: &[String],
-    event: &str,
-    identity: &str,
-    error: Option<&str>,
-    output: Output,
-) -> Result<(), String> {
+fn attempt(hooks: &Hooks, event: Event, identity: &str, error: Option<&str>, output: Output) -> Result<(), String> {
+    let (arguments, event) = (event.program(hooks), event.name());
     let mut about = vec![("DEVID_EVENT", event.to_owned()), ("DEVID_IDENTITY", identity.to_owned())];
     about.extend(error.map(|words| ("DEVID_ERROR", words.to_owned())));
-    execute(arguments, &about).map_err(|words| {
+    execute(arguments, &about, hooks.longest.0).map_err(|words| {
         let words = format!("hooks.{event} ({}): {words}", arguments.join(" "));
         output.say(&format!("{identity}: {words}"));
         words
     })
 }
 
-fn execute(arguments: &[String], about: &[(&str, String)]) -> Result<(), String> {
+fn execute(arguments: &[String], about: &[(&str, String)], longest: Duration) -> Result<(), String> {
     // One that is looked for in PATH is the system's.
     if arguments[0].contains('/') {
         devid::files::check_writers(std::path::Path::new(&arguments[0])).map_err(|e| format!("not run: {e}"))?;
@@ -71,9 +93,9 @@ fn execute(arguments: &[String], about: &[(&str, String)]) -> Result<(), String>
         match child.try_wait().map_err(|e| e.to_string())? {
             Some(status) if status.success() => return Ok(()),
             Some(status) => return Err(format!("failed: {status}")),
-            None if begun.elapsed() > LIMIT => {
+            None if begun.elapsed() > longest => {
                 end(&mut child);
-                return Err(format!("took longer than {} s and was ended", LIMIT.as_secs()));
+                return Err(format!("took longer than {} s (hooks.longest) and was ended", longest.as_secs()));
             }
             None if cancel().is_cancelled() && !has_ended_within(&mut child, GRACE) => {
                 end(&mut child);
@@ -203,7 +225,8 @@ fn export(device: &Device, name: &str, state: &ExportState) -> Result<(), Failur
         ("DEVID_FOLDER", state.export.folder.display().to_string()),
     ];
     let told = |words| format!("it is written, and then identity.{name}.export.then ({}): {words}", then.join(" "));
-    execute(then, &about).map_err(|words| Failure::Own(crate::failure::Exit::Hook, told(words)))?;
+    execute(then, &about, device.settings.hooks.longest.0)
+        .map_err(|words| Failure::Own(crate::failure::Exit::Hook, told(words)))?;
     Ok(device.note_program(state)?)
 }
 
@@ -215,7 +238,7 @@ fn changed(device: &Device, name: &str, may_try: bool, behind: &mut Behind, outp
         Ok(true) if !may_try => Err("an earlier try failed; it is tried again later".to_owned()),
         Ok(true) => {
             behind.has_worked = true;
-            attempt(&device.settings.hooks.changed, "changed", name, None, output)
+            attempt(&device.settings.hooks, Event::Changed, name, None, output)
         }
         Err(error) => Err(error.to_string()),
     };
@@ -232,14 +255,24 @@ fn changed(device: &Device, name: &str, may_try: bool, behind: &mut Behind, outp
 mod tests {
     use super::*;
 
+    const LONGEST: Duration = Duration::from_secs(30);
+
     #[test]
     fn a_program_gets_what_it_is_told_and_nothing_else() {
         let words = |text: &str| text.split('\u{1f}').map(str::to_owned).collect::<Vec<_>>();
         let about = [("DEVID_EVENT", "changed".to_owned())];
         let script = "sh\u{1f}-c\u{1f}test \"$DEVID_EVENT\" = changed && test -z \"$CARGO_MANIFEST_DIR\"";
-        assert_eq!(execute(&words(script), &about), Ok(()));
-        assert!(execute(&words("sh\u{1f}-c\u{1f}exit 3"), &about).unwrap_err().contains('3'));
-        assert!(execute(&words("/no/such/program"), &about).is_err());
+        let execute = |script: &str| execute(&words(script), &about, LONGEST);
+        assert_eq!(execute(script), Ok(()));
+        assert!(execute("sh\u{1f}-c\u{1f}exit 3").unwrap_err().contains('3'));
+        assert!(execute("/no/such/program").is_err());
+    }
+
+    #[test]
+    fn a_program_that_takes_longer_than_it_may_is_ended_and_told_with_the_setting() {
+        let sleeps = ["sleep", "600"].map(str::to_owned);
+        let words = execute(&sleeps, &[], Duration::from_millis(50)).unwrap_err();
+        assert!(words.contains("hooks.longest"), "{words}");
     }
 
     #[test]
@@ -252,7 +285,7 @@ mod tests {
         let mode = |path: &std::path::Path, mode| {
             std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
         };
-        let run = || execute(&[program.display().to_string()], &[]);
+        let run = || execute(&[program.display().to_string()], &[], LONGEST);
         for (of_folder, of_program, is_run) in
             [(0o755, 0o755, true), (0o755, 0o757, false), (0o777, 0o755, false), (0o1777, 0o755, true)]
         {

@@ -201,10 +201,10 @@ pub fn keep_one(device: &Device, name: &str, held: &Failed, output: Output, mut 
     }
     if did == "waiting" {
         output.say(&waiting(device, name, "the request is kept"));
-        hooks::run(&device.settings.hooks.waiting, "waiting", name, None, output);
+        hooks::run(&device.settings.hooks, hooks::Event::Waiting, name, None, output);
     }
     if let Some(failure) = looked.failure.as_ref().filter(|_| !cancel().is_cancelled()) {
-        hooks::run(&device.settings.hooks.failed, "failed", name, Some(&failure.to_string()), output);
+        hooks::run(&device.settings.hooks, hooks::Event::Failed, name, Some(&failure.to_string()), output);
     }
     after(device, name, held, output, (did, why.as_ref()), &mut looked);
     looked
@@ -236,7 +236,7 @@ fn after(
         output.say(&format!("{name}: device memory is a copy of another device's: devid doctor says what to do"));
     }
     if document["alarm"] != "quiet" {
-        hooks::run(&device.settings.hooks.alarm, "alarm", name, None, output);
+        hooks::run(&device.settings.hooks, hooks::Event::Alarm, name, None, output);
     }
     looked.failed = behind.failed;
     match (behind.is_good, looked.exit) {

@@ -74,7 +74,7 @@ fn open(arguments: &Arguments, place: &str, password: Option<&str>) -> Result<Ar
         return in_token(&arguments.load()?, place, None);
     }
     let input = Zeroizing::new(read_file(Path::new(place))?);
-    let password = secret(password, "the key's password")?;
+    let password = source_of(password)?.map(|source| source.read("the key's password")).transpose()?;
     let key = load_private_key(&*default_provider(), &input, password.as_ref().map(|secret| secret.as_slice()));
     key.map_err(|error| devid::Error::from(error).context(place).into())
 }
@@ -88,16 +88,16 @@ fn in_token(loaded: &Loaded, uri: &str, kind: Option<KeyKind>) -> Result<Arc<dyn
     })
 }
 
-fn secret(source: Option<&str>, what: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
-    let source = source.map(Source::parse).transpose().map_err(|e| Failure::usage(e.message()))?;
-    Ok(source.map(|source| source.read(what)).transpose()?)
+fn source_of(source: Option<&str>) -> Result<Option<Source>, Failure> {
+    source.map(Source::parse).transpose().map_err(|e| Failure::usage(e.message()))
 }
 
 /// PKCS#8 in PEM, under a password if one is given.
 fn text_of(key: &dyn PrivateKey, password: Option<&str>, by_scrypt: bool) -> Result<Zeroizing<String>, Failure> {
     let stays = || Failure::Own(Exit::Crypto, "the key does not leave its home".to_owned());
     let pkcs8 = key.to_pkcs8().ok_or_else(stays)?;
-    Ok(match secret(password, "the new password")? {
+    let secret = source_of(password)?.map(|source| source.read_new("the new password")).transpose()?;
+    Ok(match secret {
         None => pem::encode("PRIVATE KEY", &pkcs8),
         Some(secret) => {
             let sealed = match by_scrypt {

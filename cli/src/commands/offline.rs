@@ -2,9 +2,11 @@
 
 use devid::client::run::system_time;
 use devid::client::{Import, RequestOptions, request_into, warnings_of};
+use devid::cmp::Difference;
 use devid::cms::Pkcs12;
 use devid::cms::pkcs12::is_pkcs12;
 use devid::crypto::default_provider;
+use devid::store::Identity;
 use devid::validation::TrustAnchors;
 use serde_json::json;
 
@@ -64,8 +66,8 @@ fn factory_anchors(input: &[u8], password: Option<&str>) -> Result<TrustAnchors,
     Ok(anchors)
 }
 
-/// A certificate that came back.
-pub fn import(command: &ImportCommand, device: &Device, output: Output) -> Result<Exit, Failure> {
+/// Takes it into device memory; how it differs from what was asked for.
+pub fn take_in(command: &ImportCommand, device: &Device) -> Result<(Identity, Vec<Difference>), Failure> {
     let password =
         command.password.as_deref().map(Source::parse).transpose().map_err(|e| Failure::usage(e.message()))?;
     let password = password.map(|source| source.read_password("the password of the file")).transpose()?;
@@ -78,7 +80,7 @@ pub fn import(command: &ImportCommand, device: &Device, output: Output) -> Resul
     }
     let named = command.name.clone().or_else(|| device.name(None).ok());
     let identity = device.identity(named.as_deref().unwrap_or_default());
-    let busy = named.as_deref().map(|name| device.busy(name, "devid import")).transpose()?;
+    let _busy = named.as_deref().map(|name| device.busy(name, "devid import")).transpose()?;
     let purpose = identity_of_factory.unwrap_or(&identity.purpose);
     let mut import = Import::new(&device.store, &config.enrolment_anchors, purpose, system_time());
     import.intermediates = &config.intermediates;
@@ -86,8 +88,12 @@ pub fn import(command: &ImportCommand, device: &Device, output: Output) -> Resul
     import.checks.allow_weak = config.tolerance.allow_weak;
     import.name = command.name.as_deref();
     import.password = password.as_ref().map(|password| password.as_str());
-    let (kept, differences) = import.run_telling(&input)?;
-    drop(busy);
+    Ok(import.run_telling(&input)?)
+}
+
+/// A certificate that came back.
+pub fn import(command: &ImportCommand, device: &Device, output: Output) -> Result<Exit, Failure> {
+    let (kept, differences) = take_in(command, device)?;
     for difference in &differences {
         output.say(&format!("  differs from the request: {difference}"));
     }

@@ -4,6 +4,7 @@
 //! `name_in_python (devid_name_in_c, setting)`; where they have another name for a setting its row says so, and what has another form is in
 //! the table here.
 
+use super::keep::NO_LOGIN;
 use super::keys;
 use crate::cmp::{Profile, Tolerance};
 
@@ -33,10 +34,7 @@ const TABLE: &[(&str, &str)] = &[
         "open_pkcs11() (devid_key_open_pkcs11) opens the key, pkcs11: in settings",
         "it is given itself, and not a file with it",
     ),
-    (
-        "no credential: set a certificate with its key, or a shared secret",
-        "nothing says how the first certificate is asked for (ca.login.kind and others), and device memory has no identity of the factory",
-    ),
+    ("no credential: set a certificate with its key, or a shared secret", NO_LOGIN),
     ("no server URL in the settings, and no exchange was given", "ca.server is not set"),
     (
         "no enrolment anchors: nothing",

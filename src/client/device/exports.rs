@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::files::read_certificates;
 use super::reading::{Reading, of};
+use super::secret::Source;
 use super::{Device, Export, Settings, wrong};
 use crate::asn1::x509::hex;
 use crate::client::certificates::ReadAs;
@@ -268,6 +269,10 @@ impl Reading<'_> {
             return Err(wrong(format!("{} is not set: a PKCS#12 file needs a password", named("password"))));
         }
         let what = format!("the password of the export to {}", crate::files::shown(&export.folder));
+        if let Some(source) = source.filter(|source| self.is_at_work && **source == Source::Prompt) {
+            // What is typed twice is remembered.
+            of(&named("password"), source.read_new(&what))?;
+        }
         let password = source.map(|source| self.text(&named("password"), source, &what)).transpose()?;
         out.password = password.flatten();
         out.scrypt = export.scrypt.then_some(SCRYPT_COST);
@@ -335,6 +340,22 @@ pub(super) fn check_places(settings: &Settings) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Where a file is written again and again: in a folder that is there, over nothing but a file or a device.
+pub(super) fn check_file(setting: &str, path: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::FileTypeExt;
+    if path.as_os_str().is_empty() {
+        return Err(wrong(format!("{setting} is empty: expected the name of a file")));
+    }
+    let is_written = |kind: std::fs::FileType| kind.is_file() || kind.is_symlink() || kind.is_char_device();
+    if std::fs::symlink_metadata(path).is_ok_and(|about| !is_written(about.file_type())) {
+        return Err(wrong(format!(
+            "{setting}: {} is not a file, and nothing else is replaced",
+            crate::files::shown(path)
+        )));
+    }
+    check_above(setting, path)
 }
 
 /// What is made where it is missing is made in a folder that is there.

@@ -53,7 +53,7 @@ pub fn judge(loaded: &Loaded) -> Vec<Judged> {
     programs(settings, &mut found);
     found.take(super::exports::check_places(settings));
     if let Some(file) = &settings.run.status_file {
-        found.take(super::exports::check_above("run.status-file", file));
+        found.take(super::exports::check_file("run.status-file", file));
     }
     if settings.ca.server.is_none() && !settings.identity.is_empty() {
         found.warn(

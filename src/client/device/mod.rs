@@ -15,7 +15,7 @@
 //! | file | |
 //! | --- | --- |
 //! | `row`, `settings` | what a row for a setting says; the rows |
-//! | `values`, `span`, `secret` | settings one by one, and places in them; spans of time; sources of secrets |
+//! | `values`, `span`, `secret`, `prompt` | settings one by one, and places in them; spans of time; sources of secrets; what is typed |
 //! | `loading` | they are read once, with the place of each mistake |
 //! | [`keys`], `fit` | which setting is meant; whether a table has known names and values of their kinds |
 //! | `as_settings` | the library's words with settings in place of functions |
@@ -42,6 +42,7 @@ mod keep;
 pub mod keys;
 mod loading;
 mod peers;
+mod prompt;
 mod reading;
 mod row;
 mod secret;
@@ -81,6 +82,7 @@ pub use judging::{Judged, judge};
 pub use keep::Kept;
 pub use loading::{DEFAULT_FILE, Loaded, load, load_made};
 pub use peers::peer_name;
+pub use prompt::{end_prompts_by, give_terminal_back};
 pub use row::Allowed;
 pub use secret::{Source, forget_secrets};
 pub use settings::Device as DeviceSettings;

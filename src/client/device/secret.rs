@@ -3,8 +3,7 @@
 //! A pipe gives what it has once, and nobody at a terminal is asked twice: what came from them is kept for the process ([`forget_secrets`]).
 
 use std::fmt;
-use std::io::{IsTerminal, Read, Write};
-use std::os::fd::AsFd;
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -13,11 +12,10 @@ use zeroize::Zeroizing;
 
 use super::span::whole_number;
 use super::{away, wrong as settings};
-use crate::codes::Code;
 use crate::error::Error;
 
 /// Secrets are small; whatever is larger is the wrong file.
-const MAX_BYTES: u64 = 64 * 1024;
+pub(super) const MAX_BYTES: u64 = 64 * 1024;
 
 /// Where a secret is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +53,18 @@ impl Source {
         match self.read_any(what)? {
             secret if secret.is_empty() => Err(settings(format!("{self}: {what} is empty"))),
             secret => Ok(secret),
+        }
+    }
+
+    /// The same of a secret that is new: whoever types it does so twice, as nobody sees a slip of the finger.
+    pub fn read_new(&self, what: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let secret = self.read(what)?;
+        match self {
+            Source::Prompt if *self.read(&format!("{what} once more"))? != *secret => {
+                forget_secrets();
+                Err(settings(format!("prompt: what was typed as {what} is not the same twice")))
+            }
+            _ => Ok(secret),
         }
     }
 
@@ -194,49 +204,13 @@ fn read_all(from: impl Read) -> Result<Zeroizing<Vec<u8>>, Error> {
     }
 }
 
-/// Asks at the terminal, without showing what is typed. Ctrl-C is a letter meanwhile, which ends the line: a signal would leave the
-/// terminal without its echo.
-///
-/// Errors: [`Code::Cancelled`] at Ctrl-C.
-fn ask(what: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
-    use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
-    const CTRL_C: u8 = 3;
-    let mut terminal = std::fs::File::options()
-        .read(true)
-        .write(true)
-        .open("/dev/tty")
-        .ok()
-        .filter(IsTerminal::is_terminal)
-        .ok_or_else(|| settings(format!("prompt: there is no terminal to ask for {what}")))?;
-    let before = tcgetattr(terminal.as_fd()).map_err(|e| settings(format!("prompt: {e}")))?;
-    let mut hidden = before.clone();
-    hidden.local_modes -= LocalModes::ECHO | LocalModes::ISIG;
-    hidden.special_codes[SpecialCodeIndex::VEOL] = CTRL_C;
-    tcsetattr(terminal.as_fd(), OptionalActions::Flush, &hidden).map_err(|e| settings(format!("prompt: {e}")))?;
-    let _ = write!(terminal, "{what}: ");
-    let _ = terminal.flush();
-    let mut secret = Zeroizing::new(Vec::with_capacity(256));
-    let mut byte = [0u8; 1];
-    while matches!(terminal.read(&mut byte), Ok(1))
-        && !matches!(byte[0], b'\n' | CTRL_C)
-        && (secret.len() as u64) < MAX_BYTES
-    {
-        secret.push(byte[0]);
-    }
-    let _ = tcsetattr(terminal.as_fd(), OptionalActions::Flush, &before);
-    let _ = writeln!(terminal);
-    match byte[0] {
-        CTRL_C => Err(Error::new(Code::Cancelled, format!("interrupted at the prompt for {what}"))),
-        _ => Ok(secret),
-    }
-}
-
 /// Sources that give a secret once: it is kept until [`forget_secrets`], as a daemon and a long check ask for it again.
 mod once {
     use std::fs::File;
     use std::sync::{Mutex, MutexGuard, PoisonError};
 
-    use super::{Error, MetadataExt, Zeroizing, ask, read_all, settings};
+    use super::{Error, MetadataExt, Zeroizing, read_all, settings};
+    use crate::client::device::prompt::ask;
 
     /// What a secret came from.
     #[derive(Clone, PartialEq, Eq)]

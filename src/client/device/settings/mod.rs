@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::row::{self, Key, Kind, Need, choice, table};
 use super::secret::Source;
+use super::span::Span;
 use crate::client::Config;
 use crate::error::Error;
 
@@ -95,6 +96,8 @@ table! {
         pub failed: Vec<String> = "none",
         /// Run by devid keep and devid run when a renewal is late or there is no usable identity.
         pub alarm: Vec<String> = "none",
+        /// How long a program may take, those of exports (then) too. One that takes longer is ended, counts as failed, and is run again.
+        pub longest: Span = "30s" (Span(std::time::Duration::from_secs(30))).least(1),
     }
 }
 
