@@ -241,6 +241,7 @@ fn all_lists_of_a_file_count_for_signers_of_answers_too() {
 
 #[test]
 fn what_device_memory_knows_about_a_peer_counts_for_the_command_too() {
+    use devid::client::certificates::ReadAs;
     use devid::client::device::{Device, read_certificates};
     use devid::client::{CrlSubject, keep_crl, run::system_time};
     use devid::validation::TrustAnchors;
@@ -273,10 +274,13 @@ fn what_device_memory_knows_about_a_peer_counts_for_the_command_too() {
     assert_eq!(judge(&memory).0, Some(0), "no list is at hand, and the mode is soft");
 
     let device = Device::from_file(&story.folder.join("devid.toml")).unwrap();
-    let revoked = read_certificates([Path::new(&peer)], &mut |words| panic!("{words}")).unwrap().remove(0);
-    let intermediates = read_certificates([Path::new(&issuing)], &mut |words| panic!("{words}")).unwrap();
+    let revoked =
+        read_certificates([Path::new(&peer)], ReadAs::Certificates, &mut |words| panic!("{words}")).unwrap().remove(0);
+    let intermediates =
+        read_certificates([Path::new(&issuing)], ReadAs::Certificates, &mut |words| panic!("{words}")).unwrap();
     let mut anchors = TrustAnchors::new();
-    anchors.add(read_certificates([Path::new(&root)], &mut |words| panic!("{words}")).unwrap().remove(0));
+    anchors
+        .add(read_certificates([Path::new(&root)], ReadAs::Anchors, &mut |words| panic!("{words}")).unwrap().remove(0));
     let about =
         CrlSubject { certificate: &revoked, intermediates: &intermediates, anchors: &anchors, at: system_time() };
     let list = std::fs::read(story.path("issuing.crl")).unwrap();
