@@ -74,6 +74,14 @@ pub(super) struct Counts {
     pub misread: u32,
 }
 
+/// When a certificate comes into use.
+pub(super) struct Ripens {
+    /// By the owner's clock.
+    pub until: Time,
+    /// From now; none if it does at once.
+    pub left_seconds: i64,
+}
+
 /// The messages of an operation. A copy is where it stood, to go back to.
 #[derive(Clone)]
 pub(super) struct Exchange {
@@ -92,6 +100,8 @@ pub(super) struct Exchange {
     kept_answer: Option<Vec<u8>>,
     /// The message under way, where nobody with authority has put it off.
     put_off: Option<PutOff>,
+    /// By how much the owner's clock was ahead of the last answer's messageTime, and what it said then.
+    ahead: Option<(Time, i64)>,
     /// A signer without authority that has answered for the certificate since this was begun or restored.
     met_bearer: Option<Certificate>,
 }
@@ -115,6 +125,7 @@ impl Exchange {
             has_dropped: false,
             kept_answer: None,
             put_off: None,
+            ahead: None,
             met_bearer: None,
         }
     }
@@ -193,10 +204,41 @@ impl Exchange {
         now.max(self.owners_clock(now))
     }
 
+    /// When a certificate that begins then comes into use.
+    ///
+    /// Where it takes the place of one that is valid by all clocks, that is by the earliest of them, without tolerance: the other goes on being
+    /// of use meanwhile, and by whichever clock peers go, one of the two is valid. Else clocks may differ.
+    pub fn ripens(&self, begins: Time, now: Time) -> Ripens {
+        let (own, skew) = (self.owners_clock(now), i64::from(self.plan.context.clock_skew_seconds));
+        if let Some(by) = self.beside_a_valid_one(now) {
+            return Ripens { until: begins.plus(own.since(by)), left_seconds: begins.since(by) };
+        }
+        let is_by_own =
+            self.clock_off_seconds() > CLOSE_SECONDS && self.plan.replaces_until.is_some_and(|end| begins <= end);
+        let off = if is_by_own { 0 } else { self.clock_off_seconds().max(0) };
+        let from = begins.plus(-skew);
+        Ripens { until: from.plus(-off), left_seconds: from.since(self.ripens_by(begins, now)) }
+    }
+
+    /// The earliest of the clocks, where the certificate that is to be replaced is valid by all of them.
+    fn beside_a_valid_one(&self, now: Time) -> Option<Time> {
+        let end = self.plan.replaces_until?;
+        let latest = self.later_clock(now).max(self.transaction.peer_time.unwrap_or(now));
+        // Who has no clock has the answers' time alone, and asks for it when it may have come, within what clocks may differ.
+        (self.plan.context.send_message_time && latest <= end).then(|| self.earliest_clock(now))
+    }
+
+    /// The owner's clock, less what it was ahead of the last answer, unless it was set back since.
+    fn earliest_clock(&self, now: Time) -> Time {
+        let own = self.owners_clock(now);
+        let ahead = self.ahead.filter(|(said, _)| *said <= own).map_or(0, |(_, ahead)| ahead.max(0));
+        now.min(own.plus(-ahead))
+    }
+
     /// The clock by which a certificate that begins then is waited for: the latest that is authentic, so that none holds back what is valid
     /// by another. Where it would take the place of one that is valid until then, and the clocks contradict each other, the owner's: one
     /// wrong word of the CA does not end what is valid. Who knows no time at all has nothing to wait by: it begins now.
-    pub fn ripens_by(&self, begins: Time, now: Time) -> Time {
+    fn ripens_by(&self, begins: Time, now: Time) -> Time {
         let own = self.owners_clock(now);
         let peer = self.transaction.peer_time;
         if self.waits_by_own(begins, own) {
@@ -210,11 +252,6 @@ impl Exchange {
 
     fn waits_by_own(&self, begins: Time, own: Time) -> bool {
         begins.since(own) > CLOSE_SECONDS && self.plan.replaces_until.is_some_and(|end| own <= end && begins <= end)
-    }
-
-    /// Whether a certificate that begins then is waited for by the owner's clock, as long as it does not come near.
-    pub fn may_wait_by_own(&self, begins: Time) -> bool {
-        self.clock_off_seconds() > CLOSE_SECONDS && self.plan.replaces_until.is_some_and(|end| begins <= end)
     }
 
     pub fn clock_off_seconds(&self) -> i64 {

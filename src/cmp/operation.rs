@@ -37,6 +37,7 @@ use super::request::Request;
 use super::response::{Inbox, Way};
 use super::revoke::{Revocations, Revoked};
 use super::state::{Finished, Halt, Sent, State, Then, Waiting};
+use super::wait::Pause;
 use crate::asn1::x509::Certificate;
 use crate::codes::Code;
 use crate::crypto::Signer;
@@ -185,8 +186,7 @@ impl Operation {
                 // By the clock of the owner, who compares it with that.
                 let off = begun.exchange.clock_off_seconds();
                 let off = match then {
-                    Then::Valid(issued) if begun.exchange.may_wait_by_own(issued.certificate.not_before()) => 0,
-                    Then::Valid(_) => off.max(0),
+                    Then::Valid(_) => 0,
                     Then::Poll(..) => off,
                 };
                 Action::Wait { until: pause.until.plus(-off), seconds: *seconds, reason }
@@ -554,7 +554,14 @@ impl Begun {
                 }
                 let left = match &waiting.then {
                     Then::Valid(issued) => {
-                        waiting.pause.until.since(exchange.ripens_by(issued.certificate.not_before(), now))
+                        let ripens = exchange.ripens(issued.certificate.not_before(), now);
+                        match waiting.pause.is_ended() {
+                            true => 0,
+                            false => {
+                                waiting.pause = Pause::saved(ripens.until, None);
+                                ripens.left_seconds
+                            }
+                        }
                     }
                     Then::Poll(..) => waiting.pause.left_seconds(now, back),
                 };

@@ -59,6 +59,11 @@ impl Pause {
         self.until = ENDED;
     }
 
+    /// Whether somebody else has measured it.
+    pub fn is_ended(&self) -> bool {
+        self.until == ENDED
+    }
+
     /// What is left of it, in seconds. A clock that was set back draws it not out: from then on it is as long as it was. Whoever comes back
     /// by one that says less than when it began has waited: who begins anew with each start measures no wait. Whoever comes back again by one
     /// that has not gone on meanwhile has waited for half of it, so that it ends after some starts, however short they are, and in no

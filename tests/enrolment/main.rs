@@ -51,6 +51,7 @@ mod renewal_damaged;
 mod renewal_kept;
 mod renewal_newer;
 mod renewal_own;
+mod renewal_ripens;
 mod renewal_sealed;
 mod renewal_steps;
 mod renewal_waits;

@@ -107,6 +107,7 @@ impl Exchange {
             (Ok(checked), _) => {
                 self.kept_answer = None;
                 self.note_delay(&checked, under_way, message);
+                self.note_clock(now);
                 let acted = self.act_on(checked, under_way, now);
                 self.note_revocation(&acted, now);
                 Ok(acted.map_err(|error| explained(proven_by(error)))?)
@@ -126,6 +127,12 @@ impl Exchange {
             (Err(Failure::Unproven(error)), None) => Err(Halt::from(explained(error))),
             (Err(Failure::Authentic(error)), _) => Err(Halt::from(explained(proven_by(error)))),
         }
+    }
+
+    /// How far the owner's clock is ahead of an answer that has come just now.
+    fn note_clock(&mut self, now: Time) {
+        let own = self.owners_clock(now);
+        self.ahead = self.transaction.peer_time.map(|said| (own, own.since(said)));
     }
 
     /// Judges the answer that was dropped for its time alone once more, before the server is asked again: it may have said its last

@@ -432,10 +432,10 @@ impl Exchange {
     /// The certificate is the device's now. If it begins later and is to come into use by this operation, its time is waited
     /// for.
     pub(super) fn confirmed(&self, issued: Arc<Issued>, now: Time) -> State {
-        let begins = issued.begins_later(&self.plan.context, self.ripens_by(issued.certificate.not_before(), now));
-        match begins.filter(|_| self.plan.holds_until_valid) {
-            Some(begins) => State::ripening(begins.plus(-i64::from(self.plan.context.clock_skew_seconds)), issued),
-            None => State::Done(Finished::Certificate(issued)),
+        let ripens = self.ripens(issued.certificate.not_before(), now);
+        match self.plan.holds_until_valid && ripens.left_seconds > 0 {
+            true => State::ripening(ripens.until, issued),
+            false => State::Done(Finished::Certificate(issued)),
         }
     }
 
