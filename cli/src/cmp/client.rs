@@ -137,7 +137,7 @@ fn believe(options: &Options, config: &mut Config, output: Output) -> Result<(),
     match material::pin(options, "srvcert", "otherpass")? {
         Some(signer) => {
             if options.is_on("trusted") {
-                output.say("-trusted does not count where -srvcert says who the server is");
+                output.say("-trusted does not count for answers where -srvcert says who the server is");
             }
             config.cmp_anchors.add(signer.clone());
             config.pin_signers(vec![signer]);
@@ -181,6 +181,12 @@ fn anchors_of_new_certificates(
     output.say("no -out_trusted: a certificate is believed to be the CA's because the answer was");
     let known: TrustAnchors = config.cmp_anchors.clone();
     config.enrolment_anchors = known;
+    if options.is_on("srvcert") && options.is_on("trusted") {
+        // It says nothing of who the server is; what it is good for is where certificates lead.
+        let (anchors, helpers) = material::anchors(options, "trusted", output)?;
+        anchors.iter().for_each(|anchor| config.enrolment_anchors.add(anchor.clone()));
+        config.intermediates.extend(helpers);
+    }
     if config.enrolment_anchors.is_empty() {
         for certificate in config.intermediates.clone() {
             config.enrolment_anchors.add(certificate);
