@@ -5,10 +5,11 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import sys
 import threading
 import weakref
 from ctypes import POINTER, byref
-from typing import Any, ClassVar, Iterator, List, Optional, Type, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, ContextManager, Iterator, List, Optional, Type, TypeVar
 
 from . import _abi
 from ._call import call
@@ -77,9 +78,25 @@ class Handle:
     """Whether threads may use it at the same time: the type never changes, or C takes it as const."""
     _is_closed_at_exit: ClassVar[bool] = False
     """Whether the end of the program closes it: what it knows and could not write yet is written then."""
+    _made_with: ClassVar[str] = "the functions that are documented to make them"
+    """Where a program gets one of a class that it does not make itself."""
 
-    def __init__(self) -> None:
-        raise TypeError(f"{type(self).__name__} objects are made by the functions that are documented to make them")
+    # As long as nothing is owned, which is for good where a subclass does not call our __init__.
+    _pointer: Any = None
+    _users: int = 0
+    _is_closed: bool = True
+    _state: Any = threading.Lock()
+    _turn: Any = None
+    _finalizer: Any = staticmethod(lambda: None)
+
+    if TYPE_CHECKING:
+
+        def __init__(self) -> None: ...
+
+    else:
+
+        def __init__(self, *_: object, **__: object) -> None:
+            raise TypeError(f"{type(self).__name__} objects are made by {self._made_with}")
 
     @classmethod
     def _adopt(cls: Type[H], pointer: Any) -> H:
@@ -111,9 +128,10 @@ class Handle:
         self._state = threading.Lock()
         self._turn = None if self._is_shared else threading.RLock()
         _ALL[id(self)] = self
-        self._finalizer = weakref.finalize(self, getattr(library(), f"{self._type}_free"), pointer)
+        finalizer = weakref.finalize(self, getattr(library(), f"{self._type}_free"), pointer)
         # At the end of the process a thread may still be inside the library: what is left then is the system's to take.
-        self._finalizer.atexit = False
+        finalizer.atexit = False
+        self._finalizer = finalizer
         if self._is_closed_at_exit:
             if not _CLOSED_AT_EXIT:
                 # Once more behind each first one does no harm. Behind the finalizer: what was registered last is run first, and finalizers
@@ -133,7 +151,8 @@ class Handle:
         """The pointer for the time of a call: one thread at a time, unless the type may be shared."""
         with self._state:
             if self._is_closed:
-                raise UsageError(f"{type(self).__name__} is closed", Code.STATE)
+                what = "is closed" if self._pointer else "was not made: its __init__ has not called that of its base class"
+                raise UsageError(f"{type(self).__name__} {what}", Code.STATE)
             self._users += 1
         _IN_USE.handles.append(self)
         try:
@@ -196,11 +215,16 @@ class Handle:
         raise TypeError(f"{type(self).__name__} cannot be pickled: it belongs to this process")
 
 
-@contextlib.contextmanager
-def used(handle: Optional[Handle]) -> Iterator[Any]:
-    """The pointer of a handle that may be None, which gives NULL."""
-    if handle is None:
-        yield None
-    else:
-        with handle._use() as pointer:
-            yield pointer
+def using(handle: Handle, kind: str, what: str) -> ContextManager[Any]:
+    """The pointer of an argument for the time of a call. TypeError for what is none of the public class ``kind``, or of several
+    (``Trust or Validator``), with the parameter's name: annotations hold nobody up."""
+    package = sys.modules[__package__ or ""]
+    if not isinstance(handle, tuple(getattr(package, one) for one in kind.split(" or "))):
+        raise TypeError(f"{what} must be {kind}, not {type(handle).__name__}")
+    pointer: ContextManager[Any] = handle._use()
+    return pointer
+
+
+def used(handle: Optional[Handle], kind: str, what: str) -> ContextManager[Any]:
+    """As :func:`using`, for one that may be None, which gives NULL."""
+    return contextlib.nullcontext() if handle is None else using(handle, kind, what)

@@ -21,7 +21,7 @@ from ._call import (
     text_of,
 )
 from ._integers import switch
-from ._handle import Handle
+from ._handle import Handle, using
 from ._library import library
 from .certificate import Certificate
 from .client import Client
@@ -106,7 +106,7 @@ class Batch(Handle):
 
     def add(self, request: DeviceRequest) -> None:
         """Adds a request, before the message is made."""
-        with self._use() as batch, request._use() as one:
+        with self._use() as batch, using(request, "DeviceRequest", "request") as one:
             call("devid_ra_batch_add", batch, one)
 
 
@@ -121,7 +121,7 @@ class RegistrationAuthority(Handle):
     def __init__(self, client: Client, devices: Optional[Trust] = None) -> None:
         """Believes devices whose certificates lead to the anchors, and those whose secrets are added."""
         anchors = Trust() if devices is None else devices
-        with client._use() as settings, anchors._use() as trust:
+        with using(client, "Client", "client") as settings, using(anchors, "Trust", "devices") as trust:
             self._own(self._pointer_from("devid_ra_new", settings, trust))
 
     def add_secret(self, reference: SecretLike, secret: SecretLike) -> None:
@@ -145,25 +145,25 @@ class RegistrationAuthority(Handle):
         with self._use() as ra:
             if earlier is None:
                 return DeviceRequest._made_by("devid_ra_check", ra, None, content, len(content), seconds(now))
-            with earlier._use() as begun:
+            with using(earlier, "DeviceRequest", "earlier") as begun:
                 return DeviceRequest._made_by("devid_ra_check", ra, begun, content, len(content), seconds(now))
 
     def nest(self, request: DeviceRequest, now: Moment) -> bytes:
         """The request with the RA's approval around it; the CA's answer goes to the device as it is."""
-        with self._use() as ra, request._use() as one:
+        with self._use() as ra, using(request, "DeviceRequest", "request") as one:
             return bytes_of("devid_ra_nest", ra, one, seconds(now))
 
     def replace(
         self, request: DeviceRequest, now: Moment, *, proof: Proof = Proof.KEEP, with_original: bool = False
     ) -> bytes:
         """The request under the RA's signature in place of the device's protection; see :meth:`answer`."""
-        with self._use() as ra, request._use() as one:
+        with self._use() as ra, using(request, "DeviceRequest", "request") as one:
             return bytes_of("devid_ra_replace", ra, one, proof, with_original, seconds(now))
 
     def answer(self, request: DeviceRequest, answer: BytesLike, now: Moment) -> bytes:
         """The CA's answer to a replaced request, checked, under the protection that the device expects."""
         content = data(answer, "answer")
-        with self._use() as ra, request._use() as one:
+        with self._use() as ra, using(request, "DeviceRequest", "request") as one:
             return bytes_of("devid_ra_answer", ra, one, content, len(content), seconds(now))
 
     def refuse(
@@ -181,18 +181,18 @@ class RegistrationAuthority(Handle):
         with self._use() as ra:
             if checked is None:
                 return bytes_of("devid_ra_refuse", ra, content, len(content), None, *rest)
-            with checked._use() as request:
+            with using(checked, "DeviceRequest", "checked") as request:
                 return bytes_of("devid_ra_refuse", ra, content, len(content), request, *rest)
 
     def batch(self, batch: Batch, now: Moment) -> bytes:
         """The nested message with all requests of a batch; once made it stays the same."""
-        with batch._use() as bundle, self._use() as ra:
+        with using(batch, "Batch", "batch") as bundle, self._use() as ra:
             return bytes_of("devid_ra_batch_message", bundle, ra, seconds(now))
 
     def unbundle(self, batch: Batch, answer: Optional[BytesLike], now: Moment) -> List[bytes]:
         """A reply for each request, in their order; lost ones become errors. None: nothing came from the CA."""
         content = None if answer is None else data(answer, "answer")
-        with batch._use() as bundle, self._use() as ra:
+        with using(batch, "Batch", "batch") as bundle, self._use() as ra:
             call("devid_ra_batch_feed", bundle, ra, content, len(content or b""), seconds(now))
             count = library().devid_ra_batch_reply_count(bundle)
             return [borrowed("devid_ra_batch_reply", bundle, index) or b"" for index in range(count)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable as IterableABC
 from datetime import datetime
 from enum import IntEnum
 from typing import Any, Iterable, Iterator, List, Union
@@ -29,6 +30,7 @@ class Certificate(Handle):
 
     _type = "devid_cert"
     _is_shared = True
+    _made_with = "Certificate.parse() and load_certificates()"
 
     @classmethod
     def parse(cls, certificate: Material) -> Certificate:
@@ -127,6 +129,9 @@ class CertificateList(Handle):
     @classmethod
     def of(cls, certificates: Certificates) -> CertificateList:
         """Makes one of whatever a program has."""
+        if not isinstance(certificates, (*_ONE, IterableABC)):
+            words = "PEM, DER, a pathlib.Path, Certificate or several of these"
+            raise TypeError(f"certificates must be {words}, not {type(certificates).__name__}")
         made = cls._made_by("devid_cert_list_new")
         try:
             with made._use() as pointer:

@@ -23,7 +23,7 @@ from ._call import (
     seconds,
     text,
 )
-from ._handle import Handle, used
+from ._handle import Handle, used, using
 from .certificate import Certificate
 from .config import Config, Subject
 from .errors import UsageError
@@ -44,7 +44,7 @@ class Client(Handle):
     _is_shared = True
 
     def __init__(self, config: Config) -> None:
-        with config._use() as settings:
+        with using(config, "Config", "config") as settings:
             self._own(self._pointer_from("devid_client_new", settings))
 
     def enroll(self, key: Key, subject: Union[Subject, str]) -> Operation:
@@ -66,8 +66,8 @@ class Client(Handle):
         several: Optional[EnrollingSeveral] = None
         function = "devid_op_enroll_further" if further else "devid_op_enroll"
         for key, subject in wanted:
-            asked = Subject(subject) if isinstance(subject, str) else subject
-            with self._use() as client, key._use() as new, asked._handle() as made, made._use() as words:
+            asked = Subject._of(subject, "subject")
+            with self._use() as client, using(key, "Key", "key") as new, asked, asked._use() as words:
                 if several is None:
                     several = EnrollingSeveral._made_by(function, client, new, words)
                     continue
@@ -79,7 +79,7 @@ class Client(Handle):
 
     def renew(self, key: Key) -> Operation:
         """kur: the client's credential anew over a new key; the names stay (RFC 9483 section 4.1.3)."""
-        with self._use() as client, key._use() as new:
+        with self._use() as client, using(key, "Key", "key") as new:
             return Operation._made_by("devid_op_renew", client, new)
 
     def enroll_central(
@@ -95,11 +95,10 @@ class Client(Handle):
         shared secret. kur takes no subject: the names are those of the credential's certificate.
         """
         words = text(request, "request"), optional_text(key_kind, "key_kind")
-        wanted = Subject(subject) if isinstance(subject, str) else subject
         with self._use() as client:
-            if wanted is None:
+            if subject is None:
                 return Operation._made_by("devid_op_enroll_central", client, *words, None)
-            with wanted._handle() as made, made._use() as asked:
+            with Subject._of(subject, "subject") as made, made._use() as asked:
                 return Operation._made_by("devid_op_enroll_central", client, *words, asked)
 
     def enroll_pkcs10(self, request: Union[Material, Request]) -> Operation:
@@ -123,7 +122,7 @@ class Client(Handle):
         An end entity signs with the key of that very certificate, so the client's credential is the certificate itself, or
         one that the CA authorises, such as an RA's.
         """
-        with self._use() as client, certificate._use() as cert:
+        with self._use() as client, using(certificate, "Certificate", "certificate") as cert:
             return Revoking._made_by("devid_op_revoke", client, cert, reason)
 
     def revoke_several(self, wanted: Iterable[Tuple[Certificate, Reason]]) -> RevokingSeveral:
@@ -134,7 +133,7 @@ class Client(Handle):
         """
         several: Optional[RevokingSeveral] = None
         for certificate, reason in wanted:
-            with self._use() as client, certificate._use() as cert:
+            with self._use() as client, using(certificate, "Certificate", "certificate") as cert:
                 if several is None:
                     several = RevokingSeveral._made_by("devid_op_revoke", client, cert, reason)
                     continue
@@ -169,7 +168,7 @@ class Client(Handle):
         operation holds it in clear (RFC 9810 section 5.3.19.9). ``reference`` is how the CA finds it again.
         """
         content, name, moment = secret_data(passphrase, "passphrase"), text(reference, "reference"), seconds(now, "now")
-        with self._use() as client, recipient._use() as to:
+        with self._use() as client, using(recipient, "Certificate", "recipient") as to:
             return Question._made_by(
                 "devid_op_leave_revocation_passphrase", client, to, name, content, len(content), moment
             )
@@ -181,7 +180,7 @@ class Client(Handle):
 
     def ask_root_update(self, root: Certificate) -> Question[Optional[RootUpdate]]:
         """Asks for the successor of a trusted root, with whose key it is checked (RFC 9483 section 4.3.2)."""
-        with self._use() as client, root._use() as old:
+        with self._use() as client, using(root, "Certificate", "root") as old:
             return Question._made_by("devid_op_ask_root_update", client, old)
 
     def ask_template(self) -> Question[Optional[Template]]:
@@ -195,7 +194,7 @@ class Client(Handle):
         What comes is not checked yet: :meth:`Store.put_crl` and :class:`Validator` do that.
         """
         content = None if known is None else material(known, "known")
-        with self._use() as client, certificate._use() as cert:
+        with self._use() as client, using(certificate, "Certificate", "certificate") as cert:
             return Question._made_by("devid_op_ask_crl", client, cert, content, len(content or b""))
 
     def ask_crl_of(
@@ -224,7 +223,7 @@ class Client(Handle):
 
         ``key`` is its new key; p10cr needs none.
         """
-        with used(key) as new:
+        with used(key, "Key", "key") as new:
             return self._restore(Operation, ("ir", "cr", "kur", "p10cr"), new, saved)
 
     def resume(
@@ -236,7 +235,7 @@ class Client(Handle):
         done, the identity is in use. Raises :class:`StoreError` (``NOT_FOUND``) if nothing is unfinished.
         """
         pointer = POINTER(_abi.devid_op)()
-        with self._use() as client, store._use() as memory, used(key) as new:
+        with self._use() as client, using(store, "Store", "store") as memory, used(key, "Key", "key") as new:
             names = text(name, "name"), text(purpose, "purpose")
             changing(memory, lambda: call("devid_op_resume", client, memory, *names, new, byref(pointer)))
         if not pointer:
@@ -268,9 +267,9 @@ class Client(Handle):
         return operation
 
     def _request(self, function: str, key: Key, subject: Union[Subject, str]) -> Operation:
-        wanted = Subject(subject) if isinstance(subject, str) else subject
-        with self._use() as client, key._use() as new, wanted._handle() as made, made._use() as asked:
-            return Operation._made_by(function, client, new, asked)
+        with self._use() as client, using(key, "Key", "key") as new:
+            with Subject._of(subject, "subject") as made, made._use() as asked:
+                return Operation._made_by(function, client, new, asked)
 
 
 def _request(request: Union[Material, Request]) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from enum import Enum
-from typing import TYPE_CHECKING, Iterable, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Iterable, List, Mapping, Optional, Tuple, Union
 
 from . import _abi
 from ._abi import Code
@@ -30,7 +30,7 @@ from ._call import (
     texts,
 )
 from ._integers import UINT32, switch, unless_none
-from ._handle import Handle
+from ._handle import Handle, used, using
 from .certificate import Certificates, encoded, listed
 from .errors import UsageError
 from .key import Key
@@ -116,7 +116,8 @@ class Subject:
         reg_token: Optional[str] = None,
         authenticator: Optional[str] = None,
     ) -> None:
-        self.name, self.issuer, self.template = name, issuer, template
+        with used(template, "Template", "template"):
+            self.name, self.issuer, self.template = name, issuer, template
         self.nameless = switch(nameless, "nameless")
         self.reg_token, self.authenticator = reg_token, authenticator
         self.dns, self.ip, self.uri, self.email = (texts(names) for names in (dns, ip, uri, email))
@@ -132,6 +133,14 @@ class Subject:
         """What the template leaves out or replaces, and what it wants and is not given here; a line each."""
         with SubjectHandle._made_by("devid_subject_new") as made:
             return self._fill(made)
+
+    @staticmethod
+    def _of(subject: Union[Subject, str, None], what: str) -> SubjectHandle:
+        """What C takes of an argument."""
+        asked = Subject(subject) if isinstance(subject, str) else subject
+        if not isinstance(asked, Subject):
+            raise TypeError(f"{what} must be Subject or str, not {type(subject).__name__}")
+        return asked._handle()
 
     def _handle(self) -> SubjectHandle:
         made = SubjectHandle._made_by("devid_subject_new")
@@ -176,7 +185,7 @@ class Subject:
                 call("devid_subject_set_validity", pointer, _date(self.not_before), _date(self.not_after))
             if self.template is None:
                 return []
-            with self.template._use() as template:
+            with using(self.template, "Template", "template") as template:
                 return bytes_of("devid_subject_apply_template", pointer, template).decode().splitlines()
 
 
@@ -288,7 +297,7 @@ class Config(Handle):
 
     def set_tls_credential(self, key: Key, certificates: Certificates) -> None:
         """The certificate to show to HTTPS servers that ask for one; its issuers behind it as far as they are to be sent."""
-        with key._use() as key_pointer, listed(certificates) as chain:
+        with using(key, "Key", "key") as key_pointer, listed(certificates) as chain:
             self._set("devid_config_set_tls_credential", key_pointer, chain)
 
     def protect_by_mutual_tls(self) -> None:
@@ -366,7 +375,7 @@ class Config(Handle):
 
         The certificate comes first, then its issuers as far as they are to be sent.
         """
-        with key._use() as key_pointer, listed(certificates) as chain:
+        with using(key, "Key", "key") as key_pointer, listed(certificates) as chain:
             self._set("devid_config_set_credential", key_pointer, chain)
 
     def set_protection_algorithm(self, algorithm: str) -> None:
@@ -484,7 +493,7 @@ class Config(Handle):
         settings. :meth:`set_signer_revocation` says whether the status is asked for, and what follows where there is none.
         Who is known as revoked in the fetcher's memory is refused in every case, also by steps.
         """
-        with fetcher._use() as pointer:
+        with using(fetcher, "Fetcher", "fetcher") as pointer:
             self._set("devid_config_set_signer_fetcher", pointer)
 
     def require_signer_policy(self, identifier: str) -> None:
@@ -511,7 +520,7 @@ class Config(Handle):
 
         What is bound to a device memory asks that by itself: ``install_into``, ``resume``, :class:`Renewal`.
         """
-        with store._use() as memory:
+        with using(store, "Store", "store") as memory:
             self._set("devid_config_set_signer_store", memory)
 
     def set_limit(self, name: str, value: int) -> None:

@@ -95,19 +95,17 @@ class Device(Handle):
 
         ``now``: the present, if it is not the system's clock that tells it. Waits that the CA asks for are slept through up to
         ``longest_wait`` seconds; longer ones end the call, and the next one goes on. What goes wrong is raised, remembered,
-        and tried again when it is due: ``kept`` of the exception says what was done all the same, and when to call again. It ends when the handler of a signal raises, or with ``CANCELLED`` when ``cancel`` is
-        triggered: what is under way stays in device memory.
+        and tried again when it is due. It ends when the handler of a signal raises, or with ``CANCELLED`` when ``cancel`` is
+        triggered: what is under way stays in device memory. What was done before something went wrong, such as a certificate that
+        came and could not be exported, and when to call again, is the error's :attr:`Error.kept`.
         """
-        if longest_wait < 0:
-            raise UsageError("longest_wait is negative", _abi.Code.INVALID_ARGUMENT)
-        done, again = c_int32(), c_uint32()
+        wait, done, again = _wait(longest_wait), c_int32(), c_uint32()
         with self._use() as device, switch_for(cancel) as switch, switch._use() as pointer:
-            how = pointer, _moment(now), int(longest_wait), byref(done), byref(again)
+            how = pointer, _moment(now), wait, byref(done), byref(again)
             try:
                 blocking_call(switch, "devid_device_keep_unless", device, *how)
             except Error as error:
-                # Nothing was begun where it says no time.
-                if again.value:
+                if done.value or again.value:
                     error.kept = Kept(Done(done.value), timedelta(seconds=again.value))
                 raise
         return Kept(Done(done.value), timedelta(seconds=again.value))
@@ -176,6 +174,15 @@ class Device(Handle):
 
 def _moment(now: Optional[Moment]) -> int:
     return moment_or(now, "now", _abi.DEVID_NOW)
+
+
+def _wait(longest: Any) -> int:
+    if isinstance(longest, bool) or not isinstance(longest, (int, float)):
+        raise TypeError(f"longest_wait must be a number of seconds, not {type(longest).__name__}")
+    # What is no number is in no range.
+    if not 0 <= longest < 2**32:
+        raise UsageError(f"longest_wait must be 0 to {2**32 - 1} seconds, not {longest}", _abi.Code.INVALID_ARGUMENT)
+    return int(longest)
 
 
 def _quoted(value: str) -> str:

@@ -11,7 +11,7 @@ from . import _abi
 from ._blocking import Cancel, beside, switch_for
 from ._abi import Code
 from ._call import DESTROY, TOKENS, BytesLike, Moment, append, call, guarded, optional_text, seconds, text, text_of, texts
-from ._handle import Handle, used
+from ._handle import Handle, used, using
 from .certificate import Certificate, CertificateList, Certificates, listed
 from .config import Config
 from .errors import Error, InputError, UsageError
@@ -77,7 +77,7 @@ class Fetcher(Handle):
         a host mean (AD CS). ``fetch`` serves URLs of ``schemes``, such as ``"http,https,file"``. ``network``:
         servers are asked through the proxy of these settings, and by ``https`` with their TLS anchors; without, no ``https`` URL
         is asked. ``limits``: see :meth:`set_limit`."""
-        with used(store) as memory:
+        with used(store, "Store", "store") as memory:
             self._own(self._pointer_from("devid_fetcher_new", memory))
         self._set("devid_fetcher_set_sources", ocsp, crls, issuers)
         self._set("devid_fetcher_set_ocsp", nonce, ocsp_by_get, text(ocsp_digest, "ocsp_digest"))
@@ -97,7 +97,7 @@ class Fetcher(Handle):
 
     def set_network(self, network: Optional[Config]) -> None:
         """Goes to servers as a client of these settings does: by their proxy and TLS settings. None: straight, without https."""
-        with used(network) as settings:
+        with used(network, "Config", "network") as settings:
             self._set("devid_fetcher_set_network", settings)
 
     def set_limit(self, name: str, value: int) -> None:
@@ -147,9 +147,9 @@ class Fetcher(Handle):
         self, validator: Validator, certificate: Sent, at: Moment, cancel: Optional[Cancel], *, with_peer: bool
     ) -> _Outcome:
         moment = seconds(at, "at")
-        with self._use() as fetcher, validator._use() as checks, self._ended_by(fetcher, cancel) as switch:
+        with self._use() as fetcher, using(validator, "Validator", "validator") as checks, self._ended_by(fetcher, cancel) as switch:
             if isinstance(certificate, Certificate):
-                with certificate._use() as cert:
+                with using(certificate, "Certificate", "certificate") as cert:
                     arguments = "devid_fetcher_validate", fetcher, checks, cert, moment
                     return beside(lambda: _run(*arguments, with_peer=with_peer), switch.trigger)
             if not _is_readable(certificate):

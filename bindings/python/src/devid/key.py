@@ -213,7 +213,7 @@ class Key(Handle):
         Recipients that are not named by ``certificate`` are passed over; without it every one of the key's type is tried.
         """
         content = material(cms, "cms")
-        with self._use() as pointer, used(certificate) as cert:
+        with self._use() as pointer, used(certificate, "Certificate", "certificate") as cert:
             return bytes_of("devid_key_decrypt", pointer, cert, content, len(content))
 
     def _about(self) -> str:
@@ -246,17 +246,19 @@ def _opened(ask: Callable[[], None]) -> int:
 @guarded
 def _on_decrypt(user: Optional[int], scheme: bytes, ciphertext: Any, ciphertext_len: int, plaintext: Any) -> int:
     key: _Elsewhere = TOKENS.at(user)
-    assert key.decrypt is not None, "only set where there is one"
+    decrypt = key.decrypt
+    assert decrypt is not None, "only set where there is one"
     sealed = string_at(ciphertext, ciphertext_len)
-    return _opened(lambda: append(plaintext, key.decrypt(text_of(scheme), sealed), "plaintext"))
+    return _opened(lambda: append(plaintext, decrypt(text_of(scheme), sealed), "plaintext"))
 
 
 @guarded
 def _on_agree(user: Optional[int], point: Any, point_len: int, secret: Any) -> int:
     key: _Elsewhere = TOKENS.at(user)
-    assert key.agree is not None, "only set where there is one"
+    agree = key.agree
+    assert agree is not None, "only set where there is one"
     theirs = string_at(point, point_len)
-    return _opened(lambda: append(secret, key.agree(theirs), "secret"))
+    return _opened(lambda: append(secret, agree(theirs), "secret"))
 
 
 _SIGN = _abi.devid_sign_fn(_on_sign)

@@ -36,7 +36,7 @@ from ._call import (
     text,
     text_of,
 )
-from ._handle import Handle
+from ._handle import Handle, using
 from ._library import library
 from .certificate import Certificate, CertificateList
 from .difference import Difference, DifferenceList, differences_of
@@ -258,7 +258,7 @@ class Steps(Handle, Pauses):
         watch: Optional[Watch] = None,
     ) -> None:
         """Runs it to its end. Blocks, and ends when a signal's handler raises."""
-        with self._callbacks(operation, exchange, decide, wait, watch), switch_for(cancel) as switch:
+        with switch_for(cancel) as switch, self._callbacks(operation, exchange, decide, wait, watch):
             with switch._use() as pointer:
                 call("devid_op_set_cancel", operation, pointer)
             try:
@@ -417,7 +417,7 @@ class Steps(Handle, Pauses):
 
         :class:`TransportError` (``BUSY``, ``HTTP_STATUS`` and others) leaves the message under way, to be sent again by a new call.
         """
-        with self._use() as operation, http_call._use() as carried:
+        with self._use() as operation, using(http_call, "HttpCall", "http_call") as carried:
             call("devid_op_feed_http_call", operation, carried)
 
     @property
@@ -519,7 +519,7 @@ class Operation(Steps):
         exported.
         """
         names = text(name, "name"), text(purpose, "purpose"), optional_text(reference, "reference")
-        with self._use() as operation, store._use() as memory:
+        with self._use() as operation, using(store, "Store", "store") as memory:
             changing(memory, lambda: call("devid_op_install_into", operation, memory, *names))
         self._memory = store
         return self

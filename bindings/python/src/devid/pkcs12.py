@@ -8,6 +8,7 @@ from typing import Optional, Sequence, Tuple
 
 from . import _abi
 from ._call import Material, bytes_of, call, material, optional_text, text
+from ._handle import using
 from .certificate import Certificate, CertificateList, listed
 from .key import Key
 
@@ -60,7 +61,7 @@ def write_pkcs12(
     two, so many KiB of memory, of which OpenSSL reads 16384 by itself; 0: PBKDF2.
     """
     secret = text(password, "password")
-    with key._use() as private, certificate._use() as leaf, listed(issuers) as above:
+    with using(key, "Key", "key") as private, using(certificate, "Certificate", "certificate") as leaf, listed(issuers) as above:
         return bytes_of(
             "devid_pkcs12_write",
             private,

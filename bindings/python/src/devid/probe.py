@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import List, Optional
 
 from ._call import Moment, bytes_of, optional_text, optional_text_of, seconds, text, text_of
-from ._handle import Handle
+from ._handle import Handle, using
 from ._library import library
 from .certificate import Certificate, CertificateList
 from .config import Config
@@ -67,7 +67,7 @@ def probe(config: Config, *, now: Optional[Moment] = None) -> Probe:
     """
     at = int(time.time()) if now is None else seconds(now, "now")
     lib = library()
-    with config._use() as settings:
+    with using(config, "Config", "config") as settings:
         made = _Result._made_by("devid_probe_server", settings, at)
     with made, made._use() as result:
         with CertificateList._made_by("devid_probe_result_pins", result) as pins:

@@ -31,7 +31,7 @@ from ._call import (
     text,
     text_of,
 )
-from ._handle import Handle
+from ._handle import Handle, using
 from ._library import library
 from .client import Client
 from .operation import (
@@ -280,7 +280,7 @@ class Renewal(Handle):
         built-in HTTP client; ``decide`` looks at each certificate before it comes into use, ``wait`` waits within
         ``longest_nap_seconds``, ``watch`` is told how operations stand: as in :meth:`Operation.run`.
         """
-        with config._use() as settings:
+        with using(config, "Config", "config") as settings:
             self._own(self._pointer_from("devid_renewal_new", settings, text(name, "name"), text(purpose, "purpose")))
         self._name = name
         with self._use() as renewal:
@@ -288,8 +288,7 @@ class Renewal(Handle):
                 content = data(device_id, "device_id")
                 call("devid_renewal_set_device_id", renewal, content, len(content))
             if subject is not None:
-                wanted = Subject(subject) if isinstance(subject, str) else subject
-                with wanted._handle() as made, made._use() as names:
+                with Subject._of(subject, "subject") as made, made._use() as names:
                     call("devid_renewal_set_subject", renewal, names)
             call("devid_renewal_set_factory", renewal, optional_text(factory, "factory"))
             call("devid_renewal_set_schedule", renewal, share_permille, spread_permille)
@@ -338,7 +337,7 @@ class Renewal(Handle):
     def due(self, store: Store, now: Optional[Moment]) -> Plan:
         """Says what is due. Changes nothing. ``now`` is None if there is no clock."""
         step, wait = c_int32(), c_uint32()
-        with self._use() as renewal, store._use() as memory:
+        with self._use() as renewal, using(store, "Store", "store") as memory:
             look = "devid_renewal_due", renewal, memory, _clock(now), byref(step), byref(wait)
             changing(memory, lambda: call(*look))
             return self._plan(renewal, Step(step.value), wait.value)
@@ -355,7 +354,7 @@ class Renewal(Handle):
         """
         done, wait = c_int32(), c_uint32()
         error: Optional[Error] = None
-        with self._use() as renewal, store._use() as memory, switch_for(cancel) as switch:
+        with self._use() as renewal, using(store, "Store", "store") as memory, switch_for(cancel) as switch:
             with switch._use() as pointer:
                 call("devid_renewal_set_cancel", renewal, pointer)
             try:
@@ -378,13 +377,13 @@ class Renewal(Handle):
 
         If the device dies on the way, that was a failure.
         """
-        with self._use() as renewal, store._use() as memory:
+        with self._use() as renewal, using(store, "Store", "store") as memory:
             changing(memory, lambda: call("devid_renewal_begun", renewal, memory, _clock(now)))
 
     def ended(self, store: Store, now: Optional[Moment], error: Optional[Error] = None) -> int:
         """How the attempt ended; answers the seconds to wait before the next one. None: it succeeded."""
         wait = c_uint32()
-        with self._use() as renewal, store._use() as memory, _failure(error) as why:
+        with self._use() as renewal, using(store, "Store", "store") as memory, _failure(error) as why:
             end = "devid_renewal_ended", renewal, memory, why, _clock(now), byref(wait)
             changing(memory, lambda: call(*end))
         return int(wait.value)
@@ -392,14 +391,14 @@ class Renewal(Handle):
     def waiting(self, store: Store, now: Optional[Moment], wait_seconds: int) -> int:
         """The CA asked to wait, which is not a failure; answers the seconds to wait before the operation is continued."""
         wait = c_uint32()
-        with self._use() as renewal, store._use() as memory:
+        with self._use() as renewal, using(store, "Store", "store") as memory:
             told = "devid_renewal_waiting", renewal, memory, wait_seconds, _clock(now), byref(wait)
             changing(memory, lambda: call(*told))
         return int(wait.value)
 
     def reset(self, store: Store) -> None:
         """Forgets failures and refusals: for people who have put right what was wrong."""
-        with self._use() as renewal, store._use() as memory:
+        with self._use() as renewal, using(store, "Store", "store") as memory:
             changing(memory, lambda: call("devid_renewal_reset", renewal, memory))
 
     def _about(self) -> str:
@@ -439,6 +438,8 @@ class _ErrorHandle(Handle):
 
 @contextlib.contextmanager
 def _failure(error: Optional[Error]) -> Iterator[Any]:
+    if error is not None and not isinstance(error, Error):
+        raise TypeError(f"error must be devid.Error or None, not {type(error).__name__}")
     known = None if error is None else error_handle(error)
     if error is None or known is not None:
         yield known
@@ -503,7 +504,7 @@ def _clock(now: Optional[Moment]) -> int:
 def note_time(store: Store, time: Moment) -> datetime:
     """Notes in device memory that it is at least this late, and says how late it is at least. It never goes back."""
     known = c_int64()
-    with store._use() as memory:
+    with using(store, "Store", "store") as memory:
         change("devid_store_note_time", memory, seconds(time), byref(known))
     return moment_of(known.value)
 
@@ -511,20 +512,20 @@ def note_time(store: Store, time: Moment) -> datetime:
 def last_known_time(store: Store) -> Optional[datetime]:
     """How late it is at least, as far as device memory knows; None if no time was noted yet."""
     known = c_int64()
-    with store._use() as memory:
+    with using(store, "Store", "store") as memory:
         call("devid_store_last_known_time", memory, byref(known))
     return None if known.value == DEVID_NO_CLOCK else moment_of(known.value)
 
 
 def forget_time(store: Store) -> None:
     """Makes device memory forget the time that it knows: for people who have put a clock right that ran ahead."""
-    with store._use() as memory:
+    with using(store, "Store", "store") as memory:
         change("devid_store_forget_time", memory)
 
 
 def without_clock(client: Client) -> Client:
     """The same client for a device without a clock: it tells no time, and compares none with its own."""
-    with client._use() as settings:
+    with using(client, "Client", "client") as settings:
         return Client._made_by("devid_client_without_clock", settings)
 
 
@@ -544,7 +545,7 @@ def run_without_clock(
     memory and answered; None: no authentic answer had a time. The other arguments are those of :meth:`Operation.run`.
     """
     learnt = c_int64()
-    with operation._use() as stepped, store._use() as memory, switch_for(cancel) as switch:
+    with using(operation, "Operation", "operation") as stepped, using(store, "Store", "store") as memory, switch_for(cancel) as switch:
         with operation._callbacks(stepped, exchange, decide, wait):
             with switch._use() as pointer:
                 call("devid_op_set_cancel", stepped, pointer)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Optional, Union
 
 from ._call import BytesLike, bytes_of, call, data, optional_text, text_of
-from ._handle import Handle
+from ._handle import Handle, using
 from ._library import library
 from .config import Subject
 from .key import Key, _form
@@ -19,7 +19,7 @@ class Request(Handle):
     def __init__(
         self,
         key: Key,
-        subject: Subject,
+        subject: Union[Subject, str],
         *,
         challenge_password: Optional[str] = None,
         algorithm: Optional[str] = None,
@@ -31,7 +31,7 @@ class Request(Handle):
         """
         password = optional_text(challenge_password, "challenge_password")
         how = optional_text(algorithm, "algorithm")
-        with key._use() as private, subject._handle() as wanted, wanted._use() as names:
+        with using(key, "Key", "key") as private, Subject._of(subject, "subject") as wanted, wanted._use() as names:
             self._own(self._pointer_from("devid_request_new", private, names, password, how))
 
     @property

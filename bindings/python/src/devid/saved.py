@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from . import _abi
 from ._call import BytesLike, borrowed, call, data, moment_of, optional_text_of, text, text_of
-from ._handle import Handle
+from ._handle import Handle, using
 from ._library import library
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def read_saved(saved: BytesLike) -> Saved:
 def unfinished(store: Store, name: str) -> Optional[Saved]:
     """What is unfinished under a name in device memory, before :meth:`Client.resume` continues it; None if nothing is."""
     pointer = POINTER(_abi.devid_saved)()
-    with store._use() as memory:
+    with using(store, "Store", "store") as memory:
         call("devid_store_unfinished", memory, text(name, "name"), byref(pointer))
     return _read(_SavedHandle._adopt(pointer)) if pointer else None
 
@@ -94,7 +94,7 @@ def unfinished_revocation(store: Store, name: str) -> Optional[Saved]:
     """The revocation that is unfinished under a name in device memory; None if none is. :meth:`Revoking.install_into` with the same
     goes on with it."""
     pointer = POINTER(_abi.devid_saved)()
-    with store._use() as memory:
+    with using(store, "Store", "store") as memory:
         call("devid_store_unfinished_revocation", memory, text(name, "name"), byref(pointer))
     return _read(_SavedHandle._adopt(pointer)) if pointer else None
 

@@ -31,7 +31,7 @@ from ._call import (
     text,
     text_of,
 )
-from ._handle import Handle
+from ._handle import Handle, using
 from ._library import library
 from .certificate import Certificate, CertificateList, Certificates, encoded, listed
 from .difference import Difference, DifferenceList
@@ -190,7 +190,8 @@ class Store(Handle):
         reference: Optional[str],
         now: Optional[Moment],
     ) -> None:
-        with self._use() as store, key._use() as private, certificate._use() as leaf, listed(issuers) as above:
+        leaf_of, above_of = using(certificate, "Certificate", "certificate"), listed(issuers)
+        with self._use() as store, using(key, "Key", "key") as private, leaf_of as leaf, above_of as above:
             change(
                 function,
                 store,
@@ -319,7 +320,7 @@ class Store(Handle):
 
     def put_pending_key(self, label: str, key: Key, *, reference: Optional[str] = None) -> None:
         """Keeps a new key whose certificate has not come yet, so that it survives a reboot."""
-        with self._use() as store, key._use() as private:
+        with self._use() as store, using(key, "Key", "key") as private:
             where = optional_text(reference, "reference")
             change("devid_store_put_pending_key", store, text(label, "label"), private, where)
 
@@ -334,7 +335,7 @@ class Store(Handle):
 
     def put_request(self, name: str, key: Key, request: Request, *, reference: Optional[str] = None) -> None:
         """Keeps a request and its key until the certificate comes, perhaps weeks and reboots later."""
-        with self._use() as store, key._use() as private, request._use() as signed:
+        with self._use() as store, using(key, "Key", "key") as private, using(request, "Request", "request") as signed:
             where = optional_text(reference, "reference")
             change("devid_store_put_request", store, text(name, "name"), private, where, signed)
 
@@ -375,7 +376,7 @@ class Store(Handle):
         decision: Any = accept_differences if acceptance is None else text(acceptance, "acceptance")
         last = (text(purpose, "purpose"), decision, at, byref(out_name))
         middle: Tuple[Any, ...]
-        with self._use() as store, anchors._use() as trust, listed(intermediates) as helpers:
+        with self._use() as store, using(anchors, "Trust or Validator", "anchors") as trust, listed(intermediates) as helpers:
             try:
                 if isinstance(anchors, Validator):
                     function, middle = "devid_store_import_checked", (trust,)
@@ -450,7 +451,7 @@ class Store(Handle):
         The old root must be an anchor there. False: it was there already.
         """
         is_new = c_int32()
-        with self._use() as store, question._use() as operation:
+        with self._use() as store, using(question, "Question", "question") as operation:
             change("devid_store_add_root", store, text(use, "use"), operation, byref(is_new))
         return is_new.value == 1
 
@@ -464,7 +465,7 @@ class Store(Handle):
         count = c_uint32()
         with ExitStack() as stack:
             store = stack.enter_context(self._use())
-            one = None if ca is None else stack.enter_context(ca._use())
+            one = None if ca is None else stack.enter_context(using(ca, "Certificate", "ca"))
             change("devid_store_forget_crl_numbers", store, one, byref(count))
         return count.value
 
@@ -483,7 +484,8 @@ class Store(Handle):
         the certificate is on it; ``REVOCATION_UNKNOWN``: it says nothing that could be believed.
         """
         content = material(crl, "crl")
-        with self._use() as store, certificate._use() as cert, listed(intermediates) as helpers, anchors._use() as trust:
+        about, trusted = using(certificate, "Certificate", "certificate"), using(anchors, "Trust", "anchors")
+        with self._use() as store, about as cert, listed(intermediates) as helpers, trusted as trust:
             at = int(time.time()) if now is None else seconds(now, "now")
             change("devid_store_put_crl", store, content, len(content), cert, helpers, trust, at)
 

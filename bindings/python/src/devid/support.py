@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Dict, Generic, List, Optional, Tuple, Typ
 from . import _abi
 from ._abi import Code
 from ._call import borrowed, call, text, text_of
+from ._handle import using
 from ._library import library
 from .certificate import Certificate, CertificateList
 from .errors import Error, PkiStatus, UsageError, pki_status_of
@@ -60,7 +61,7 @@ class Revoking(Steps):
         CA lets wait, that is gone on with. What became of it is written down there: see :class:`Standing`.
         """
         names = text(name, "name"), text("", "purpose"), None
-        with self._use() as operation, store._use() as memory:
+        with self._use() as operation, using(store, "Store", "store") as memory:
             changing(memory, lambda: call("devid_op_install_into", operation, memory, *names))
         self._memory = store
         return self

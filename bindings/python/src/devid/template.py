@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import List, Optional, Tuple
 
 from ._call import Material, borrowed, call, material, optional_text_of, text_of
-from ._handle import Handle
+from ._handle import Handle, using
 from ._library import library
 from .key import Key
 
@@ -64,7 +64,7 @@ class Template(Handle):
 
     def check_key(self, key: Key) -> None:
         """Raises :class:`CryptoError` (``ALGORITHM``) for a key of a type that the CA does not certify."""
-        with self._use() as template, key._use() as asked:
+        with self._use() as template, using(key, "Key", "key") as asked:
             call("devid_template_check_key", template, asked)
 
     def generate_key(self) -> Key:

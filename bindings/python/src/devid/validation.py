@@ -29,7 +29,7 @@ from ._call import (
     text_of,
     texts,
 )
-from ._handle import Handle, used
+from ._handle import Handle, used, using
 from ._integers import switch, unless_none
 from ._library import library
 from .certificate import Certificate, CertificateList, Certificates, encoded, listed
@@ -134,7 +134,7 @@ class Trust(Handle):
 
     def add_store(self, store: Store, use: str) -> None:
         """Adds the anchors that device memory keeps for one use: ``cmp``, ``enrolment``, ``tls`` or ``peer``."""
-        with self._use() as trust, store._use() as memory:
+        with self._use() as trust, using(store, "Store", "store") as memory:
             call("devid_trust_add_store", trust, memory, text(use, "use"))
 
     def certificates(self) -> List[Certificate]:
@@ -162,7 +162,7 @@ class OcspRequest(Handle):
     def __init__(self, certificate: Certificate, issuer: Certificate, *, digest: str = "SHA1", nonce: bool = True) -> None:
         """With a nonce the response must carry it. The digest of the identifier protects nothing: SHA1 is what every
         responder knows (RFC 5019)."""
-        with certificate._use() as cert, issuer._use() as above:
+        with using(certificate, "Certificate", "certificate") as cert, using(issuer, "Certificate", "issuer") as above:
             name = text(digest, "digest")
             self._own(self._pointer_from("devid_ocsp_request_new", cert, above, name, nonce))
 
@@ -190,7 +190,7 @@ def fetch(
     ends with :class:`TransportError` (``CANCELLED``) when ``cancel`` is triggered, and when the handler of a signal raises.
     """
     body = request.der if isinstance(request, OcspRequest) else None if request is None else data(request, "request")
-    with used(network) as settings, switch_for(cancel) as switch, switch._use() as pointer:
+    with used(network, "Config", "network") as settings, switch_for(cancel) as switch, switch._use() as pointer:
         question = settings, pointer, text(url, "url"), body, len(body or b""), max_len
         return beside(lambda: bytes_of("devid_fetch_over", *question), switch.trigger)
 
@@ -228,7 +228,7 @@ class Validator(Handle):
     ) -> None:
         """``clock_skew_seconds``: how far two clocks may be apart, at the begin of certificates and of status data; 300 unless
         set."""
-        with trust._use() as anchors:
+        with using(trust, "Trust", "trust") as anchors:
             self._own(self._pointer_from("devid_validator_new", anchors))
         names = [
             (kind, name)
@@ -278,7 +278,7 @@ class Validator(Handle):
     def add_ocsp(self, response: Material, request: Optional[OcspRequest] = None) -> None:
         """An OCSP response, stapled by the peer or the answer to a request. Believed as far as it proves itself."""
         content = material(response, "response")
-        with used(request) as asked:
+        with used(request, "OcspRequest", "request") as asked:
             self._set("devid_validator_add_ocsp", content, len(content), asked)
 
     def add_crl_file(self, path: PathLike, index: Optional[PathLike] = None) -> None:
@@ -301,13 +301,13 @@ class Validator(Handle):
 
     def add_trusted_responder(self, responder: Certificate) -> None:
         """An OCSP responder that is believed about every certificate, whoever issued its own (RFC 6960 section 4.2.2.2)."""
-        with responder._use() as certificate:
+        with using(responder, "Certificate", "responder") as certificate:
             self._set("devid_validator_add_trusted_responder", certificate)
 
     def set_store(self, store: Store) -> None:
         """Device memory: an older CRL than one seen before is refused also after a restart (``CRL_ROLLBACK``), status data
         that fetchers keep there is used, and peers are refused at once when newer such data revokes them."""
-        with store._use() as memory:
+        with using(store, "Store", "store") as memory:
             self._set("devid_validator_set_store", memory)
 
     def clear_status(self) -> None:
@@ -374,7 +374,7 @@ class Validator(Handle):
                     return _run("devid_validate_bytes", *question, with_peer=with_peer)
                 with listed(certificate) as sent:
                     return _run("devid_validate_sent", validator, sent, seconds(at, "at"), with_peer=with_peer)
-            with certificate._use() as cert:
+            with using(certificate, "Certificate", "certificate") as cert:
                 if at is None:
                     return _run("devid_validate_without_time", validator, cert, with_peer=with_peer)
                 return _run("devid_validate", validator, cert, seconds(at, "at"), with_peer=with_peer)
@@ -452,7 +452,7 @@ class Peer(Handle):
 
     def agree_with(self, key: Key, now: Moment) -> bytes:
         """Agrees on a secret with the peer (ECDH) by a key of one's own, of the peer's curve."""
-        with self._use() as peer, key._use() as own:
+        with self._use() as peer, using(key, "Key", "key") as own:
             return bytes_of("devid_peer_agree_with", peer, own, seconds(now, "now"))
 
     def recheck(self, validator: Validator, now: Moment) -> Report:
@@ -462,7 +462,7 @@ class Peer(Handle):
         it stays as it was until it expires.
         """
         report = POINTER(_abi.devid_report)()
-        with self._use() as peer, validator._use() as checks:
+        with self._use() as peer, using(validator, "Validator", "validator") as checks:
             call("devid_peer_recheck", peer, checks, seconds(now, "now"), byref(report))
         return _report(report)
 
