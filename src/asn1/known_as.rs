@@ -65,12 +65,6 @@ pub(crate) fn known_as(identifier: &str) -> Option<&'static str> {
         "1.3.6.1.5.5.7.6.33" => "ECDSA with SHAKE256",
         "1.2.643.7.1.1.1.1" => "GOST R 34.10-2012 (256 bits)",
         "1.2.643.7.1.1.1.2" => "GOST R 34.10-2012 (512 bits)",
-        "1.3.6.1.5.5.7.3.1" => "serverAuth",
-        "1.3.6.1.5.5.7.3.2" => "clientAuth",
-        "1.3.6.1.5.5.7.3.3" => "codeSigning",
-        "1.3.6.1.5.5.7.3.4" => "emailProtection",
-        "1.3.6.1.5.5.7.3.8" => "timeStamping",
-        "2.5.29.37.0" => "anyExtendedKeyUsage",
         other if other.starts_with("2.16.840.1.101.3.4.3.") => match other.rsplit('.').next()?.parse::<u32>().ok()? {
             20..=31 => "SLH-DSA",
             32..=34 => "ML-DSA with a digest",

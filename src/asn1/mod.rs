@@ -38,6 +38,7 @@ pub mod pem;
 pub mod pkcs10;
 pub(crate) mod pkcs7;
 pub mod pkcs8;
+pub(crate) mod purpose;
 pub mod serial;
 pub mod x509;
 

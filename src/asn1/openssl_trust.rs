@@ -8,8 +8,8 @@
 //! ```
 
 use super::der::{Asn1Error, Cursor, Tag};
-use super::known_as;
 use super::oid::{self, Oid};
+use super::purpose;
 use crate::prelude::*;
 
 /// An error where these settings do not trust a certificate for everything. None are nothing against it.
@@ -46,7 +46,7 @@ fn purposes(list: &[u8]) -> Result<Vec<Oid>, Asn1Error> {
 }
 
 fn listed(purposes: &[Oid]) -> String {
-    purposes.iter().map(|id| known_as::named(id)).collect::<Vec<_>>().join(", ")
+    purposes.iter().map(|id| purpose::named(*id)).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ impl Block<'_> {
             let end = Cursor::new(&content, "Certificate")?.any("a certificate")?.bytes.len();
             match &mut content {
                 Content::Public(der) => settings = der.split_off(end),
-                Content::Secret(der) => der.truncate(end),
+                Content::Secret(der) => settings = der.split_off(end),
             }
         }
         Ok((content, settings))

@@ -6,6 +6,7 @@ use crate::asn1::crmf::{CertTemplate, TemplateExtension, text_control};
 use crate::asn1::der::{Cursor, element, sequence};
 use crate::asn1::name::Name;
 use crate::asn1::oid::{self, Oid};
+use crate::asn1::purpose::PURPOSES;
 use crate::codes::Code;
 use crate::crypto::algorithm::encode_oid;
 use crate::error::Error;
@@ -259,20 +260,6 @@ fn written_name(text: &str) -> Result<Name, Error> {
 pub(crate) fn parse_oid(dotted: &str) -> Result<Oid, Error> {
     Oid::new(dotted).map_err(|_| Error::new(Code::InvalidArgument, format!("\"{dotted}\" is not an object identifier")))
 }
-
-/// Purposes by their names in RFC 5280 section 4.2.1.12 and RFC 6402 section 2.10.
-const PURPOSES: [(&str, Oid); 10] = [
-    ("anyExtendedKeyUsage", oid::ANY_EXTENDED_KEY_USAGE),
-    ("serverAuth", oid::KP_SERVER_AUTH),
-    ("clientAuth", oid::KP_CLIENT_AUTH),
-    ("codeSigning", oid::KP_CODE_SIGNING),
-    ("emailProtection", oid::KP_EMAIL_PROTECTION),
-    ("timeStamping", oid::KP_TIME_STAMPING),
-    ("OCSPSigning", oid::KP_OCSP_SIGNING),
-    ("cmcCA", oid::KP_CMC_CA),
-    ("cmcRA", oid::KP_CMC_RA),
-    ("cmKGA", oid::KP_CM_KGA),
-];
 
 /// The identifier of a purpose by its name in RFC 5280 section 4.2.1.12, or in dotted form.
 pub fn purpose_oid(purpose: &str) -> Result<Oid, Error> {

@@ -5,7 +5,8 @@ use core::fmt;
 use crate::asn1::der::{Asn1Error, Cursor};
 use crate::asn1::general_name::{GeneralName, GeneralNames};
 use crate::asn1::name;
-use crate::asn1::oid::{self, Oid};
+use crate::asn1::oid::Oid;
+use crate::asn1::purpose;
 use crate::asn1::x509::read_oid;
 use crate::prelude::*;
 use crate::validation::KeyUsage;
@@ -99,24 +100,9 @@ fn usage_name(bit: usize) -> String {
 
 pub(super) fn purposes(der: &[u8]) -> Result<Vec<Part>, Asn1Error> {
     identifiers(der, "ExtKeyUsageSyntax", |found| {
-        let named = PURPOSES.iter().find(|(oid, _)| *oid == found);
-        named.map_or_else(|| found.to_string(), |(_, name)| (*name).to_owned())
+        purpose::name_of(found).map_or_else(|| found.to_string(), str::to_owned)
     })
 }
-
-/// Purposes by the names that they are asked for by.
-const PURPOSES: [(Oid, &str); 10] = [
-    (oid::ANY_EXTENDED_KEY_USAGE, "anyExtendedKeyUsage"),
-    (oid::KP_SERVER_AUTH, "serverAuth"),
-    (oid::KP_CLIENT_AUTH, "clientAuth"),
-    (oid::KP_CODE_SIGNING, "codeSigning"),
-    (oid::KP_EMAIL_PROTECTION, "emailProtection"),
-    (oid::KP_TIME_STAMPING, "timeStamping"),
-    (oid::KP_OCSP_SIGNING, "OCSPSigning"),
-    (oid::KP_CMC_CA, "cmcCA"),
-    (oid::KP_CMC_RA, "cmcRA"),
-    (oid::KP_CM_KGA, "cmKGA"),
-];
 
 fn identifiers(der: &[u8], what: &'static str, words: fn(Oid) -> String) -> Result<Vec<Part>, Asn1Error> {
     let mut cursor = Cursor::sequence(der, what)?;

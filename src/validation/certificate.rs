@@ -8,6 +8,7 @@ use super::profile::{self, Role};
 use super::rules::FORM;
 use crate::asn1::Problem;
 use crate::asn1::oid::{self, Oid};
+use crate::asn1::purpose;
 use crate::asn1::x509::{Certificate, hex};
 use crate::codes::Code;
 use crate::crypto::{CryptoError, DigestAlgorithm, KeyKind, Provider, SignatureAlgorithm, dsa};
@@ -138,10 +139,10 @@ fn against_purposes(facts: &Facts<'_>, checks: &Checks) -> Option<Objection> {
         let mut purposes = facts.purposes()?;
         let any = oid::ANY_EXTENDED_KEY_USAGE;
         if !purposes.any(|found| found == wanted.as_bytes() || found == any.as_bytes()) {
-            let allowed: Vec<String> = facts.purposes()?.take(8).map(purpose).collect();
+            let allowed: Vec<String> = facts.purposes()?.take(8).map(purpose_of).collect();
             let text = format!(
                 "extendedKeyUsage does not allow the purpose {}; it allows {}",
-                purpose(wanted.as_bytes()),
+                purpose_of(wanted.as_bytes()),
                 allowed.join(", ")
             );
             return objection(PURPOSE, Code::KeyUsage, text);
@@ -151,22 +152,9 @@ fn against_purposes(facts: &Facts<'_>, checks: &Checks) -> Option<Objection> {
 }
 
 /// A purpose for people: its name and its number.
-fn purpose(content: &[u8]) -> String {
+fn purpose_of(content: &[u8]) -> String {
     let Ok(found) = Oid::from_bytes(content) else { return hex(content) };
-    let name = match found {
-        o if o == oid::ANY_EXTENDED_KEY_USAGE => "anyExtendedKeyUsage",
-        o if o == oid::KP_SERVER_AUTH => "serverAuth",
-        o if o == oid::KP_CLIENT_AUTH => "clientAuth",
-        o if o == oid::KP_CODE_SIGNING => "codeSigning",
-        o if o == oid::KP_EMAIL_PROTECTION => "emailProtection",
-        o if o == oid::KP_TIME_STAMPING => "timeStamping",
-        o if o == oid::KP_OCSP_SIGNING => "OCSPSigning",
-        o if o == oid::KP_CMC_CA => "cmcCA",
-        o if o == oid::KP_CMC_RA => "cmcRA",
-        o if o == oid::KP_CM_KGA => "cmKGA",
-        other => return other.to_string(),
-    };
-    format!("{name} ({found})")
+    purpose::named(found)
 }
 
 /// RFC 5280 section 6.1.4 (k), (n). An anchor of an old form may be silent about being a CA, but not deny it.

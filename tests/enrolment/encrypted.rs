@@ -523,7 +523,8 @@ impl Exchange for Line<'_> {
     }
 }
 
-struct Patience(Time);
+/// Waits by a clock of its own.
+pub struct Patience(pub Time);
 
 impl Owner for Patience {
     fn now(&mut self) -> Time {

@@ -4,17 +4,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use devid::asn1::x509::Certificate;
-use devid::client::{Binding, Client, Continued, Destination, Owner};
+use devid::client::{Binding, Client, Continued, Destination};
 use devid::cmp::{ActionKind, CertificateRequest, Operation, Possession, RequestKind, Signer};
 use devid::crypto::keys::load_private_key;
 use devid::crypto::{CryptoError, ExternalKey, KeyKind, PrivateKey};
 use devid::store::Store;
 use devid::transport::{Exchange, ExchangeLimits, Reply, TransportError};
-use devid::{Class, Code, Error, Time};
+use devid::{Class, Code, Error};
 use devid_testca::KeyType;
 
 use crate::certificates::provider;
-use crate::encrypted::{Bench, By, subject};
+use crate::encrypted::{Bench, By, Patience, subject};
 
 /// What the keys' home does at one of its calls.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -340,19 +340,6 @@ impl Exchange for Line<'_> {
     }
 }
 
-struct Clock(Time);
-
-impl Owner for Clock {
-    fn now(&mut self) -> Time {
-        self.0
-    }
-
-    fn wait(&mut self, seconds: u32, _reason: &[String]) -> Result<(), Error> {
-        self.0 = self.0.plus(i64::from(seconds));
-        Ok(())
-    }
-}
-
 #[test]
 fn what_is_run_into_device_memory_is_resumed_from_the_answer_that_could_not_be_opened() {
     let wanted = (RequestKind::Initial, Some(KeyKind::P256));
@@ -362,11 +349,11 @@ fn what_is_run_into_device_memory_is_resumed_from_the_answer_that_could_not_be_o
         let store = Store::in_memory(provider().clone());
         let to = Destination { store: &store, name: PLACE, purpose: "ldevid" };
         let mut line = Line(&mut story.bench);
-        let first = client.enroll_central_into(to, wanted, &subject(), &mut line, &mut Clock(now));
+        let first = client.enroll_central_into(to, wanted, &subject(), &mut line, &mut Patience(now));
         assert!(first.unwrap_err().message().contains("the external key failed"), "call {call}");
         let again = match to.unfinished().unwrap() {
-            Some(_) => client.resume(to, &mut line, &mut Clock(now)),
-            None => client.enroll_central_into(to, wanted, &subject(), &mut line, &mut Clock(now)),
+            Some(_) => client.resume(to, &mut line, &mut Patience(now)),
+            None => client.enroll_central_into(to, wanted, &subject(), &mut line, &mut Patience(now)),
         };
         again.unwrap_or_else(|error| panic!("call {call}: {error}"));
         let bodies = story.bench.ca.bodies();

@@ -12,7 +12,7 @@ import threading
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import pytest
 
@@ -61,14 +61,26 @@ def ended_early(call: Callable[[], Any]) -> None:
     assert time.monotonic() - begun < 10, "the server is silent for a minute"
 
 
+def asking(ca: TestCa, silence: str, store: devid.Store) -> Tuple[devid.Operation, List[Callable[[], Any]]]:
+    """An operation at a server that says nothing, and calls that wait for it: its own, and those of others."""
+    operation = devid.Client(config(ca, silence)).enroll(devid.Key.generate(), "CN=device")
+    renewal = devid.Renewal(config(ca, silence), "device", subject="CN=device")
+    fetcher = devid.Fetcher()
+    return operation, [
+        operation.run,
+        operation.exchange,
+        lambda: renewal.run(store, int(time.time())),
+        lambda: fetcher.look_up(silence, name="router"),
+        lambda: devid.fetch(silence),
+    ]
+
+
 def test_a_signal_ends_every_call_that_blocks(
     devid_testca: TestCa, silence: str, alarm: Callable[[float], None], tmp_path: Path
 ) -> None:
     ca = devid_testca
-    operation = devid.Client(config(ca, silence)).enroll(devid.Key.generate(), "CN=device")
     store = devid.Store(tmp_path / "memory")
-    renewal = devid.Renewal(config(ca, silence), "device", subject="CN=device")
-    fetcher = devid.Fetcher()
+    operation, calls = asking(ca, silence, store)
     used = devid.Cancel()
     (tmp_path / "root.pem").write_bytes(ca.root)
     (tmp_path / "secret").write_bytes(ca.secret)
@@ -81,16 +93,8 @@ def test_a_signal_ends_every_call_that_blocks(
         reference=ca.reference.decode(),
         secret=f"file:{tmp_path / 'secret'}",
     )
-    calls = {
-        "run": lambda: operation.run(),
-        "run with a switch": lambda: operation.run(cancel=used),
-        "exchange": lambda: operation.exchange(),
-        "renewal": lambda: renewal.run(store, int(time.time())),
-        "device": lambda: device.keep(),
-        "look-up": lambda: fetcher.look_up(silence, name="router"),
-        "fetch": lambda: devid.fetch(silence),
-    }
-    for call in calls.values():
+    calls += [lambda: operation.run(cancel=used), device.keep]
+    for call in calls:
         alarm(0.3)
         ended_early(call)
     assert not used.is_triggered, "the signal was no wish of the switch's owner"
@@ -272,17 +276,7 @@ def test_a_signal_ends_what_a_callback_calls(
 ) -> None:
     """And that one alone, where the callback takes the exception."""
     ca = devid_testca
-    operation = devid.Client(config(ca, silence)).enroll(devid.Key.generate(), "CN=inner")
-    store = devid.Store(tmp_path / "memory")
-    renewal = devid.Renewal(config(ca, silence), "device", subject="CN=inner")
-    fetcher = devid.Fetcher()
-    inner: List[Callable[[], Any]] = [
-        operation.run,
-        operation.exchange,
-        lambda: renewal.run(store, int(time.time())),
-        lambda: fetcher.look_up(silence, name="router"),
-        lambda: devid.fetch(silence),
-    ]
+    operation, inner = asking(ca, silence, devid.Store(tmp_path / "memory"))
 
     def called(*_: Any) -> bool:
         for call in inner:

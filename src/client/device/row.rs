@@ -143,6 +143,11 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether a value of it is text.
+    pub(super) const fn is_text(self) -> bool {
+        matches!(self, Kind::Text | Kind::Name | Kind::Path | Kind::Secret | Kind::Span(..) | Kind::OneOf(_))
+    }
+
     /// For people.
     pub fn words(self) -> String {
         match self {

@@ -25,9 +25,7 @@ pub(crate) fn put(table: &mut toml::Table, key: &str, given: &str) -> Result<(),
     match keys::find(key).map(|key| key.kind) {
         Some(Kind::Paths | Kind::Texts) if !value.is_array() => value = toml::Value::Array(vec![value]),
         // A reference value of digits is text all the same.
-        Some(Kind::Text | Kind::Path | Kind::Secret | Kind::Span(..) | Kind::OneOf(_)) if !value.is_str() => {
-            value = toml::Value::from(given);
-        }
+        Some(kind) if kind.is_text() && !value.is_str() => value = toml::Value::from(given),
         _ => {}
     }
     if let Some((list, last)) = key.rsplit_once('.').filter(|(above, _)| fit::is_list(above)) {
@@ -143,6 +141,28 @@ mod tests {
             let words = put(&mut toml::Table::new(), &format!("{deep}dns"), "x").unwrap_err().to_string();
             assert!(words.contains(expected) && words.len() < 400, "{words}");
         }
+    }
+
+    #[test]
+    fn digits_and_words_are_text_wherever_a_setting_is_text() {
+        let mut taken = 0;
+        for key in keys::ALL.iter().filter(|key| key.kind.is_text() && !key.is_listed) {
+            let name = key.path.replace('*', "router");
+            for given in ["4711", "1.5", "true", "2026-12-01"] {
+                let mut table = toml::Table::new();
+                if let Err(error) = put(&mut table, &name, given) {
+                    assert!(!matches!(key.kind, Kind::Text | Kind::Name | Kind::Path), "{name} = {given}: {error}");
+                    continue;
+                }
+                let mut value = &toml::Value::Table(table);
+                for part in name.split('.') {
+                    value = &value[part];
+                }
+                assert_eq!(value.as_str(), Some(given), "{name}");
+                taken += 1;
+            }
+        }
+        assert!(taken > 100, "{taken}");
     }
 
     /// Every setting that names a file to be read: whoever else could write it, or put another in its place, would say whom the device
