@@ -37,7 +37,7 @@
  * Inside      An internal error gives DEVID_E_PANIC; the handle then answers DEVID_E_POISONED and can only be freed. When
  *             memory is exhausted the process is aborted; limits on everything a peer sends keep that far away.
  *
- * Contents. Here stands the core, 130 functions in the order of a device's life; behind it come the headers by topic.
+ * Contents. Here stands the core, 131 functions in the order of a device's life; behind it come the headers by topic.
  * What is in devid/unstable may still change and is included by programs that want it.
  *
  *   errors                      Status codes and errors
@@ -1150,6 +1150,24 @@ devid_status devid_cert_list_add_bytes(devid_cert_list *list,
                                        devid_error **err);
 
 /**
+ * The same of certificates that are to be trusted, for devid_store_put_anchors() and devid_export_set_anchors(). One that a TRUSTED
+ * CERTIFICATE of OpenSSL rejects for a purpose, or trusts for some alone, is left out: an anchor is trusted for everything. What cannot be read
+ * beside others that can is left out, too.
+ *
+ * @param list      Not NULL.
+ * @param data      Copied. Not NULL.
+ * @param data_len  Length of `data` in bytes, without a trailing NUL.
+ * @param err       Receives details on failure, else NULL. May be NULL.
+ * @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM, also where no certificate is left; DEVID_E_LIMIT.
+ */
+DEVID_API
+DEVID_MUST_USE
+devid_status devid_cert_list_add_anchors(devid_cert_list *list,
+                                         const uint8_t *data,
+                                         size_t data_len,
+                                         devid_error **err);
+
+/**
  * Adds a certificate at the end of the list.
  *
  * @param list  Not NULL.
@@ -1985,7 +2003,7 @@ devid_status devid_store_current(const devid_store *store,
                                  devid_error **err);
 
 /**
- * Keeps the trust anchors for one use; earlier ones are replaced.
+ * Keeps the trust anchors for one use; earlier ones are replaced. devid_cert_list_add_anchors() reads them from files.
  *
  * @param store    Not NULL.
  * @param use_for  "cmp", "enrolment", "tls" or "peer". Not NULL.

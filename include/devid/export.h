@@ -129,7 +129,8 @@ devid_status devid_export_set_mac(devid_export *how,
                                   devid_error **err);
 
 /**
- * Whom the software shall trust: these certificates are written where its layout has a place for them.
+ * Whom the software shall trust: these certificates are written where its layout has a place for them. devid_cert_list_add_anchors() reads
+ * them from files.
  *
  * @param how      Not NULL.
  * @param anchors  Copied; replaces those from before. Not NULL.

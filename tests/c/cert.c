@@ -41,9 +41,10 @@ static void a_list_keeps_its_order(const char *folder)
     devid_cert_list *list;
     devid_cert *cert;
     devid_bytes *pem;
-    size_t device_len, other_len;
+    size_t device_len, other_len, rejected_len;
     uint8_t *device = read_file(folder, "device.pem", &device_len);
     uint8_t *other = read_file(folder, "other.pem", &other_len);
+    uint8_t *rejected = read_file(folder, "rejected.pem", &rejected_len);
     OK(devid_cert_list_new(&list, &err));
     CHECK(devid_cert_list_count(list) == 0);
     OK(devid_cert_list_add_bytes(list, device, device_len, &err));
@@ -65,6 +66,17 @@ static void a_list_keeps_its_order(const char *folder)
     CHECK(devid_cert_list_count(list) == 4);
     devid_bytes_free(pem);
     devid_cert_list_free(list);
+
+    /* What `openssl x509 -trustout -addreject serverAuth` has written is a certificate, and no trust anchor. */
+    OK(devid_cert_list_new(&list, &err));
+    OK(devid_cert_list_add_anchors(list, device, device_len, &err));
+    CHECK(devid_cert_list_count(list) == 1);
+    FAILS(DEVID_E_DER, devid_cert_list_add_anchors(list, rejected, rejected_len, &err));
+    CHECK(devid_cert_list_count(list) == 1);
+    OK(devid_cert_list_add_bytes(list, rejected, rejected_len, &err));
+    CHECK(devid_cert_list_count(list) == 2);
+    devid_cert_list_free(list);
+    free(rejected);
     free(device);
     free(other);
 }

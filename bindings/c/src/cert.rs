@@ -6,7 +6,7 @@ use super::texts::{Text, Texts};
 use devid_core::asn1::distribution_point::{ca_issuers_urls, cdp_urls, ocsp_urls};
 use devid_core::asn1::x509::{Certificate, serial_text};
 use devid_core::asn1::{name, pem};
-use devid_core::client::certificates::sent_certificates;
+use devid_core::client::certificates::{ReadAs, held_certificates, sent_certificates};
 use devid_core::validation::alternative_names;
 
 /// A certificate as it came. Nothing in it is checked or to be believed: see devid_validate().
@@ -189,6 +189,19 @@ fn devid_cert_list_new() -> Result<devid_cert_list, Error> {
 #[export]
 fn devid_cert_list_add_bytes(list: &mut devid_cert_list, data: &[u8]) -> Result<(), Error> {
     list.extend(sent_certificates(data)?);
+    Ok(())
+}
+
+/// The same of certificates that are to be trusted, for devid_store_put_anchors() and devid_export_set_anchors(). One that a TRUSTED
+/// CERTIFICATE of OpenSSL rejects for a purpose, or trusts for some alone, is left out: an anchor is trusted for everything. What cannot be read
+/// beside others that can is left out, too.
+///
+/// @param data      Copied. Not NULL.
+/// @param data_len  Length of `data` in bytes, without a trailing NUL.
+/// @return DEVID_OK; DEVID_E_DER, DEVID_E_PEM, also where no certificate is left; DEVID_E_LIMIT.
+#[export]
+fn devid_cert_list_add_anchors(list: &mut devid_cert_list, data: &[u8]) -> Result<(), Error> {
+    list.extend(held_certificates(data, ReadAs::Anchors)?.all);
     Ok(())
 }
 

@@ -95,7 +95,8 @@ fn devid_export_set_mac(how: &mut devid_export, mac: &str) -> Result<(), Error> 
     Ok(())
 }
 
-/// Whom the software shall trust: these certificates are written where its layout has a place for them.
+/// Whom the software shall trust: these certificates are written where its layout has a place for them. devid_cert_list_add_anchors() reads
+/// them from files.
 ///
 /// @param anchors  Copied; replaces those from before. Not NULL.
 #[export]

@@ -272,7 +272,7 @@ fn devid_store_remove_operation(store: &devid_store, name: &str) -> Result<(), E
     Ok(store.remove_operation(name)?)
 }
 
-/// Keeps the trust anchors for one use; earlier ones are replaced.
+/// Keeps the trust anchors for one use; earlier ones are replaced. devid_cert_list_add_anchors() reads them from files.
 ///
 /// @param use_for  "cmp", "enrolment", "tls" or "peer". Not NULL.
 /// @return DEVID_OK; DEVID_E_INVALID_ARGUMENT for another use.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
-from typing import Any, List
+from typing import Any, Callable, List
 
 import pytest
 
@@ -33,6 +34,40 @@ def test_anchors_are_taken_in_every_form(devid_testca: TestCa, tmp_path: Path) -
         kept = devid.Trust()
         kept.add_store(store, "peer")
         assert kept.certificates() == [expected]
+
+
+def test_whom_a_file_rejects_becomes_an_anchor_by_no_door(devid_testca: TestCa, tmp_path: Path) -> None:
+    """OpenSSL's settings behind a TRUSTED CERTIFICATE: bundles of operating systems have roots that they distrust."""
+    lines = "".join(devid_testca.root.decode().split("-----")[2].split())
+    # -addreject serverAuth
+    settings = bytes.fromhex("300ca00a06082b06010505070301")
+    armoured = base64.encodebytes(base64.b64decode(lines) + settings).decode()
+    rejected = f"-----BEGIN TRUSTED CERTIFICATE-----\n{armoured}-----END TRUSTED CERTIFICATE-----\n"
+    file = tmp_path / "rejected.pem"
+    file.write_text(rejected)
+    expected = devid.Certificate.parse(devid_testca.root)
+    assert devid.load_certificates(rejected) == [expected], "it is a certificate all the same"
+    config, store = devid.Config(devid_testca.cmp_url), devid.Store.in_memory()
+    key = devid.Key.generate()
+    config.set_secret(devid_testca.reference, devid_testca.secret)
+    config.add_enrolment_anchors(devid_testca.root)
+    issued = devid.Client(config).enroll(key, "CN=device").run()
+    store.install("device", key, issued.certificate, issued.issuers)
+    doors: List[Callable[[Any], Any]] = [
+        devid.Trust,
+        config.add_anchors,
+        config.add_cmp_anchors,
+        config.add_enrolment_anchors,
+        config.add_tls_anchors,
+        config.pin_signers,
+        lambda form: store.put_anchors("peer", form),
+        lambda form: store.export("device", "pem", tmp_path / "export", anchors=form),
+    ]
+    for door in doors:
+        for form in (rejected, rejected.encode(), file, [file], [rejected.encode()]):
+            with pytest.raises(devid.Error, match="not to be trusted for serverAuth"):
+                door(form)
+    assert store.anchors("peer") == []
 
 
 def test_keys_requests_and_lists_come_from_files(devid_testca: TestCa, tmp_path: Path) -> None:

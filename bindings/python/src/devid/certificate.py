@@ -127,12 +127,13 @@ class CertificateList(Handle):
     _type = "devid_cert_list"
 
     @classmethod
-    def of(cls, certificates: Certificates) -> CertificateList:
-        """Makes one of whatever a program has."""
+    def of(cls, certificates: Certificates, *, trusted: bool = False) -> CertificateList:
+        """Makes one of whatever a program has; ``trusted``: of what is read, those that may be trust anchors."""
         if not isinstance(certificates, (*_ONE, IterableABC)):
             words = "PEM, DER, a pathlib.Path, Certificate or several of these"
             raise TypeError(f"certificates must be {words}, not {type(certificates).__name__}")
         made = cls._made_by("devid_cert_list_new")
+        add = "devid_cert_list_add_anchors" if trusted else "devid_cert_list_add_bytes"
         try:
             with made._use() as pointer:
                 for one in [certificates] if isinstance(certificates, _ONE) else certificates:
@@ -141,7 +142,7 @@ class CertificateList(Handle):
                             call("devid_cert_list_add", pointer, element)
                     else:
                         content = material(one, "certificates: each of them")
-                        call("devid_cert_list_add_bytes", pointer, content, len(content))
+                        call(add, pointer, content, len(content))
         except BaseException:
             made.close()
             raise
@@ -154,16 +155,16 @@ class CertificateList(Handle):
             return [Certificate._made_by("devid_cert_list_at", pointer, index) for index in range(count)]
 
 
-def encoded(certificates: Certificates, what: str) -> bytes:
-    """Certificates as one run of bytes, for functions that read files."""
+def encoded(certificates: Certificates, what: str, *, trusted: bool = False) -> bytes:
+    """Certificates as one run of bytes, for functions that read files; ``trusted``: for those that read trust anchors."""
     if isinstance(certificates, _ONE) and not isinstance(certificates, Certificate):
         return material(certificates, what)
-    with CertificateList.of(certificates) as made, made._use() as pointer:
+    with CertificateList.of(certificates, trusted=trusted) as made, made._use() as pointer:
         return bytes_of("devid_cert_list_pem", pointer)
 
 
 @contextlib.contextmanager
-def listed(certificates: Certificates) -> Iterator[Any]:
-    """The pointer of a list for the time of a call."""
-    with CertificateList.of(certificates) as made, made._use() as pointer:
+def listed(certificates: Certificates, *, trusted: bool = False) -> Iterator[Any]:
+    """The pointer of a list for the time of a call; ``trusted``: of trust anchors."""
+    with CertificateList.of(certificates, trusted=trusted) as made, made._use() as pointer:
         yield pointer

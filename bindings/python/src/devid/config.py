@@ -289,7 +289,7 @@ class Config(Handle):
 
     def add_tls_anchors(self, certificates: Certificates) -> None:
         """Anchors of HTTPS servers, PEM or DER. Used for TLS only, and TLS uses no others."""
-        self._add("devid_config_add_tls_anchors", certificates)
+        self._add_trusted("devid_config_add_tls_anchors", certificates)
 
     def add_tls_intermediates(self, certificates: Certificates) -> None:
         """Certificates that may stand between an HTTPS server's and an anchor, for servers that do not send them."""
@@ -385,15 +385,15 @@ class Config(Handle):
     def add_anchors(self, certificates: Certificates) -> None:
         """Anchors of every set, PEM or DER: of signers, issued certificates and HTTPS servers. For a PKI with one root for all; whoever
         signs answers must still be entitled to: :meth:`set_signer`."""
-        self._add("devid_config_add_anchors", certificates)
+        self._add_trusted("devid_config_add_anchors", certificates)
 
     def add_cmp_anchors(self, certificates: Certificates) -> None:
         """Anchors under which signers of answers must stand, PEM or DER."""
-        self._add("devid_config_add_cmp_anchors", certificates)
+        self._add_trusted("devid_config_add_cmp_anchors", certificates)
 
     def add_enrolment_anchors(self, certificates: Certificates) -> None:
         """Anchors to which issued certificates must lead, PEM or DER."""
-        self._add("devid_config_add_enrolment_anchors", certificates)
+        self._add_trusted("devid_config_add_enrolment_anchors", certificates)
 
     def add_root_fingerprint(self, fingerprint: str) -> None:
         """A root that is known by its SHA-256 alone: an anchor as soon as it comes with an answer, and no other need be set.
@@ -437,8 +437,7 @@ class Config(Handle):
 
         They still need a valid path to the CMP anchors; one that has none is added to the anchors as well.
         """
-        content = encoded(certificates, "certificates")
-        self._set("devid_config_add_signer_pins", content, len(content))
+        self._add_trusted("devid_config_add_signer_pins", certificates)
 
     def set_implicit_confirm(self, on: bool) -> None:
         """Ask the CA to do without a confirmation of the issued certificate. It need not agree."""
@@ -558,6 +557,10 @@ class Config(Handle):
 
     def _add(self, function: str, certificates: Certificates) -> None:
         content = encoded(certificates, "certificates")
+        self._set(function, content, len(content))
+
+    def _add_trusted(self, function: str, certificates: Certificates) -> None:
+        content = encoded(certificates, "certificates", trusted=True)
         self._set(function, content, len(content))
 
     def _add_file(self, function: str, file: Material, what: str) -> None:

@@ -75,7 +75,8 @@ def export(
     """The work of :meth:`Store.export` on a pointer to a store."""
     target = (text(layout, "layout"), text(os.fspath(folder), "folder"))
     out_files, out_generation = POINTER(_abi.devid_bytes)(), c_uint32()
-    with ExportHandle._made_by("devid_export_new", *target) as made, made._use() as how, listed(anchors) as trusted:
+    made = ExportHandle._made_by("devid_export_new", *target)
+    with made, made._use() as how, listed(anchors, trusted=True) as trusted:
         call("devid_export_set_anchors", how, trusted)
         call("devid_export_set_mac", how, text(mac, "mac"))
         if password is not None:

@@ -424,7 +424,7 @@ class Store(Handle):
 
     def put_anchors(self, use: str, certificates: Certificates) -> None:
         """Keeps the trust anchors for one use: ``cmp``, ``enrolment``, ``tls`` or ``peer``. Earlier ones are replaced."""
-        with self._use() as store, listed(certificates) as anchors:
+        with self._use() as store, listed(certificates, trusted=True) as anchors:
             change("devid_store_put_anchors", store, text(use, "use"), anchors)
 
     def anchors(self, use: str) -> List[Certificate]:

@@ -129,7 +129,7 @@ class Trust(Handle):
                 with anchors._use() as certificate:
                     call("devid_trust_add", trust, certificate)
             else:
-                content = encoded(anchors, "anchors")
+                content = encoded(anchors, "anchors", trusted=True)
                 call("devid_trust_add_bytes", trust, content, len(content))
 
     def add_store(self, store: Store, use: str) -> None:
